@@ -1,0 +1,1 @@
+//! The network: AWS calls and the AWS files.

@@ -1,0 +1,17 @@
+//! The claviger daemon. The floor plan; a room imports from lower floors only, never sideways:
+//!
+//! ```text
+//! roof      main · lib::run · edges · harden
+//! 5 doors   server/
+//! 3 office  session/
+//! 2 desk    source/  mfa/
+//! 1 edge    aws/  vault/  prompt/
+//! 0 ground  world · config                 ── crate claviger: wire → model → secret
+//! ```
+
+pub mod aws;
+pub mod vault;
+pub mod world;
+
+#[cfg(any(test, feature = "test-seams"))]
+pub mod testing;

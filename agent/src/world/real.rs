@@ -1,0 +1,182 @@
+//! The machine itself.
+
+use super::{BootTime, BoxFuture, Clock, Disk, DiskFile, Entropy, Stamp, WallTime};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::time::{self, ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use tokio::io::unix::AsyncFd;
+
+pub(super) struct MachineClock;
+
+impl Clock for MachineClock {
+    fn wall(&self) -> WallTime {
+        WallTime(millis(time::clock_gettime(ClockId::Realtime)))
+    }
+
+    fn boot(&self) -> BootTime {
+        BootTime(millis(time::clock_gettime(ClockId::Boottime)).unsigned_abs())
+    }
+
+    fn sleep_until(&self, deadline: BootTime) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            match boot_timer(deadline) {
+                Ok(timer) => drop(timer.readable().await),
+                // Out of descriptors: tokio's own timer stops in suspend, which is late, never early.
+                Err(_) => {
+                    let left = std::time::Duration::from_millis(deadline.millis_since(self.boot()));
+                    #[expect(clippy::disallowed_methods, reason = "the fallback of the clock itself")]
+                    tokio::time::sleep(left).await;
+                }
+            }
+        })
+    }
+}
+
+fn millis(now: Timespec) -> i64 {
+    now.tv_sec.saturating_mul(1000).saturating_add(now.tv_nsec / 1_000_000)
+}
+
+/// A timer on CLOCK_BOOTTIME; tokio's own timers stop while the machine sleeps.
+fn boot_timer(deadline: BootTime) -> io::Result<AsyncFd<OwnedFd>> {
+    let timer = time::timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+    let millis = i64::try_from(deadline.0).unwrap_or(i64::MAX).max(1);
+    let value = Timespec { tv_sec: millis / 1000, tv_nsec: (millis % 1000) * 1_000_000 };
+    let interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+    time::timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval: interval, it_value: value })?;
+    AsyncFd::register(timer)
+}
+
+pub(super) struct KernelEntropy;
+
+impl Entropy for KernelEntropy {
+    fn fill(&self, buffer: &mut [u8]) -> io::Result<()> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct FileSystem;
+
+impl Disk for FileSystem {
+    fn create_private_folder(&self, path: &Path) -> io::Result<()> {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        match fs::mkdir(path, Mode::RWXU) {
+            // The umask of the agent would take the owner's x away.
+            Ok(()) => fs::chmod(path, Mode::RWXU)?,
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let found = fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?;
+        let closed = Mode::from_raw_mode(found.st_mode) & (Mode::RWXG | Mode::RWXO) == Mode::empty();
+        let ours = found.st_uid == rustix::process::geteuid().as_raw();
+        if FileType::from_raw_mode(found.st_mode) == FileType::Directory && ours && closed {
+            Ok(())
+        } else {
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, "not a folder that is this user's alone (mode 0700)"))
+        }
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        read_file(path, limit, OFlags::NOFOLLOW)
+    }
+
+    fn read_linked(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        read_file(path, limit, OFlags::empty())
+    }
+
+    fn stamp(&self, path: &Path) -> io::Result<Option<Stamp>> {
+        match fs::stat(path) {
+            Ok(found) => Ok(Some(Stamp {
+                inode: found.st_ino,
+                size: found.st_size.unsigned_abs(),
+                modified: i128::from(found.st_mtime) * 1_000_000_000 + i128::from(found.st_mtime_nsec),
+            })),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        open_for_writing(path, OFlags::CREATE | OFlags::EXCL)
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        open_for_writing(path, OFlags::APPEND)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Ok(fs::link(from, to)?)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Ok(fs::rename(from, to)?)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match fs::unlink(path) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        let folder = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(fs::fsync(folder)?)
+    }
+
+    fn names(&self, path: &Path) -> io::Result<Vec<String>> {
+        match std::fs::read_dir(path) {
+            Ok(entries) => entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn read_file(path: &Path, limit: u64, flags: OFlags) -> io::Result<Option<Vec<u8>>> {
+    // NONBLOCK: a FIFO in the file's place must not hang the agent.
+    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    if found.len() > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than such a file may be"));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or(0).saturating_add(1));
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than such a file may be"));
+    }
+    Ok(Some(bytes))
+}
+
+fn open_for_writing(path: &Path, flags: OFlags) -> io::Result<Box<dyn DiskFile>> {
+    let flags = flags | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(Box::new(OpenFile(File::from(fs::open(path, flags, Mode::RUSR | Mode::WUSR)?))))
+}
+
+struct OpenFile(File);
+
+impl DiskFile for OpenFile {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}

@@ -1,0 +1,1 @@
+//! How any program talks to the agent: blocking, std only.

@@ -1,0 +1,7 @@
+//! The nouns. Parsed once, valid from then on; no I/O and no clock.
+
+pub mod aws;
+pub mod label;
+
+pub use aws::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Partition, Region};
+pub use label::Label;

@@ -1,0 +1,165 @@
+//! The fault catalogue: every code, its exit code, what it means, and the command that usually helps.
+//! `docs/reference/faults.md` is this table.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+/// Exit codes, one table for every verb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// A fault with no more specific code.
+    Fault = 1,
+    /// The command line or an input is wrong.
+    Usage = 2,
+    /// The vault is locked.
+    Locked = 3,
+    /// A person is needed.
+    Person = 4,
+    /// Refused, by AWS or by a rule here.
+    Refused = 5,
+    /// No such thing.
+    NotFound = 6,
+    /// A device.
+    Device = 7,
+    /// The network, or AWS beyond it.
+    Network = 8,
+}
+
+macro_rules! catalogue {
+    ($($variant:ident, $code:literal, $exit:ident, $meaning:literal, $hint:expr;)*) => {
+        /// A stable fault code. Alphabetical; a code is never reused for another meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $meaning] $variant,)*
+            /// A code of a newer agent.
+            Unknown,
+        }
+
+        impl Code {
+            /// Every code of this build.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+
+            /// The code as written.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)*
+                    Self::Unknown => "unknown",
+                }
+            }
+
+            /// Its exit code.
+            pub fn exit(self) -> Exit {
+                match self {
+                    $(Self::$variant => Exit::$exit,)*
+                    Self::Unknown => Exit::Fault,
+                }
+            }
+
+            /// What it means, one line.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $meaning,)*
+                    Self::Unknown => "a code of a newer agent",
+                }
+            }
+
+            /// The command that usually helps.
+            pub fn hint(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$variant => $hint,)*
+                    Self::Unknown => None,
+                }
+            }
+
+            fn parse(text: &str) -> Self {
+                match text {
+                    $($code => Self::$variant,)*
+                    _ => Self::Unknown,
+                }
+            }
+        }
+    };
+}
+
+catalogue! {
+    AccessKeyExists, "access_key.exists", Refused, "an access key of that name is already stored", Some("claviger access-key list");
+    AccessKeyInUse, "access_key.in_use", Refused, "an authenticator still belongs to the access key", Some("claviger mfa list");
+    AccessKeyInvalid, "access_key.invalid", Usage, "the access key is not well formed", None;
+    AccessKeyNotFound, "access_key.not_found", NotFound, "no access key of that name is stored", Some("claviger access-key list");
+    AccessKeyNotUser, "access_key.not_user", Refused, "the access key belongs to no IAM user", None;
+    AgentBusy, "agent.busy", Fault, "the agent has as many connections or requests as it takes", None;
+    AgentNotRunning, "agent.not_running", Fault, "no agent is running", Some("claviger agent start");
+    AgentRuntimeFolder, "agent.runtime_folder", Fault, "the folder of the agent's socket is missing or not private", None;
+    AgentStartFailed, "agent.start_failed", Fault, "the agent did not start", Some("claviger agent run");
+    AgentStopping, "agent.stopping", Fault, "the agent is stopping", Some("claviger agent start");
+    AwsAccessDenied, "aws.access_denied", Refused, "AWS denied the call", None;
+    AwsBadAnswer, "aws.bad_answer", Network, "the answer was not one that AWS gives", None;
+    AwsClockSkew, "aws.clock_skew", Network, "this machine's clock is too far from AWS's", Some("timedatectl status");
+    AwsInvalidCredentials, "aws.invalid_credentials", Refused, "AWS does not accept the access key or session", None;
+    AwsInvalidRequest, "aws.invalid_request", Refused, "AWS finds a setting of the profile invalid", None;
+    AwsRegionDisabled, "aws.region_disabled", Refused, "STS is not enabled in the region", None;
+    AwsServiceError, "aws.service_error", Network, "AWS failed on its side", None;
+    AwsThrottled, "aws.throttled", Network, "AWS is throttling this account", None;
+    AwsTimedOut, "aws.timed_out", Network, "AWS did not answer in time", None;
+    AwsUnreachable, "aws.unreachable", Network, "AWS cannot be reached", None;
+    ConfigInvalid, "config.invalid", Usage, "config.toml has a mistake", None;
+    EndpointNotAllowed, "endpoint.not_allowed", Refused, "the endpoint is neither AWS's nor in [endpoints] allow", None;
+    Internal, "internal", Fault, "a defect of claviger", None;
+    MfaCodeNeeded, "mfa.code_needed", Person, "a code must be typed, and nobody here can be asked", None;
+    MfaCodeRefused, "mfa.code_refused", Refused, "AWS refused the code", None;
+    MfaContradicts, "mfa.contradicts", Refused, "the profile's mfa_serial contradicts what is known", None;
+    MfaExists, "mfa.exists", Refused, "an authenticator of that name or serial is already stored", Some("claviger mfa list");
+    MfaNotFound, "mfa.not_found", NotFound, "no such authenticator is stored", Some("claviger mfa list");
+    MfaPresenceNeeded, "mfa.presence_needed", Person, "no person has been here lately enough to spend a code", Some("claviger login");
+    MfaSeedInvalid, "mfa.seed_invalid", Usage, "the seed is neither base32 nor an otpauth URI that AWS could use", None;
+    MfaSerialUnknown, "mfa.serial_unknown", Usage, "the serial of the device is not known", None;
+    MfaStepSpent, "mfa.step_spent", Person, "the current code is spent", None;
+    ProfileConflict, "profile.conflict", Usage, "settings of the profile exclude each other", None;
+    ProfileInvalid, "profile.invalid", Usage, "a setting of the profile is not valid", None;
+    ProfileLoop, "profile.loop", Usage, "source_profile leads back to itself", None;
+    ProfileNoSource, "profile.no_source", Usage, "the profile names nothing that credentials could come from", Some("claviger access-key add");
+    ProfileNotFound, "profile.not_found", NotFound, "no such profile", Some("claviger profile list");
+    ProfileUnreadable, "profile.unreadable", Usage, "an AWS file cannot be read", None;
+    ProfileUnsupported, "profile.unsupported", Usage, "the profile's source is not served yet", None;
+    RequestCancelled, "request.cancelled", Fault, "the request was cancelled", None;
+    RequestTimedOut, "request.timed_out", Person, "the wait ended before an answer came", None;
+    SlotLast, "slot.last", Refused, "the last slot of its kind that a person can open cannot be removed", Some("claviger slot add");
+    SlotNotFound, "slot.not_found", NotFound, "no such slot", Some("claviger slot list");
+    SlotsFull, "slot.full", Refused, "the vault has as many slots as it takes", Some("claviger slot remove");
+    StateUnsaved, "state.unsaved", Fault, "the ledger cannot be written, so no code may be spent", None;
+    Usage, "usage", Usage, "the command line is not understood", Some("claviger --help");
+    VaultAbsent, "vault.absent", NotFound, "there is no vault yet", Some("claviger init");
+    VaultChanged, "vault.changed", Fault, "another program has changed the vault", Some("claviger agent restart");
+    VaultDamaged, "vault.damaged", Fault, "the vault is damaged; it was left untouched", None;
+    VaultExists, "vault.exists", Refused, "there is a vault already", Some("claviger status");
+    VaultLocked, "vault.locked", Locked, "the vault is locked", Some("claviger unlock");
+    VaultNewer, "vault.newer", Fault, "the vault was written by a newer claviger; it was left untouched", None;
+    VaultRecoveryMismatch, "vault.recovery_mismatch", Refused, "the recovery code was not typed back as shown", None;
+    VaultUnsaved, "vault.unsaved", Fault, "the vault cannot be saved; the old one stands", None;
+    VaultWait, "vault.wait", Refused, "too many wrong guesses; wait before the next", None;
+    VaultWeakPassphrase, "vault.weak_passphrase", Usage, "the passphrase is empty or too long", None;
+    VaultWrongProof, "vault.wrong_proof", Refused, "the passphrase or recovery code opens no slot", None;
+    WireBadLine, "wire.bad_line", Usage, "a line was not a message of the protocol", None;
+    WireProtocol, "wire.protocol", Fault, "client and agent speak different protocols", Some("claviger agent restart");
+    WireTooLong, "wire.too_long", Usage, "a line was longer than the protocol allows", None;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::parse(&String::deserialize(deserializer)?))
+    }
+}

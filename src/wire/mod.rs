@@ -1,0 +1,117 @@
+//! The control protocol: one JSON object per line over the local socket. Bytes to types, no sockets.
+//!
+//! Twin of `docs/PROTOCOL.md`. Every line carries the `id` of the request it belongs to; several may be in
+//! flight on one connection. The client's first line is its [`Hello`], sent together with its first request.
+
+mod catalogue;
+mod fault;
+mod reply;
+mod request;
+pub mod text;
+
+pub use catalogue::{Code, Exit};
+pub use fault::Fault;
+pub use reply::{
+    AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, ProfileRow, Reply, SessionRow, Setting,
+    SlotRow, Status, Whoami,
+};
+pub use request::{Hello, NewSlot, Request, SlotKind, SlotProof};
+
+use serde::{Deserialize, Serialize};
+
+/// The protocol this build speaks. An agent also accepts the one before it.
+pub const PROTOCOL: u32 = 1;
+
+/// Longest line either side accepts, newline included. OpenSSH's agent has the same cap; no request of ours comes near it.
+pub const LINE_LIMIT: usize = 256 * 1024;
+
+/// A line from the client: an id and one of hello, a request, an answer to a question, or cancel.
+#[derive(Serialize, Deserialize)]
+pub struct ClientLine {
+    /// Chosen by the client; every line about this request carries it.
+    pub id: u64,
+    /// What it says.
+    #[serde(flatten)]
+    pub message: ClientMessage,
+}
+
+/// What a client may say.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientMessage {
+    /// The client's answer to [`Event::Question`] with the same `id`.
+    Answer(Answer),
+    /// Nobody waits for this request any longer.
+    Cancel {},
+    /// First line of a connection.
+    Hello(Hello),
+    /// A request.
+    Request(Box<Request>),
+}
+
+/// An answer to a question.
+#[derive(Serialize, Deserialize)]
+pub struct Answer {
+    /// What was typed; absent where the person declined.
+    #[serde(with = "text::option", default)]
+    pub value: Option<crate::secret::TokenCode>,
+}
+
+/// A line from the agent.
+#[derive(Serialize, Deserialize)]
+pub struct AgentLine {
+    /// The id of the client's line this belongs to; 0 for a line that had no readable id.
+    pub id: u64,
+    /// What it says.
+    #[serde(flatten)]
+    pub message: AgentMessage,
+}
+
+/// What the agent may say.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentMessage {
+    /// While a request waits.
+    Event(Event),
+    /// The request failed; nothing more follows for its id.
+    Fault(Fault),
+    /// The agent's own hello, its first line.
+    Hello(AgentHello),
+    /// The request succeeded; nothing more follows for its id.
+    Reply(Box<Reply>),
+}
+
+/// The agent's side of the greeting.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AgentHello {
+    /// The protocol the agent will speak on this connection.
+    pub protocol: u32,
+    /// The agent and its version, such as `claviger-agent/0.1.0`.
+    pub agent: String,
+}
+
+/// What happens while a request waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A person should type this; the client answers with [`ClientMessage::Answer`] and the same id.
+    Question {
+        /// What is asked, one line, safe to show.
+        prompt: String,
+        /// Whether the answer is shown while typed.
+        echo: bool,
+    },
+    /// The recovery code of a new vault or slot, shown once; the client answers with what the person typed back,
+    /// or with the code itself where it has been recorded.
+    RecoveryCode {
+        /// The code.
+        code: String,
+    },
+    /// The current code is spent; the next comes in so many seconds.
+    WaitingForCode {
+        /// The device.
+        serial: String,
+        /// Seconds left.
+        seconds: u64,
+    },
+}

@@ -1,0 +1,217 @@
+//! What the agent answers.
+
+use super::{SlotKind, text};
+use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name};
+use crate::secret::{SecretAccessKey, SessionToken, TotpSeedText};
+use serde::{Deserialize, Serialize};
+
+/// One variant per shape of answer.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// To access_key_add.
+    AccessKey(AccessKeyRow),
+    /// To access_key_export.
+    AccessKeyExport(AccessKeyExport),
+    /// To access_key_list.
+    AccessKeys(Vec<AccessKeyRow>),
+    /// To credentials.
+    Credentials(Credentials),
+    /// Done; nothing to show.
+    Done {},
+    /// To profile_explain.
+    Explanation(Explanation),
+    /// To login.
+    Session(SessionRow),
+    /// To mfa_add and mfa_rename.
+    Mfa(MfaRow),
+    /// To mfa_code.
+    MfaCode {
+        /// Six digits.
+        #[serde(with = "text")]
+        code: crate::secret::TokenCode,
+        /// How long AWS takes it.
+        seconds_left: u64,
+    },
+    /// To mfa_list.
+    MfaDevices(Vec<MfaRow>),
+    /// To mfa_export.
+    MfaExport {
+        /// The otpauth URI.
+        #[serde(with = "text")]
+        uri: TotpSeedText,
+    },
+    /// To profile_list.
+    Profiles(Vec<ProfileRow>),
+    /// To profile_show.
+    Settings(Vec<Setting>),
+    /// To slot_list and slot_add.
+    Slots(Vec<SlotRow>),
+    /// To status.
+    Status(Status),
+    /// To whoami.
+    Whoami(Whoami),
+}
+
+/// A row of `access-key list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKeyRow {
+    /// Its name here.
+    pub name: Name,
+    /// Its id at AWS.
+    pub access_key_id: AccessKeyId,
+    /// The user it belongs to; absent until AWS has been asked.
+    pub user: Option<Arn>,
+    /// When it was added, RFC 3339.
+    pub added: String,
+}
+
+/// An access key as `access-key export` shows it.
+#[derive(Serialize, Deserialize)]
+pub struct AccessKeyExport {
+    /// Its id.
+    pub access_key_id: AccessKeyId,
+    /// Its secret.
+    #[serde(with = "text")]
+    pub secret_access_key: SecretAccessKey,
+}
+
+/// Session credentials for a program.
+#[derive(Serialize, Deserialize)]
+pub struct Credentials {
+    /// The session's access key id.
+    pub access_key_id: AccessKeyId,
+    /// Its secret.
+    #[serde(with = "text")]
+    pub secret_access_key: SecretAccessKey,
+    /// Its token.
+    #[serde(with = "text")]
+    pub session_token: SessionToken,
+    /// When it ends, RFC 3339 in UTC, no fraction.
+    pub expiration: String,
+    /// The account it acts in, where known.
+    pub account_id: Option<AccountId>,
+}
+
+/// A row of `mfa list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MfaRow {
+    /// Its name here.
+    pub name: Name,
+    /// Its serial at AWS.
+    pub serial: MfaSerial,
+    /// The access key whose user owns it.
+    pub access_key: Name,
+    /// When it was added, RFC 3339.
+    pub added: String,
+}
+
+/// A row of `profile list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileRow {
+    /// The profile.
+    pub profile: String,
+    /// What its credentials come from, one word or two: `access key dev`, `role`, `not served`.
+    pub source: String,
+    /// The role, where it has one.
+    pub role: Option<String>,
+    /// The fault its use would meet, where it cannot be planned.
+    pub fault: Option<String>,
+}
+
+/// A line of `profile show`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The key.
+    pub key: String,
+    /// The value; `(secret)` where it is one.
+    pub value: String,
+    /// `file:line` it stands at.
+    pub origin: String,
+}
+
+/// One STS call of a plan, as `profile explain` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainStep {
+    /// The STS action.
+    pub action: String,
+    /// What it is for: the access key or the role.
+    pub subject: String,
+    /// Seconds the session will live.
+    pub duration: u64,
+    /// The device asked for a code, if any.
+    pub mfa: Option<String>,
+    /// The endpoint called.
+    pub endpoint: String,
+}
+
+/// How credentials will be obtained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The profile.
+    pub profile: String,
+    /// Through the refreshing doors: process, container endpoint, IMDS.
+    pub refreshing: Vec<ChainStep>,
+    /// Through the frozen ones: `env`, `exec --env`.
+    pub frozen: Vec<ChainStep>,
+    /// What a person should know: ignored durations, codes a frozen session costs.
+    pub notes: Vec<String>,
+}
+
+/// A live session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// Who it acts as.
+    pub principal: String,
+    /// The session's access key id.
+    pub access_key_id: AccessKeyId,
+    /// When it ends, RFC 3339.
+    pub expiration: String,
+    /// Seconds left.
+    pub seconds_left: u64,
+}
+
+/// A row of `slot list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotRow {
+    /// Its id.
+    pub id: u32,
+    /// Its kind.
+    pub kind: SlotKind,
+    /// When it was added, RFC 3339.
+    pub added: String,
+}
+
+/// What the agent holds and does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The agent's version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// `absent`, `locked` or `unlocked`.
+    pub vault: String,
+    /// Why it is locked: `start`, `idle`, `command`.
+    pub locked_by: Option<String>,
+    /// Seconds until the idle lock.
+    pub idle_lock_in: Option<u64>,
+    /// Seconds a soft code may still be spent without a person.
+    pub presence_left: Option<u64>,
+    /// Live sessions in memory.
+    pub sessions: Vec<SessionRow>,
+    /// Seconds this machine's clock is behind AWS's (negative: ahead), once measured.
+    pub clock_skew: Option<i64>,
+    /// Things a person should look at: each one line.
+    pub warnings: Vec<String>,
+}
+
+/// Who credentials act as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whoami {
+    /// The account.
+    pub account: AccountId,
+    /// The principal.
+    pub arn: Arn,
+    /// Its unique id.
+    pub user_id: String,
+}

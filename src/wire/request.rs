@@ -1,0 +1,228 @@
+//! What a client may ask.
+
+use super::text;
+use crate::model::{AccessKeyId, MfaSerial, Name, Region};
+use crate::secret::{Passphrase, RecoveryCode, SecretAccessKey, TotpSeedText};
+use serde::{Deserialize, Serialize};
+
+/// The client's side of the greeting.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Hello {
+    /// The protocol the client speaks.
+    pub protocol: u32,
+    /// The client and its version, such as `claviger/0.1.0`.
+    pub client: String,
+    /// Whether a person at this client can answer an [`Event::Question`](super::Event::Question).
+    #[serde(default)]
+    pub answers: bool,
+    /// The client's `AWS_CONFIG_FILE`, if set: one that differs from the agent's earns a hint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_config_file: Option<String>,
+}
+
+/// Opening a vault slot afresh, by a person. Never the keyring.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlotProof {
+    /// The passphrase of a passphrase slot.
+    Passphrase(#[serde(with = "text")] Passphrase),
+    /// The code of a recovery slot.
+    Recovery(#[serde(with = "text")] RecoveryCode),
+}
+
+/// The kinds of vault slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlotKind {
+    /// Argon2id of a passphrase.
+    Passphrase,
+    /// A 160-bit code on paper.
+    Recovery,
+}
+
+/// A slot to add.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewSlot {
+    /// A further passphrase.
+    Passphrase(#[serde(with = "text")] Passphrase),
+    /// A further recovery code, which the agent makes and shows by event.
+    Recovery {},
+}
+
+/// One variant per message. Fields with a default may be left out.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Stores an access key, after GetCallerIdentity has accepted it unless `verify` is false.
+    AccessKeyAdd {
+        /// Its name here.
+        name: Name,
+        /// Its id at AWS.
+        access_key_id: AccessKeyId,
+        /// Its secret.
+        #[serde(with = "text")]
+        secret_access_key: SecretAccessKey,
+        /// Ask AWS whose it is. Without it the owner stays unknown until first use.
+        verify: bool,
+    },
+    /// Hands out an access key, against a slot proof.
+    AccessKeyExport {
+        /// Which.
+        name: Name,
+        /// The proof.
+        proof: SlotProof,
+    },
+    /// Lists the access keys; no secret.
+    AccessKeyList {},
+    /// Moves an access key to the vault's trash. Refused while an authenticator belongs to it.
+    AccessKeyRemove {
+        /// Which.
+        name: Name,
+    },
+    /// Credentials of a profile, for a program.
+    Credentials {
+        /// The profile.
+        profile: String,
+        /// Longest wait in seconds for anything: a code, AWS, a person elsewhere.
+        wait: u64,
+    },
+    /// Creates the vault. The agent shows the recovery code by event and waits until it is typed back.
+    Init {
+        /// The first passphrase.
+        #[serde(with = "text")]
+        passphrase: Passphrase,
+    },
+    /// Wipes keys and sessions from memory.
+    Lock {},
+    /// Obtains the credentials of a profile now, with a person present.
+    Login {
+        /// The profile.
+        profile: String,
+    },
+    /// Forgets the sessions of a profile, or all.
+    Logout {
+        /// The profile; all without one.
+        profile: Option<String>,
+    },
+    /// Stores a TOTP seed, after GetSessionToken has accepted its code unless `verify` is false.
+    MfaAdd {
+        /// The access key whose user owns the device.
+        access_key: Name,
+        /// Its name here; the last part of the serial if left out.
+        name: Option<Name>,
+        /// Its serial; found by ListMFADevices if left out.
+        serial: Option<MfaSerial>,
+        /// Base32 or an `otpauth://` URI.
+        #[serde(with = "text")]
+        seed: TotpSeedText,
+        /// Prove the seed at AWS.
+        verify: bool,
+    },
+    /// One code, burned as it is shown.
+    MfaCode {
+        /// Which authenticator; may be left out where there is only one.
+        name: Option<Name>,
+        /// Fail rather than wait when the current code is spent.
+        now: bool,
+    },
+    /// Hands out a seed as an `otpauth://` URI, against a slot proof.
+    MfaExport {
+        /// Which.
+        name: Name,
+        /// The proof.
+        proof: SlotProof,
+    },
+    /// Lists the authenticators; no secret.
+    MfaList {},
+    /// Moves an authenticator to the vault's trash. The device at AWS stays.
+    MfaRemove {
+        /// Which.
+        name: Name,
+    },
+    /// Renames an authenticator here.
+    MfaRename {
+        /// Which.
+        name: Name,
+        /// Its new name.
+        new_name: Name,
+    },
+    /// How a profile's credentials would be obtained, without doing it.
+    ProfileExplain {
+        /// The profile.
+        profile: String,
+    },
+    /// Lists the profiles.
+    ProfileList {},
+    /// The settings of a profile, each with its file and line.
+    ProfileShow {
+        /// The profile.
+        profile: String,
+    },
+    /// Adds a vault slot, against a proof of another.
+    SlotAdd {
+        /// The proof.
+        proof: SlotProof,
+        /// The slot.
+        slot: NewSlot,
+    },
+    /// Lists the vault slots.
+    SlotList {},
+    /// Removes a vault slot: a new master key, and the vault, its previous copy and dailies encrypted anew.
+    SlotRemove {
+        /// Proof of a slot that stays.
+        proof: SlotProof,
+        /// The slot's id.
+        slot: u32,
+    },
+    /// What the agent holds and does.
+    Status {},
+    /// Ends the agent, after the requests in hand.
+    Stop {},
+    /// Opens the vault.
+    Unlock {
+        /// By what.
+        proof: SlotProof,
+    },
+    /// Who a profile's credentials act as: GetCallerIdentity.
+    Whoami {
+        /// The profile.
+        profile: String,
+        /// The region to ask in, where it should differ from the profile's.
+        #[serde(default)]
+        region: Option<Region>,
+    },
+}
+
+impl Request {
+    /// The request's name on the wire, for logs: never its content.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AccessKeyAdd { .. } => "access_key_add",
+            Self::AccessKeyExport { .. } => "access_key_export",
+            Self::AccessKeyList {} => "access_key_list",
+            Self::AccessKeyRemove { .. } => "access_key_remove",
+            Self::Credentials { .. } => "credentials",
+            Self::Init { .. } => "init",
+            Self::Lock {} => "lock",
+            Self::Login { .. } => "login",
+            Self::Logout { .. } => "logout",
+            Self::MfaAdd { .. } => "mfa_add",
+            Self::MfaCode { .. } => "mfa_code",
+            Self::MfaExport { .. } => "mfa_export",
+            Self::MfaList {} => "mfa_list",
+            Self::MfaRemove { .. } => "mfa_remove",
+            Self::MfaRename { .. } => "mfa_rename",
+            Self::ProfileExplain { .. } => "profile_explain",
+            Self::ProfileList {} => "profile_list",
+            Self::ProfileShow { .. } => "profile_show",
+            Self::SlotAdd { .. } => "slot_add",
+            Self::SlotList {} => "slot_list",
+            Self::SlotRemove { .. } => "slot_remove",
+            Self::Status {} => "status",
+            Self::Stop {} => "stop",
+            Self::Unlock { .. } => "unlock",
+            Self::Whoami { .. } => "whoami",
+        }
+    }
+}
