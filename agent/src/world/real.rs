@@ -46,7 +46,7 @@ fn boot_timer(deadline: BootTime) -> io::Result<AsyncFd<OwnedFd>> {
     let value = Timespec { tv_sec: millis / 1000, tv_nsec: (millis % 1000) * 1_000_000 };
     let interval = Timespec { tv_sec: 0, tv_nsec: 0 };
     time::timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval: interval, it_value: value })?;
-    AsyncFd::register(timer)
+    Ok(AsyncFd::register(timer)?)
 }
 
 pub(super) struct KernelEntropy;
