@@ -46,7 +46,8 @@ fn boot_timer(deadline: BootTime) -> io::Result<AsyncFd<OwnedFd>> {
     let value = Timespec { tv_sec: millis / 1000, tv_nsec: (millis % 1000) * 1_000_000 };
     let interval = Timespec { tv_sec: 0, tv_nsec: 0 };
     time::timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval: interval, it_value: value })?;
-    Ok(AsyncFd::register(timer)?)
+    #[expect(deprecated, reason = "its replacement is unsafe; an OwnedFd keeps the promise that is asked for")]
+    AsyncFd::new(timer)
 }
 
 pub(super) struct KernelEntropy;
