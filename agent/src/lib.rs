@@ -6,10 +6,12 @@
 //! 3 office  session/
 //! 2 desk    source/  mfa/
 //! 1 edge    aws/  vault/  prompt/
-//! 0 ground  world · config                 ── crate claviger: wire → model → secret
+//! 0 ground  world · ask · config             ── crate claviger: wire → model → secret
 //! ```
 
+pub mod ask;
 pub mod aws;
+pub mod config;
 pub mod vault;
 pub mod world;
 

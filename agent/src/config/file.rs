@@ -1,0 +1,156 @@
+//! config.toml as written. Unknown keys are mistakes, so that a misspelt rule never passes for a rule.
+
+use super::Config;
+use super::duration::Duration;
+use claviger::model::Region;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// What is wrong with config.toml: where, and the rule that is broken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {rule}")]
+pub struct ConfigError {
+    /// Counted from 1.
+    pub line: usize,
+    /// The rule, never the input.
+    pub rule: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct ConfigFile {
+    aws: Aws,
+    endpoints: Endpoints,
+    lock: Lock,
+    mfa: Mfa,
+    vault: Vault,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Aws {
+    config_file: Option<PathBuf>,
+    credentials_file: Option<PathBuf>,
+    region: Option<toml::Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Endpoints {
+    allow: Vec<String>,
+    iam: Option<String>,
+    sts: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Lock {
+    idle: Option<toml::Spanned<Duration>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Mfa {
+    presence: Option<toml::Spanned<Duration>>,
+    session: Option<toml::Spanned<Duration>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Vault {
+    argon2_memory_mib: Option<toml::Spanned<u32>>,
+}
+
+const HOUR: u64 = 3_600_000;
+
+pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
+    let file: ConfigFile = toml::from_str(text).map_err(|error| ConfigError {
+        line: line_of(text, error.span().map_or(0, |span| span.start)),
+        rule: rule_of(error.message()),
+    })?;
+    let at = |position: usize, rule: &str| ConfigError { line: line_of(text, position), rule: rule.to_owned() };
+    let under_home = |path: Option<PathBuf>, default: &str| match path {
+        Some(path) => home.join(path.strip_prefix("~").map(Path::to_path_buf).unwrap_or(path)),
+        None => home.join(default),
+    };
+    let region = match file.aws.region {
+        Some(region) => {
+            let start = region.span().start;
+            Some(region.into_inner().parse::<Region>().map_err(|invalid| at(start, invalid.0))?)
+        }
+        None => None,
+    };
+    let within = |value: Option<toml::Spanned<Duration>>, default: u64, least: u64, most: u64, rule: &str| match value {
+        Some(value) if (least..=most).contains(&value.get_ref().0) => Ok(value.into_inner().0),
+        Some(value) => Err(at(value.span().start, rule)),
+        None => Ok(default),
+    };
+    let session = within(file.mfa.session, 12 * HOUR, 900_000, 36 * HOUR, "[mfa] session is 15m to 36h")?;
+    let argon2_memory_mib = match file.vault.argon2_memory_mib {
+        Some(memory) if (64..=1024).contains(memory.get_ref()) => memory.into_inner(),
+        Some(memory) => return Err(at(memory.span().start, "[vault] argon2_memory_mib is 64 to 1024")),
+        None => 256,
+    };
+    Ok(Config {
+        aws_config_file: under_home(file.aws.config_file, ".aws/config"),
+        aws_credentials_file: under_home(file.aws.credentials_file, ".aws/credentials"),
+        region,
+        endpoints_allowed: file.endpoints.allow,
+        sts_endpoint: file.endpoints.sts,
+        iam_endpoint: file.endpoints.iam,
+        presence_millis: within(file.mfa.presence, 8 * HOUR, 0, 168 * HOUR, "[mfa] presence is at most 7d")?,
+        session_seconds: session / 1000,
+        idle_lock_millis: within(file.lock.idle, 8 * HOUR, 1000, 168 * HOUR, "[lock] idle is 1s to 7d")?,
+        argon2_memory_mib,
+    })
+}
+
+fn line_of(text: &str, position: usize) -> usize {
+    text.bytes().take(position).filter(|byte| *byte == b'\n').count().saturating_add(1)
+}
+
+/// The parser's own words, without the names in backquotes, which are input.
+fn rule_of(message: &str) -> String {
+    let first = message.lines().next().unwrap_or_default();
+    first.split('`').step_by(2).collect::<Vec<_>>().join("…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, resolve};
+    use std::path::Path;
+
+    fn fault(text: &str) -> (usize, String) {
+        let error = resolve(text, Path::new("/home/ada")).unwrap_err();
+        (error.line, error.rule)
+    }
+
+    #[test]
+    fn no_file_is_the_defaults() {
+        let config = Config::resolve(None, Path::new("/home/ada")).unwrap();
+        assert_eq!(config.aws_config_file, Path::new("/home/ada/.aws/config"));
+        assert_eq!(
+            (config.presence_millis, config.session_seconds, config.argon2_memory_mib),
+            (28_800_000, 43_200, 256)
+        );
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = "[aws]\nconfig_file = \"~/a\"\ncredentials_file = \"/b\"\nregion = \"eu-west-1\"\n[endpoints]\nallow = [\"http://127.0.0.1:1\"]\nsts = \"http://127.0.0.1:1\"\niam = \"http://127.0.0.1:1\"\n[mfa]\npresence = \"1h\"\nsession = \"36h\"\n[lock]\nidle = \"5m\"\n[vault]\nargon2_memory_mib = 64\n";
+        let config = resolve(text, Path::new("/home/ada")).unwrap();
+        assert_eq!(config.aws_config_file, Path::new("/home/ada/a"));
+        assert_eq!(config.aws_credentials_file, Path::new("/b"));
+        assert_eq!((config.idle_lock_millis, config.session_seconds), (300_000, 129_600));
+    }
+
+    #[test]
+    fn mistakes_name_line_and_rule_and_never_the_input() {
+        assert_eq!(fault("[mfa]\nsession = \"40h\"\n"), (2, "[mfa] session is 15m to 36h".to_owned()));
+        assert_eq!(fault("\n[aws]\nregion = \"NOT A REGION\"\n").0, 3);
+        let (line, rule) = fault("[endpoints]\nallow_canary = [\"x\"]\n");
+        assert_eq!(line, 2);
+        assert!(!rule.contains("canary"), "{rule}");
+        assert_eq!(fault("[vault]\nargon2_memory_mib = 1\n").0, 2);
+    }
+}
