@@ -12,6 +12,7 @@
 pub mod ask;
 pub mod aws;
 pub mod config;
+pub mod mfa;
 pub mod vault;
 pub mod world;
 
