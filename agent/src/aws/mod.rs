@@ -1,1 +1,3 @@
 //! The network: AWS calls and the AWS files.
+
+pub mod profile;
