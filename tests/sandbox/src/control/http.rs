@@ -1,0 +1,62 @@
+//! The control side over HTTP, under `/_sandbox/`. Never signed; only the server offers it.
+
+use super::Fault;
+use crate::reply::response;
+use crate::sandbox::Sandbox;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+/// The folder of the control side.
+pub(crate) const PREFIX: &str = "/_sandbox/";
+
+/// Moves the clock by so much, or to this distance from the real one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum Clock {
+    AdvanceMillis(i64),
+    OffsetMillis(i64),
+}
+
+/// Answers a request of the control side.
+pub(crate) fn answer(sandbox: &Sandbox, request: &Request<Bytes>) -> Response<Bytes> {
+    let name = request.uri().path().strip_prefix(PREFIX).unwrap_or_default();
+    match (request.method(), name) {
+        (&Method::GET, "state") => {
+            let state = json!({
+                "now_millis": sandbox.now_millis(),
+                "calls": sandbox.calls(),
+                "steps": sandbox.all_steps_used(),
+                "hanging": sandbox.hanging(),
+                "faults": sandbox.faults(),
+            });
+            json_reply(200, &state)
+        }
+        (&Method::GET, "history") => json_reply(200, &json!(sandbox.history())),
+        (&Method::POST, "clock") => match serde_json::from_slice(request.body()) {
+            Ok(Clock::AdvanceMillis(millis)) => done(sandbox.advance_millis(millis)),
+            Ok(Clock::OffsetMillis(millis)) => done(sandbox.set_offset_millis(millis)),
+            Err(error) => junk(&error),
+        },
+        (&Method::POST, "faults") => match serde_json::from_slice::<Fault>(request.body()) {
+            Ok(fault) => done(sandbox.inject(fault)),
+            Err(error) => junk(&error),
+        },
+        (&Method::DELETE, "faults") => done(sandbox.clear_faults()),
+        (&Method::POST, "release") => done(sandbox.release()),
+        _ => json_reply(404, &json!({"error": "the control side has no such page"})),
+    }
+}
+
+fn done((): ()) -> Response<Bytes> {
+    json_reply(200, &json!({}))
+}
+
+fn junk(error: &serde_json::Error) -> Response<Bytes> {
+    json_reply(400, &json!({"error": format!("line {} column {} is not as expected", error.line(), error.column())}))
+}
+
+fn json_reply(status: u16, value: &serde_json::Value) -> Response<Bytes> {
+    response(status, "application/json", value.to_string())
+}

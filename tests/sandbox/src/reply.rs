@@ -1,0 +1,153 @@
+//! Replies of the AWS query protocol: XML, and the errors in AWS's words.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+/// An error as AWS answers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    pub(crate) fn access_denied(message: impl Into<String>) -> Self {
+        Self::new(403, "AccessDenied", message)
+    }
+
+    pub(crate) fn invalid_token() -> Self {
+        Self::new(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
+    }
+
+    pub(crate) fn validation(message: impl Into<String>) -> Self {
+        Self::new(400, "ValidationError", message)
+    }
+
+    pub(crate) fn malformed_policy(message: impl Into<String>) -> Self {
+        Self::new(400, "MalformedPolicyDocument", message)
+    }
+
+    pub(crate) fn no_such_entity(message: impl Into<String>) -> Self {
+        Self::new(404, "NoSuchEntity", message)
+    }
+
+    pub(crate) fn already_exists(message: impl Into<String>) -> Self {
+        Self::new(409, "EntityAlreadyExists", message)
+    }
+
+    pub(crate) fn limit_exceeded(message: impl Into<String>) -> Self {
+        Self::new(409, "LimitExceeded", message)
+    }
+}
+
+/// A service of the double.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    Iam,
+    Sts,
+}
+
+impl Service {
+    pub(crate) fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "iam" => Some(Self::Iam),
+            "sts" => Some(Self::Sts),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Iam => "iam",
+            Self::Sts => "sts",
+        }
+    }
+
+    pub(crate) fn version(self) -> &'static str {
+        match self {
+            Self::Iam => "2010-05-08",
+            Self::Sts => "2011-06-15",
+        }
+    }
+
+    fn namespace(self) -> String {
+        format!("https://{}.amazonaws.com/doc/{}/", self.name(), self.version())
+    }
+}
+
+/// The inside of a reply, being written.
+#[derive(Default)]
+pub(crate) struct Xml(String);
+
+impl Xml {
+    /// One element around a text.
+    pub(crate) fn text(&mut self, name: &str, value: impl AsRef<str>) -> &mut Self {
+        self.0.push_str(&format!("<{name}>"));
+        escape(value.as_ref(), &mut self.0);
+        self.0.push_str(&format!("</{name}>"));
+        self
+    }
+
+    /// One element around others.
+    pub(crate) fn nest(&mut self, name: &str, inside: impl FnOnce(&mut Xml)) -> &mut Self {
+        self.0.push_str(&format!("<{name}>"));
+        inside(self);
+        self.0.push_str(&format!("</{name}>"));
+        self
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+/// The reply to an action that was done; `result` is None for those that AWS answers without one.
+pub(crate) fn success(service: Service, action: &str, result: Option<Xml>, request_id: &str) -> Response<Bytes> {
+    let result = result.map(|xml| format!("<{action}Result>{}</{action}Result>", xml.into_text())).unwrap_or_default();
+    let body = format!(
+        "<{action}Response xmlns=\"{}\">{result}<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>\n",
+        service.namespace()
+    );
+    response(200, "text/xml", body)
+}
+
+/// The reply to one that was refused.
+pub(crate) fn failure(service: Service, refusal: &Refusal, request_id: &str) -> Response<Bytes> {
+    let mut xml = Xml::default();
+    xml.nest("Error", |xml| {
+        xml.text("Type", if refusal.status < 500 { "Sender" } else { "Receiver" });
+        xml.text("Code", refusal.code);
+        xml.text("Message", &refusal.message);
+    });
+    xml.text("RequestId", request_id);
+    let body = format!("<ErrorResponse xmlns=\"{}\">{}</ErrorResponse>\n", service.namespace(), xml.into_text());
+    response(refusal.status, "text/xml", body)
+}
+
+/// A reply with this status, type and body.
+pub(crate) fn response(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response
+}
+
+fn escape(text: &str, out: &mut String) {
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            // XML 1.0 has no other control characters.
+            '\n' | '\r' | '\t' => out.push(character),
+            control if control.is_control() => out.push('\u{fffd}'),
+            other => out.push(other),
+        }
+    }
+}
