@@ -1,3 +1,29 @@
-//! The network: AWS calls and the AWS files.
+//! The network: signed calls to STS and IAM over one HTTP joint, and the AWS files.
+//!
+//! A call goes `sts`, `iam` → `call` (retries, clock) → `sign`, `query`, `xml` (pure) → [`Http`] → `hyper_http`.
+//! An [`Endpoint`] exists only if [`EndpointRules`] allow it, so no call can leave for any other host.
 
+mod call;
+mod endpoint;
+mod error;
+#[cfg(any(test, feature = "test-seams"))]
+pub mod fake;
+mod http;
+mod hyper_http;
+mod iam;
 pub mod profile;
+mod query;
+mod sign;
+mod skew;
+mod sts;
+#[cfg(test)]
+mod tests;
+mod xml;
+
+pub use call::AwsEdge;
+pub use endpoint::{Endpoint, EndpointRules, Service};
+pub use error::Error;
+pub use http::{Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
+pub use hyper_http::{HyperHttp, NoTrustStore};
+pub use sign::SigningCredentials;
+pub use sts::{AssumeRole, AssumedRole, Caller, MfaProof, SessionCredentials};

@@ -1,0 +1,196 @@
+//! One call: signed, sent, read; again where that is safe.
+
+use super::Error;
+use super::endpoint::{Endpoint, EndpointRules, Service};
+use super::http::{Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
+use super::query::{Answer, Parameters, Reading, Reply};
+use super::sign::{Scope, SigningCredentials, sign};
+use super::skew::Skew;
+use crate::world::{BootTime, WallTime, World};
+use claviger::model::{Partition, Region};
+use claviger::secret::{SecretText, TokenCode};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// The most attempts of one call without a code.
+const ATTEMPTS: u32 = 4;
+/// Milliseconds for one call with all its attempts.
+const CALL_MILLIS: u64 = 10_000;
+/// The longest wait before the first retry; doubled for each further one. The wait itself is drawn evenly from 0 up
+/// ("full jitter").
+const BACKOFF_MILLIS: u64 = 500;
+/// A `retry-after` above this is not waited for, in seconds.
+const RETRY_AFTER_SECONDS: u64 = 5;
+/// A refused signature is sent anew only if the clock proved wrong by more than this. SigV4 allows 5 minutes.
+const SKEW_MILLIS: u64 = 60_000;
+
+/// Calls to AWS. Clones share the network and what is known of AWS's clock.
+#[derive(Clone)]
+pub struct AwsEdge {
+    world: World,
+    http: Arc<dyn Http>,
+    rules: Arc<EndpointRules>,
+    skew: Arc<Skew>,
+}
+
+/// One call, before it is signed.
+pub(super) struct Call<'a> {
+    pub(super) service: Service,
+    /// Such as `sts:AssumeRole`.
+    pub(super) action: &'static str,
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) credentials: SigningCredentials<'a>,
+    pub(super) parameters: Parameters<'a>,
+    /// The code among the parameters.
+    pub(super) code: Option<&'a TokenCode>,
+}
+
+impl AwsEdge {
+    /// Calls over this network, to endpoints that these rules allow.
+    pub fn new(world: World, http: Arc<dyn Http>, rules: EndpointRules) -> Self {
+        Self { world, http, rules: Arc::new(rules), skew: Arc::new(Skew::unmeasured()) }
+    }
+
+    /// The STS endpoint of a region; `given` is the profile's own URL, if it has one.
+    pub fn sts_endpoint(&self, region: &Region, given: Option<&str>) -> Result<Endpoint, Error> {
+        self.rules.sts(region, given)
+    }
+
+    /// The IAM endpoint of a partition; `given` is the profile's own URL, if it has one.
+    pub fn iam_endpoint(&self, partition: Partition, given: Option<&str>) -> Result<Endpoint, Error> {
+        self.rules.iam(partition, given)
+    }
+
+    /// The time by AWS's clock; by this machine's until an answer of AWS has come. For codes, signatures and expiry.
+    pub fn corrected_now(&self) -> WallTime {
+        self.skew.corrected_now(&*self.world.clock)
+    }
+
+    /// Milliseconds by which AWS's clock is ahead of this machine's; None until an answer of AWS has come.
+    pub fn skew_millis(&self) -> Option<i64> {
+        self.skew.millis(&*self.world.clock)
+    }
+
+    /// Makes the call. Without a code: at most 4 attempts within 10 s. With a code: one, since AWS takes a code once.
+    pub(super) async fn call(&self, call: Call<'_>) -> Result<Reply, Error> {
+        let deadline = self.world.clock.boot().plus_millis(CALL_MILLIS);
+        let mut resigned = false;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let signed_at = self.corrected_now();
+            let (error, retry_after) = match self.attempt(&call, signed_at, deadline).await {
+                Ok(reply) => return Ok(reply),
+                Err(failure) => failure,
+            };
+            if matches!(error, Error::ClockSkew { .. }) {
+                // Sending once more is safe with a code too: AWS checks the signature first, so the code of a request
+                // with a refused signature is unused.
+                if !resigned && self.corrected_now().0.abs_diff(signed_at.0) > SKEW_MILLIS {
+                    resigned = true;
+                    continue;
+                }
+                return Err(Error::ClockSkew { action: call.action, skew_millis: self.skew_millis() });
+            }
+            if call.code.is_some() || attempts >= ATTEMPTS || !may_pass(&error) {
+                return Err(error);
+            }
+            let Some(wake) = self.next_attempt(attempts, retry_after).filter(|wake| *wake < deadline) else {
+                return Err(error);
+            };
+            self.world.clock.sleep_until(wake).await;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        call: &Call<'_>,
+        signed_at: WallTime,
+        deadline: BootTime,
+    ) -> Result<Reply, (Error, Option<u64>)> {
+        let host = call.endpoint.host();
+        let request = call.signed(signed_at).map_err(|error| (error, None))?;
+        let response = tokio::select! {
+            biased;
+            response = self.http.send(request) => response,
+            () = self.world.clock.sleep_until(deadline) => Err(HttpError::Unknown(NetworkFault::TimedOut)),
+        };
+        let response = response.map_err(|error| (network_error(call.action, &host, error), None))?;
+        let secrets = call.secrets();
+        let answer = Reading { action: call.action, host: &host, secrets: &secrets }.read(&response);
+        // Only what speaks AWS's language sets the clock; a captive portal has a `date` too.
+        if let (Answer::Done(_) | Answer::Refused(_), Some(date)) = (&answer, response.header("date")) {
+            self.skew.measure(date, &*self.world.clock);
+        }
+        match answer {
+            Answer::Done(reply) => Ok(reply),
+            Answer::Refused(error) | Answer::Foreign(error) => Err((error, retry_after_seconds(&response))),
+        }
+    }
+
+    /// When to try again. None where AWS asks for too long a wait, or where the kernel gives no randomness.
+    fn next_attempt(&self, attempts: u32, retry_after: Option<u64>) -> Option<BootTime> {
+        let asked = retry_after.unwrap_or(0);
+        if asked > RETRY_AFTER_SECONDS {
+            return None;
+        }
+        let most = BACKOFF_MILLIS << attempts.saturating_sub(1).min(8);
+        let mut random = [0; 8];
+        self.world.entropy.fill(&mut random).ok()?;
+        let jitter = u64::from_le_bytes(random) % (most + 1);
+        Some(self.world.clock.boot().plus_millis(jitter.max(asked * 1000)))
+    }
+}
+
+impl Call<'_> {
+    fn signed(&self, at: WallTime) -> Result<HttpRequest, Error> {
+        let agent = format!("claviger/{}", claviger::VERSION);
+        let mut request = HttpRequest {
+            method: ::http::Method::POST,
+            url: self.endpoint.url().clone(),
+            headers: vec![
+                ("content-type", Zeroizing::new("application/x-www-form-urlencoded; charset=utf-8".to_owned())),
+                ("user-agent", Zeroizing::new(agent)),
+            ],
+            body: self.parameters.encode(),
+        };
+        let scope = Scope { region: self.endpoint.signing_region(), service: self.service.id(), time: at };
+        sign(&mut request, self.credentials, scope)?;
+        Ok(request)
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        let token = self.credentials.token.map(SecretText::expose);
+        let code = self.code.map(SecretText::expose);
+        [Some(self.credentials.secret.expose()), token, code].into_iter().flatten().collect()
+    }
+}
+
+fn network_error(action: &'static str, host: &str, error: HttpError) -> Error {
+    let (fault, sent) = match error {
+        HttpError::NotSent(fault) => (fault, false),
+        HttpError::Unknown(fault) => (fault, true),
+    };
+    let host = host.to_owned();
+    match fault {
+        NetworkFault::TimedOut => Error::TimedOut { host, sent },
+        NetworkFault::BadRequest => Error::Unsendable { why: "the request cannot be written as HTTP" },
+        NetworkFault::BadAnswer if sent => Error::BadAnswer { action, why: "it is not plain HTTP/1.1" },
+        NetworkFault::TooLarge if sent => Error::BadAnswer { action, why: "it is too large" },
+        _ => Error::Unreachable { host, fault, sent },
+    }
+}
+
+/// Whether the same call may succeed a moment later.
+fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::Throttled { .. } | Error::TimedOut { .. } => true,
+        Error::ServiceError { status, .. } => *status >= 500,
+        Error::Unreachable { fault, .. } => matches!(fault, NetworkFault::CutOff | NetworkFault::NotConnected),
+        _ => false,
+    }
+}
+
+fn retry_after_seconds(response: &HttpResponse) -> Option<u64> {
+    response.header("retry-after")?.trim().parse().ok()
+}

@@ -1,0 +1,223 @@
+//! The network itself: HTTP/1.1 over TLS 1.2 or 1.3, one connection a request.
+
+use super::http::{Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
+use crate::world::{BoxFuture, Clock};
+use ::http::header::{CONTENT_ENCODING, HOST, HeaderValue};
+use ::http::{Request, Response, Uri};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use std::error::Error as StdError;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tower_service::Service;
+use zeroize::Zeroizing;
+
+/// Milliseconds for name, TCP and TLS together.
+const CONNECT_MILLIS: u64 = 3_000;
+/// Milliseconds for one whole exchange, connecting included. Twice this is what a caller of a door waits at most.
+const EXCHANGE_MILLIS: u64 = 5_000;
+/// The largest body. STS answers in a few KiB, but session tokens have no promised size (STS API, Credentials).
+const BODY_LIMIT: usize = 256 * 1024;
+/// The most bytes of head and unread body that hyper holds.
+const BUFFER_LIMIT: usize = 64 * 1024;
+
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// [`Http`] over hyper and rustls. Trusts what the system trusts; obeys no environment variable, no proxy.
+///
+/// Every request has a connection of its own. Calls are few, and one lost on a connection that died while the machine
+/// slept would cost an MFA code.
+pub struct HyperHttp {
+    connector: HttpsConnector<HttpConnector>,
+    clock: Arc<dyn Clock>,
+}
+
+/// The system has no certificate that TLS could trust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no trusted certificates on this system (install ca-certificates)")]
+pub struct NoTrustStore;
+
+impl HyperHttp {
+    /// Reads the system trust store, once.
+    pub fn new(clock: Arc<dyn Clock>) -> Result<Self, NoTrustStore> {
+        let mut roots = RootCertStore::empty();
+        let (usable, _) = roots.add_parsable_certificates(system_certificates());
+        if usable == 0 { Err(NoTrustStore) } else { Self::trusting(roots, clock).map_err(|_| NoTrustStore) }
+    }
+
+    pub(super) fn trusting(roots: RootCertStore, clock: Arc<dyn Clock>) -> Result<Self, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        Ok(Self { connector: HttpsConnector::from((tcp, tls)), clock })
+    }
+
+    async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let begun = self.clock.boot();
+        let (target, request) = written(request).ok_or(HttpError::NotSent(NetworkFault::BadRequest))?;
+        let stream = tokio::select! {
+            biased;
+            stream = self.connect(target) => stream.map_err(HttpError::NotSent)?,
+            () = self.clock.sleep_until(begun.plus_millis(CONNECT_MILLIS)) => {
+                return Err(HttpError::NotSent(NetworkFault::TimedOut));
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = converse(stream, request) => answer.map_err(HttpError::Unknown),
+            () = self.clock.sleep_until(begun.plus_millis(EXCHANGE_MILLIS)) => {
+                Err(HttpError::Unknown(NetworkFault::TimedOut))
+            }
+        }
+    }
+
+    async fn connect(&self, target: Uri) -> Result<Stream, NetworkFault> {
+        let mut connector = self.connector.clone();
+        std::future::poll_fn(|context| connector.poll_ready(context)).await.map_err(|error| connect_fault(&*error))?;
+        connector.call(target).await.map_err(|error| connect_fault(&*error))
+    }
+}
+
+impl Http for HyperHttp {
+    fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
+        Box::pin(self.exchange(request))
+    }
+}
+
+/// The request as hyper takes it, and where to connect. The body keeps its wiping buffer.
+fn written(request: HttpRequest) -> Option<(Uri, Request<Full<Bytes>>)> {
+    let HttpRequest { method, url, headers, body } = request;
+    let target: Uri = url.as_str().parse().ok()?;
+    let mut written = Request::builder()
+        .method(method)
+        .uri(target.path_and_query()?.as_str())
+        .body(Full::new(Bytes::from_owner(body)))
+        .ok()?;
+    written.headers_mut().insert(HOST, HeaderValue::from_str(target.authority()?.as_str()).ok()?);
+    for (name, value) in headers {
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(TextBytes(value))).ok()?;
+        value.set_sensitive(true);
+        written.headers_mut().insert(name, value);
+    }
+    Some((target, written))
+}
+
+struct TextBytes(Zeroizing<String>);
+
+impl AsRef<[u8]> for TextBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+async fn converse(stream: Stream, request: Request<Full<Bytes>>) -> Result<HttpResponse, NetworkFault> {
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(BUFFER_LIMIT)
+        .handshake(stream)
+        .await
+        .map_err(|error| answer_fault(&error))?;
+    // Ends with this call: a set aborts its tasks when it is dropped.
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let answer = sender.send_request(request).await.map_err(|error| answer_fault(&error))?;
+    whole(answer).await
+}
+
+async fn whole(answer: Response<Incoming>) -> Result<HttpResponse, NetworkFault> {
+    let (head, mut incoming) = answer.into_parts();
+    if head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(NetworkFault::BadAnswer);
+    }
+    let announced = incoming.size_hint().exact().unwrap_or(0);
+    if announced > u64::try_from(BODY_LIMIT).unwrap_or(u64::MAX) {
+        return Err(NetworkFault::TooLarge);
+    }
+    let mut body = Zeroizing::new(Vec::with_capacity(usize::try_from(announced).unwrap_or(0)));
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| answer_fault(&error))?;
+        let Some(data) = frame.data_ref() else { continue };
+        if body.len().saturating_add(data.len()) > BODY_LIMIT {
+            return Err(NetworkFault::TooLarge);
+        }
+        body.extend_from_slice(data);
+    }
+    Ok(HttpResponse { status: head.status.as_u16(), headers: head.headers, body })
+}
+
+fn answer_fault(error: &hyper::Error) -> NetworkFault {
+    if error.is_parse_too_large() {
+        NetworkFault::TooLarge
+    } else if error.is_parse() {
+        NetworkFault::BadAnswer
+    } else {
+        NetworkFault::CutOff
+    }
+}
+
+/// Looks for rustls's own error in the chain, which passes through several `io::Error`s.
+fn connect_fault(error: &(dyn StdError + Send + Sync + 'static)) -> NetworkFault {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(current) = next {
+        if let Some(tls) = current.downcast_ref::<rustls::Error>() {
+            return tls_fault(tls);
+        }
+        next = match current.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => current.source(),
+        };
+    }
+    NetworkFault::NotConnected
+}
+
+fn tls_fault(error: &rustls::Error) -> NetworkFault {
+    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    match error {
+        rustls::Error::InvalidCertificate(
+            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
+        ) => NetworkFault::CertificateDates,
+        rustls::Error::InvalidCertificate(_) => NetworkFault::UntrustedCertificate,
+        _ => NetworkFault::Tls,
+    }
+}
+
+/// Where distributions keep the bundle; the first that exists counts. Searched here because every crate that
+/// searches obeys SSL_CERT_FILE and SSL_CERT_DIR, which belong to whoever started the agent.
+#[cfg(not(any(target_os = "macos", windows)))]
+const BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/var/lib/ca-certificates/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/usr/local/share/certs/ca-root-nss.crt",
+];
+
+#[cfg(not(any(target_os = "macos", windows)))]
+fn system_certificates() -> Vec<rustls::pki_types::CertificateDer<'static>> {
+    let folder = Path::new("/etc/ssl/certs");
+    let bundle = BUNDLES.iter().map(Path::new).find(|path| path.is_file());
+    let folder = (bundle.is_none() && folder.is_dir()).then_some(folder);
+    rustls_native_certs::load_certs_from_paths(bundle, folder).certs
+}
+
+/// The key store of the system. Here the crate still obeys SSL_CERT_FILE: the agent clears its environment at start.
+#[cfg(any(target_os = "macos", windows))]
+fn system_certificates() -> Vec<rustls::pki_types::CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
