@@ -1,1 +1,39 @@
-//! Secrets at rest.
+//! Secrets at rest: the vault, one encrypted file that several slots open, and the state beside it, which changes often.
+//!
+//! Nothing here asks a person, knows AWS or reads a clock: files go through [`Disk`](crate::world::Disk), randomness
+//! through [`Entropy`](crate::world::Entropy), the time is an argument. The room is synchronous and an unlock takes
+//! most of a second: call it where blocking is allowed. The caller holds the lock of the one server.
+//! `docs/reference/vault-format.md` is the format of both files; an independent reader in `tests/vectors` holds it up.
+//!
+//! From the outside in: [`VaultFolder`] finds, creates and opens; [`Vault`] is open; `save` and `copies` are the write
+//! protocol; `envelope` is the file, `header` its readable part with its `slot`s, `contents` its encrypted part with
+//! the [`Items`]; `json` and `crypto` are what those are made of. [`State`] stands on `crypto` and `json` alone.
+
+mod contents;
+mod copies;
+mod crypto;
+mod envelope;
+mod error;
+mod folder;
+mod header;
+mod items;
+mod json;
+mod kdf;
+mod recovery;
+mod save;
+mod slot;
+mod state;
+mod unlocked;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{Error, Result};
+pub use folder::VaultFolder;
+pub use items::{AccessKey, Items, TotpDevice, Trashed, TrashedItem};
+pub use json::Extra;
+pub use kdf::{KdfCost, check_passphrase};
+pub use recovery::{ConfirmedCode, FreshCode};
+pub use slot::SlotInfo;
+pub use state::{AuditHead, Opened, SessionId, State, StateAccess};
+pub use unlocked::Vault;

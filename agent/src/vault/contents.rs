@@ -1,0 +1,173 @@
+//! The encrypted document: the items, and what the vault needs for itself. Every secret is written by name here.
+
+use super::crypto::{self, Key32};
+use super::error::{Error, Result};
+use super::items::{AccessKey, Items, TotpDevice, Trashed, TrashedItem};
+use super::json::{Extra, Fields, Node};
+use super::slot::PublicHalf;
+use crate::world::World;
+use claviger::model::Name;
+use claviger::secret::{SecretAccessKey, SecretText, TotpSeed};
+use serde_json::Value;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Longest document in bytes.
+pub(super) const PAYLOAD_LIMIT: usize = 16 * 1024 * 1024;
+
+/// The document. A clone shares the secrets.
+#[derive(Clone)]
+pub(super) struct Contents {
+    pub(super) items: Items,
+    pub(super) public_halves: Vec<PublicHalf>,
+    /// Seals the state beside the vault.
+    pub(super) state_key: Arc<Key32>,
+    /// Sealed it before the last slot was removed; needed until the state has been written anew.
+    pub(super) previous_state_key: Option<Arc<Key32>>,
+    extra: Extra,
+}
+
+impl Contents {
+    /// No items yet.
+    pub(super) fn new(world: &World) -> Result<Self> {
+        Ok(Self {
+            items: Items::default(),
+            public_halves: Vec::new(),
+            state_key: Arc::new(crypto::random(world)?),
+            previous_state_key: None,
+            extra: Extra::default(),
+        })
+    }
+
+    /// The public half of a slot's key.
+    pub(super) fn public_half(&self, id: u32) -> Option<&[u8; 32]> {
+        self.public_halves.iter().find(|half| half.id == id).map(|half| &*half.public)
+    }
+
+    /// The canonical text.
+    pub(super) fn write(&self) -> Zeroizing<Vec<u8>> {
+        let keys = self.items.access_keys.iter().map(|(name, key)| (name.as_str(), access_key(key)));
+        let authenticators = self.items.authenticators.iter().map(|(name, totp)| (name.as_str(), authenticator(totp)));
+        let mut members = vec![
+            ("access_keys", Node::Object(keys.collect())),
+            ("authenticators", Node::Object(authenticators.collect())),
+            ("slots", Node::List(self.public_halves.iter().map(public_half).collect())),
+            ("state_key", Node::Bytes(self.state_key.as_slice())),
+            ("trash", Node::List(self.items.trash.iter().map(trashed).collect())),
+        ];
+        if let Some(key) = &self.previous_state_key {
+            members.push(("previous_state_key", Node::Bytes(key.as_slice())));
+        }
+        Node::object(members, &self.extra).write()
+    }
+
+    /// Reads the text; [`Error::Damaged`] where it is not exactly what [`Contents::write`] writes.
+    pub(super) fn read(text: &[u8]) -> Result<Self> {
+        let mut fields = Fields::parse(text)?;
+        let items = Items {
+            access_keys: named(&mut fields, "access_keys", read_access_key)?,
+            authenticators: named(&mut fields, "authenticators", read_authenticator)?,
+            trash: fields.list("trash")?.into_iter().map(read_trashed).collect::<Result<_>>()?,
+        };
+        let contents = Self {
+            items,
+            public_halves: fields.list("slots")?.into_iter().map(read_public_half).collect::<Result<_>>()?,
+            state_key: Arc::new(fields.array("state_key")?),
+            previous_state_key: match fields.has("previous_state_key") {
+                true => Some(Arc::new(fields.array("previous_state_key")?)),
+                false => None,
+            },
+            extra: fields.rest(),
+        };
+        if contents.write().as_slice() == text { Ok(contents) } else { Err(Error::Damaged) }
+    }
+}
+
+fn access_key(key: &AccessKey) -> Node<'_> {
+    let mut members = vec![
+        ("access_key_id", Node::Text(key.access_key_id.as_str())),
+        ("added", Node::time(key.added)),
+        ("secret_access_key", Node::Text(key.secret.expose())),
+    ];
+    members.extend(key.user.as_ref().map(|user| ("user", Node::Text(user.as_str()))));
+    Node::object(members, &key.extra)
+}
+
+fn read_access_key(mut fields: Fields) -> Result<AccessKey> {
+    Ok(AccessKey {
+        access_key_id: fields.noun("access_key_id")?,
+        secret: Arc::new(SecretAccessKey::from_text(fields.text("secret_access_key")?)),
+        user: if fields.has("user") { Some(fields.noun("user")?) } else { None },
+        added: fields.time("added")?,
+        extra: fields.rest(),
+    })
+}
+
+fn authenticator(totp: &TotpDevice) -> Node<'_> {
+    let members = [
+        ("access_key", Node::Text(totp.access_key.as_str())),
+        ("added", Node::time(totp.added)),
+        ("seed", Node::Bytes(totp.seed.expose())),
+        ("serial", Node::Text(totp.serial.as_str())),
+    ];
+    Node::object(members, &totp.extra)
+}
+
+fn read_authenticator(mut fields: Fields) -> Result<TotpDevice> {
+    Ok(TotpDevice {
+        serial: fields.noun("serial")?,
+        access_key: fields.noun("access_key")?,
+        seed: Arc::new(TotpSeed::new(std::mem::take(&mut *fields.bytes("seed")?))),
+        added: fields.time("added")?,
+        extra: fields.rest(),
+    })
+}
+
+fn trashed(entry: &Trashed) -> Node<'_> {
+    let (kind, item) = match &entry.item {
+        TrashedItem::AccessKey(key) => ("access_key", access_key(key)),
+        TrashedItem::Authenticator(totp) => ("authenticator", authenticator(totp)),
+        TrashedItem::Unknown { kind, fields } => (kind.as_str(), Node::object([], fields)),
+    };
+    Node::Object(
+        [
+            ("item", item),
+            ("kind", Node::Text(kind)),
+            ("name", Node::Text(entry.name.as_str())),
+            ("removed", Node::time(entry.removed)),
+        ]
+        .into(),
+    )
+}
+
+fn read_trashed(value: Value) -> Result<Trashed> {
+    let mut fields = Fields::of(value)?;
+    let (kind, item) = (fields.text("kind")?, fields.object("item")?);
+    let item = match kind.as_str() {
+        "access_key" => TrashedItem::AccessKey(read_access_key(item)?),
+        "authenticator" => TrashedItem::Authenticator(read_authenticator(item)?),
+        _ => TrashedItem::Unknown { kind, fields: item.rest() },
+    };
+    Ok(Trashed { name: fields.noun("name")?, item, removed: fields.time("removed")? })
+}
+
+fn public_half(half: &PublicHalf) -> Node<'_> {
+    Node::Object([("id", Node::count(half.id.into())), ("public", Node::Bytes(half.public.as_slice()))].into())
+}
+
+fn read_public_half(value: Value) -> Result<PublicHalf> {
+    let mut fields = Fields::of(value)?;
+    Ok(PublicHalf { id: fields.number("id")?, public: fields.array("public")? })
+}
+
+fn named<T>(
+    fields: &mut Fields,
+    key: &str,
+    read: fn(Fields) -> Result<T>,
+) -> Result<std::collections::BTreeMap<Name, T>> {
+    let members = fields.object(key)?.into_members();
+    members
+        .into_iter()
+        .map(|(name, value)| Ok((Name::try_from(name).map_err(|_| Error::Damaged)?, read(Fields::of(value)?)?)))
+        .collect()
+}

@@ -1,0 +1,89 @@
+//! What can go wrong with the vault and the state beside it.
+
+use std::io;
+
+/// Why the vault or the state could not do what was asked. Never holds a byte of either.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no vault file.
+    #[error("there is no vault")]
+    Absent,
+    /// The file on disk is not the one that was opened; nothing was written.
+    #[error("another program has changed the vault since it was opened")]
+    ChangedOnDisk,
+    /// A slot was removed and the vault is saved under a new key, but copies made before could not be deleted.
+    /// The next save and the next open try again.
+    #[error("the slot is removed, but older copies of the vault that it opens could not be deleted")]
+    CopiesLeft {
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// The file is not what this vault wrote; it was left untouched.
+    #[error("the vault is damaged; it was left untouched")]
+    Damaged,
+    /// There is a vault already.
+    #[error("there is a vault already")]
+    Exists,
+    /// Without this slot no passphrase and no recovery code would open the vault.
+    #[error("the last slot that a person can open cannot be removed")]
+    LastSlot,
+    /// The file needs a newer claviger; it was left untouched.
+    #[error("the vault was written by a newer claviger; it was left untouched")]
+    Newer,
+    /// The kernel gave no randomness.
+    #[error("the system gives no randomness")]
+    NoEntropy {
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Argon2id needs more memory than this process may take.
+    #[error("there is not enough memory to derive a key from the passphrase")]
+    NoMemory,
+    /// No slot has this id.
+    #[error("no such slot")]
+    SlotNotFound,
+    /// The vault has all the slots it takes.
+    #[error("the vault has as many slots as it takes")]
+    SlotsFull,
+    /// The state could not be written; what it held stands. No code may be spent.
+    #[error("the state beside the vault cannot be written")]
+    StateUnsaved {
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// The step is burned already.
+    #[error("the step is spent")]
+    StepSpent,
+    /// The vault's content is larger than 16 MiB, or its header than 64 KiB; the old vault stands.
+    #[error("the vault would be larger than it may be")]
+    TooLarge,
+    /// The file could not be read.
+    #[error("the vault or its state cannot be read")]
+    Unreadable {
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// The vault could not be written; the old one stands, on disk and in memory.
+    #[error("the vault cannot be saved; the old one stands")]
+    Unsaved {
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// The vault was written and stands, on disk and in memory, but the disk did not confirm its name:
+    /// a power loss now may bring the old one back.
+    #[error("the vault was saved, but the disk did not confirm it")]
+    Unsynced {
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// A passphrase has 1 to 1024 bytes.
+    #[error("the passphrase is empty or too long")]
+    WeakPassphrase,
+    /// The passphrase or code opens no slot that counts here.
+    #[error("the passphrase or recovery code opens no slot")]
+    WrongProof,
+}
+
+/// What most of this room returns.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,135 @@
+//! The folder that a vault lies in, while the vault is closed.
+
+use super::contents::Contents;
+use super::copies;
+use super::crypto::{self, Key32};
+use super::envelope::{self, Envelope, FILE_LIMIT};
+use super::error::{Error, Result};
+use super::header::{FORMAT, Header};
+use super::json::Extra;
+use super::kdf::KdfCost;
+use super::recovery::ConfirmedCode;
+use super::save::{Copies, Save};
+use super::slot::{NewSlot, Place, PublicHalf, Slot, SlotInfo};
+use super::unlocked::Vault;
+use crate::world::{WallTime, World};
+use claviger::secret::Passphrase;
+use claviger::wire::SlotProof;
+use std::io;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// The vault's file name.
+pub(super) const MAIN: &str = "vault";
+
+/// Where a vault is, or will be. Cheap to clone.
+#[derive(Clone)]
+pub struct VaultFolder {
+    pub(super) world: World,
+    pub(super) folder: PathBuf,
+}
+
+impl VaultFolder {
+    /// The vault in this folder; nothing is touched yet.
+    pub fn new(world: World, folder: PathBuf) -> Self {
+        Self { world, folder }
+    }
+
+    /// Whether there is a vault, readable or not.
+    pub fn exists(&self) -> Result<bool> {
+        let names = self.world.disk.names(&self.folder).map_err(|source| Error::Unreadable { source })?;
+        Ok(names.iter().any(|name| name == MAIN))
+    }
+
+    /// The slots, as the header names them. No key is needed, so nothing but a checksum vouches for the answer.
+    pub fn slots(&self) -> Result<Vec<SlotInfo>> {
+        let file = self.read()?;
+        Ok(Envelope::split(&file)?.header.slots.iter().map(Slot::info).collect())
+    }
+
+    /// Makes a vault of two slots, the passphrase's and the recovery code's, proves on the bytes about to be written
+    /// that both open it, and saves it. There is no way to have the file without a confirmed code.
+    /// Refuses where there is a vault ([`Error::Exists`]) and what [`check_passphrase`](super::check_passphrase) does.
+    pub fn create(&self, passphrase: &Passphrase, cost: KdfCost, code: &ConfirmedCode, now: WallTime) -> Result<Vault> {
+        if self.exists()? {
+            return Err(Error::Exists);
+        }
+        let master = crypto::random::<32>(&self.world)?;
+        let vault_id = *crypto::random::<16>(&self.world)?;
+        let at = |id| Place { world: &self.world, vault_id: &vault_id, id, now };
+        let slots =
+            [Slot::for_passphrase(at(1), passphrase, cost, &master)?, Slot::for_code(at(2), code.bits(), &master)?];
+        let mut contents = Contents::new(&self.world)?;
+        contents.public_halves = slots.iter().map(NewSlot::public_half).collect();
+        let mut header = Header {
+            format: FORMAT,
+            min_reader: FORMAT,
+            vault_id,
+            generation: 1,
+            oldest_copy: 1,
+            created: now,
+            saved: now,
+            salt: *crypto::random(&self.world)?,
+            payload_length: 0,
+            slots: slots.iter().map(|new| new.slot.clone()).collect(),
+            extra: Extra::default(),
+        };
+        let plain = contents.write();
+        let file = envelope::seal(&mut header, &master, &plain)?;
+        let written = Envelope::split(&file)?;
+        for (slot, new) in written.header.slots.iter().zip(&slots) {
+            slot.open(&vault_id, &new.opener)?.ok_or(Error::Damaged)?;
+        }
+        self.world.disk.create_private_folder(&self.folder).map_err(|source| Error::Unsaved { source })?;
+        let save = Save { file: &file, master: &master, plain: &plain, replaces: None, now };
+        self.save(&save, Copies::Keep)?;
+        if let Some(parent) = self.folder.parent() {
+            // The folder may be new as well. Its parent is not ours, so what it says to this is no reason to fail.
+            drop(self.world.disk.sync_folder(parent));
+        }
+        Ok(Vault::new(self.clone(), header, written.mac, Box::new(master), contents))
+    }
+
+    /// Opens the vault with a passphrase or a recovery code, whichever slot it belongs to, and clears away what a
+    /// crash left. [`Error::Absent`], [`Error::Newer`], [`Error::Damaged`], [`Error::WrongProof`],
+    /// [`Error::NoMemory`] and [`Error::Unreadable`] leave every file as it was.
+    pub fn open(&self, proof: &SlotProof) -> Result<Vault> {
+        let file = self.read()?;
+        let envelope = Envelope::split(&file)?;
+        let (_, _, master) = find(&envelope.header, &envelope.header.slots, proof)?;
+        let contents = Contents::read(&envelope.open(&master)?)?;
+        copies::clear_leftovers(self, &envelope.header);
+        Ok(Vault::new(self.clone(), envelope.header, envelope.mac, Box::new(master), contents))
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The file's bytes.
+    fn read(&self) -> Result<Vec<u8>> {
+        match self.world.disk.read(&self.path(MAIN), FILE_LIMIT) {
+            Ok(Some(file)) => Ok(file),
+            Ok(None) => Err(Error::Absent),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(Error::Damaged),
+            Err(source) => Err(Error::Unreadable { source }),
+        }
+    }
+}
+
+impl NewSlot {
+    pub(super) fn public_half(&self) -> PublicHalf {
+        PublicHalf { id: self.slot.id, public: Zeroizing::new(self.public) }
+    }
+}
+
+/// The slot among these that the proof opens: its id, what opened it, and the master key.
+pub(super) fn find(header: &Header, slots: &[Slot], proof: &SlotProof) -> Result<(u32, Key32, Key32)> {
+    for slot in slots {
+        let Some(opener) = slot.opener(proof)? else { continue };
+        if let Some(master) = slot.open(&header.vault_id, &opener)? {
+            return Ok((slot.id, opener, master));
+        }
+    }
+    Err(Error::WrongProof)
+}

@@ -1,0 +1,200 @@
+//! The vault, open: its items, its edits and its slots.
+
+use super::contents::Contents;
+use super::copies;
+use super::crypto::{self, Key32};
+use super::envelope::{self, Envelope};
+use super::error::{Error, Result};
+use super::folder::{self, VaultFolder};
+use super::header::Header;
+use super::items::Items;
+use super::kdf::KdfCost;
+use super::recovery::ConfirmedCode;
+use super::save::{Copies, Save};
+use super::slot::{NewSlot, Place, SLOT_LIMIT, Slot, SlotInfo};
+use super::state::StateAccess;
+use crate::world::WallTime;
+use claviger::secret::Passphrase;
+use claviger::wire::SlotProof;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+/// An open vault. Dropping it wipes the master key and every secret that nobody else still holds.
+pub struct Vault {
+    folder: VaultFolder,
+    header: Header,
+    /// Names the version on disk that this one came from.
+    mac: [u8; 32],
+    master: Box<Key32>,
+    contents: Contents,
+    /// A purge of copies did not succeed; the next save tries again.
+    copies_left: bool,
+}
+
+impl Vault {
+    pub(super) fn new(
+        folder: VaultFolder,
+        header: Header,
+        mac: [u8; 32],
+        master: Box<Key32>,
+        contents: Contents,
+    ) -> Self {
+        Self { folder, header, mac, master, contents, copies_left: false }
+    }
+
+    /// What it holds.
+    pub fn items(&self) -> &Items {
+        &self.contents.items
+    }
+
+    /// How often it has been saved.
+    pub fn generation(&self) -> u64 {
+        self.header.generation
+    }
+
+    /// What [`State::open`](super::State::open) and [`State::follow`](super::State::follow) need.
+    pub fn state_access(&self) -> StateAccess {
+        StateAccess {
+            vault_id: self.header.vault_id,
+            key: Arc::clone(&self.contents.state_key),
+            previous: self.contents.previous_state_key.clone(),
+            newborn: self.header.generation == 1,
+        }
+    }
+
+    /// Changes the items and saves. Where the change or the save fails, the old items stand; only
+    /// [`Error::Unsynced`] means that the new ones do.
+    pub fn edit<R, E: From<Error>>(
+        &mut self,
+        now: WallTime,
+        change: impl FnOnce(&mut Items) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E> {
+        let mut contents = self.contents.clone();
+        let changed = change(&mut contents.items)?;
+        self.save(self.header.clone(), contents, now)?;
+        Ok(changed)
+    }
+
+    /// Opens a slot afresh: its id. [`Error::WrongProof`] where the proof opens none.
+    pub fn prove(&self, proof: &SlotProof) -> Result<u32> {
+        let (id, _, master) = folder::find(&self.header, &self.header.slots, proof)?;
+        if bool::from(master.ct_eq(self.master.as_slice())) { Ok(id) } else { Err(Error::Damaged) }
+    }
+
+    /// The slots.
+    pub fn slots(&self) -> Vec<SlotInfo> {
+        self.header.slots.iter().map(Slot::info).collect()
+    }
+
+    /// Adds a passphrase slot, against a proof of any slot: the new slot's id.
+    pub fn add_passphrase(
+        &mut self,
+        proof: &SlotProof,
+        phrase: &Passphrase,
+        cost: KdfCost,
+        now: WallTime,
+    ) -> Result<u32> {
+        self.add(proof, now, |at, master| Slot::for_passphrase(at, phrase, cost, master))
+    }
+
+    /// Adds a recovery slot, against a proof of any slot: the new slot's id.
+    pub fn add_recovery(&mut self, proof: &SlotProof, code: &ConfirmedCode, now: WallTime) -> Result<u32> {
+        self.add(proof, now, |at, master| Slot::for_code(at, code.bits(), master))
+    }
+
+    /// Removes a slot, against a proof of one that stays ([`Error::WrongProof`] otherwise): the vault gets a new
+    /// master key, sealed to the slots that stay, and copies that the slot opens are deleted. A crash at any point
+    /// leaves the old vault, or the new one and copies that the next open deletes. The state's key is new as well:
+    /// call [`State::follow`](super::State::follow). Copies that a person made elsewhere still open with the slot.
+    /// Refuses the last slot that a person can open ([`Error::LastSlot`]).
+    pub fn remove_slot(&mut self, id: u32, proof: &SlotProof, now: WallTime) -> Result<()> {
+        let world = &self.folder.world;
+        let mut header = self.header.clone();
+        header.slots.retain(|slot| slot.id != id);
+        if header.slots.len() == self.header.slots.len() {
+            return Err(Error::SlotNotFound);
+        }
+        if !header.slots.iter().any(|slot| slot.info().kind.is_some()) {
+            return Err(Error::LastSlot);
+        }
+        let (keeper, opener, _) = folder::find(&header, &header.slots, proof)?;
+        let master = Box::new(crypto::random::<32>(world)?);
+        for slot in &mut header.slots {
+            let public = self.contents.public_half(slot.id).ok_or(Error::Damaged)?;
+            slot.seal_master(world, &header.vault_id, public, &master)?;
+        }
+        let mut contents = self.contents.clone();
+        contents.public_halves.retain(|half| half.id != id);
+        contents.previous_state_key = Some(Arc::clone(&contents.state_key));
+        contents.state_key = Arc::new(crypto::random(world)?);
+        header.oldest_copy = header.generation + 1;
+        self.write(header, contents, master, Copies::Purge, Some((keeper, opener)), now)
+    }
+
+    fn add(
+        &mut self,
+        proof: &SlotProof,
+        now: WallTime,
+        make: impl FnOnce(Place<'_>, &Key32) -> Result<NewSlot>,
+    ) -> Result<u32> {
+        self.prove(proof)?;
+        let mut header = self.header.clone();
+        if header.slots.len() >= SLOT_LIMIT {
+            return Err(Error::SlotsFull);
+        }
+        let id = header.slots.iter().map(|slot| slot.id).max().unwrap_or(0) + 1;
+        let new = make(Place { world: &self.folder.world, vault_id: &header.vault_id, id, now }, &self.master)?;
+        let mut contents = self.contents.clone();
+        contents.public_halves.push(new.public_half());
+        header.slots.push(new.slot);
+        let master = self.master.clone();
+        self.write(header, contents, master, Copies::Keep, Some((id, new.opener)), now)?;
+        Ok(id)
+    }
+
+    fn save(&mut self, header: Header, mut contents: Contents, now: WallTime) -> Result<()> {
+        // The state has followed by now: it is written anew at every open.
+        contents.previous_state_key = None;
+        let master = self.master.clone();
+        self.write(header, contents, master, Copies::Keep, None, now)
+    }
+
+    /// Saves this as the next generation, and takes it over where it stands on disk. `tried` is a slot that must open
+    /// the bytes about to be written, and what opens it.
+    fn write(
+        &mut self,
+        mut header: Header,
+        mut contents: Contents,
+        master: Box<Key32>,
+        copies: Copies,
+        tried: Option<(u32, Key32)>,
+        now: WallTime,
+    ) -> Result<()> {
+        header.generation += 1;
+        header.saved = now;
+        header.salt = *crypto::random(&self.folder.world)?;
+        contents.items.sweep(now);
+        let plain = contents.write();
+        let file = envelope::seal(&mut header, &master, &plain)?;
+        let written = Envelope::split(&file)?;
+        if let Some((id, opener)) = tried {
+            let slot = written.header.slots.iter().find(|slot| slot.id == id).ok_or(Error::Damaged)?;
+            let found = slot.open(&header.vault_id, &opener)?.ok_or(Error::Damaged)?;
+            if !bool::from(found.ct_eq(master.as_slice())) {
+                return Err(Error::Damaged);
+            }
+        }
+        let mac = written.mac;
+        let save = Save { file: &file, master: &master, plain: &plain, replaces: Some(self.mac), now };
+        let saved = self.folder.save(&save, copies);
+        if matches!(saved, Ok(()) | Err(Error::Unsynced { .. } | Error::CopiesLeft { .. })) {
+            self.copies_left |= copies == Copies::Purge && saved.is_err();
+            (self.header, self.mac, self.master, self.contents) = (header, mac, master, contents);
+        }
+        if self.copies_left && saved.is_ok() {
+            copies::clear_leftovers(&self.folder, &self.header);
+            self.copies_left = false;
+        }
+        saved
+    }
+}
