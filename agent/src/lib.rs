@@ -1,20 +1,28 @@
 //! The claviger daemon. The floor plan; a room imports from lower floors only, never sideways:
 //!
 //! ```text
-//! roof      main · lib::run · edges · harden
+//! roof      main · run · harden · testing
 //! 5 doors   server/
+//! 4 jobs    jobs/
 //! 3 office  session/
-//! 2 desk    source/  mfa/
-//! 1 edge    aws/  vault/  prompt/
+//! 2 desk    mfa/
+//! 1 edge    aws/  vault/
 //! 0 ground  world · ask · config             ── crate claviger: wire → model → secret
 //! ```
 
 pub mod ask;
 pub mod aws;
 pub mod config;
+pub mod harden;
+pub mod jobs;
 pub mod mfa;
+mod run;
+pub mod server;
+pub mod session;
 pub mod vault;
 pub mod world;
+
+pub use run::{Launch, run};
 
 #[cfg(any(test, feature = "test-seams"))]
 pub mod testing;

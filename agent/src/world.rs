@@ -1,5 +1,6 @@
 //! The ground: clock, entropy and disk, one plain struct handed in at the top.
 
+use aws_smithy_types::date_time::{DateTime, Format};
 use std::future::Future;
 use std::io;
 use std::path::Path;
@@ -47,6 +48,11 @@ impl WallTime {
     pub fn plus_millis(self, millis: i64) -> Self {
         Self(self.0.saturating_add(millis))
     }
+}
+
+/// A time as RFC 3339 in UTC, whole seconds: what AWS SDKs read everywhere.
+pub fn rfc3339(time: WallTime) -> String {
+    DateTime::from_secs(time.seconds()).fmt(Format::DateTime).unwrap_or_default()
 }
 
 /// Milliseconds since the machine started, suspend included (CLOCK_BOOTTIME). For every deadline:

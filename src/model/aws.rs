@@ -181,6 +181,16 @@ impl Partition {
             .unwrap_or(COMMERCIAL)
     }
 
+    /// The commercial partition, `aws`.
+    pub fn commercial() -> Partition {
+        COMMERCIAL
+    }
+
+    /// The region used where nothing names one.
+    pub fn region(&self) -> Region {
+        Region(self.default_region.to_owned())
+    }
+
     /// The partition with this id, as an ARN names it.
     pub fn by_id(id: &str) -> Option<Partition> {
         PARTITIONS.iter().find(|partition| partition.id == id).copied()

@@ -176,8 +176,8 @@ pub struct SessionRow {
 pub struct SlotRow {
     /// Its id.
     pub id: u32,
-    /// Its kind.
-    pub kind: SlotKind,
+    /// Its kind; absent where only a newer claviger knows it.
+    pub kind: Option<SlotKind>,
     /// When it was added, RFC 3339.
     pub added: String,
 }

@@ -7,7 +7,6 @@ use super::query::{Answer, Parameters, Reading, Reply};
 use super::sign::{Scope, SigningCredentials, sign};
 use super::skew::Skew;
 use crate::world::{BootTime, WallTime, World};
-use claviger::model::{Partition, Region};
 use claviger::secret::{SecretText, TokenCode};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -51,14 +50,9 @@ impl AwsEdge {
         Self { world, http, rules: Arc::new(rules), skew: Arc::new(Skew::unmeasured()) }
     }
 
-    /// The STS endpoint of a region; `given` is the profile's own URL, if it has one.
-    pub fn sts_endpoint(&self, region: &Region, given: Option<&str>) -> Result<Endpoint, Error> {
-        self.rules.sts(region, given)
-    }
-
-    /// The IAM endpoint of a partition; `given` is the profile's own URL, if it has one.
-    pub fn iam_endpoint(&self, partition: Partition, given: Option<&str>) -> Result<Endpoint, Error> {
-        self.rules.iam(partition, given)
+    /// Where calls may go.
+    pub fn rules(&self) -> &EndpointRules {
+        &self.rules
     }
 
     /// The time by AWS's clock; by this machine's until an answer of AWS has come. For codes, signatures and expiry.

@@ -8,6 +8,7 @@ mod endpoint;
 mod error;
 #[cfg(any(test, feature = "test-seams"))]
 pub mod fake;
+mod files;
 mod http;
 mod hyper_http;
 mod iam;
@@ -23,6 +24,7 @@ mod xml;
 pub use call::AwsEdge;
 pub use endpoint::{Endpoint, EndpointRules, Service};
 pub use error::Error;
+pub use files::{AwsFiles, FilesError};
 pub use http::{Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
 pub use hyper_http::{HyperHttp, NoTrustStore};
 pub use sign::SigningCredentials;

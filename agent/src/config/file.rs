@@ -99,7 +99,7 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
         sts_endpoint: file.endpoints.sts,
         iam_endpoint: file.endpoints.iam,
         presence_millis: within(file.mfa.presence, 8 * HOUR, 0, 168 * HOUR, "[mfa] presence is at most 7d")?,
-        session_seconds: session / 1000,
+        session_seconds: u32::try_from(session / 1000).unwrap_or(43_200),
         idle_lock_millis: within(file.lock.idle, 8 * HOUR, 1000, 168 * HOUR, "[lock] idle is 1s to 7d")?,
         argon2_memory_mib,
     })

@@ -26,7 +26,7 @@ pub struct Config {
     /// `[mfa] presence`: milliseconds after a human act in which a soft code may be spent. Default 8 h.
     pub presence_millis: u64,
     /// `[mfa] session`: seconds an MFA session lives, 900 to 129600 (STS API, GetSessionToken). Default 12 h.
-    pub session_seconds: u64,
+    pub session_seconds: u32,
     /// `[lock] idle`: milliseconds without a request after which the vault locks. Default 8 h.
     pub idle_lock_millis: u64,
     /// `[vault] argon2_memory_mib`: memory of a new passphrase slot, 64 to 1024. Default 256.

@@ -25,9 +25,15 @@ pub enum Error {
     /// There is a vault already.
     #[error("there is a vault already")]
     Exists,
+    /// The work was cut off before it was done.
+    #[error("the work was interrupted")]
+    Interrupted,
     /// Without this slot no passphrase and no recovery code would open the vault.
     #[error("the last slot that a person can open cannot be removed")]
     LastSlot,
+    /// The vault is closed.
+    #[error("the vault is locked")]
+    Locked,
     /// The file needs a newer claviger; it was left untouched.
     #[error("the vault was written by a newer claviger; it was left untouched")]
     Newer,
@@ -76,6 +82,12 @@ pub enum Error {
     Unsynced {
         /// What the disk said.
         source: io::Error,
+    },
+    /// A wrong guess was made just now.
+    #[error("after a wrong guess the next one waits {seconds} s")]
+    Wait {
+        /// Seconds left.
+        seconds: u64,
     },
     /// A passphrase has 1 to 1024 bytes.
     #[error("the passphrase is empty or too long")]

@@ -12,6 +12,7 @@
 mod contents;
 mod copies;
 mod crypto;
+mod custody;
 mod envelope;
 mod error;
 mod folder;
@@ -28,6 +29,7 @@ mod unlocked;
 #[cfg(test)]
 mod tests;
 
+pub use custody::{Custody, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState};
 pub use error::{Error, Result};
 pub use folder::VaultFolder;
 pub use items::{AccessKey, Items, TotpDevice, Trashed, TrashedItem};

@@ -53,6 +53,13 @@ impl Ledger {
         }
     }
 
+    /// Takes a burn back whose code never left.
+    pub(super) fn unburn(&mut self, serial: &MfaSerial, step: u64) {
+        if let Some(device) = self.devices.get_mut(serial) {
+            device.recent.retain(|burned| *burned != step);
+        }
+    }
+
     /// The newest floor stands, even where it is lower: a clock that went back made it.
     pub(super) fn floor_all(&mut self, step: u64) {
         self.floor = Some(step);

@@ -123,6 +123,12 @@ impl State {
         written
     }
 
+    /// Takes a burn back in memory alone: the file still has it, so a crash errs on the safe side. Only where no byte
+    /// of the request that carried the code can have left this machine.
+    pub fn unburn(&mut self, serial: &MfaSerial, step: u64) {
+        self.content.ledger.unburn(serial, step);
+    }
+
     /// Burns every step up to this one, of every device, durably: after a restore.
     pub fn floor_all(&mut self, step: u64) -> Result<()> {
         self.content.ledger.floor_all(step);

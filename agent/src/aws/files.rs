@@ -1,0 +1,74 @@
+//! The AWS files and claviger's own, parsed once and again only when one of them has changed.
+
+use super::profile::{Problem, ProfileSet, Role, SourceFile, limits};
+use crate::world::{Stamp, World};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use zeroize::Zeroizing;
+
+/// The three files.
+pub struct AwsFiles {
+    world: World,
+    files: [(Role, PathBuf); 3],
+    parsed: Mutex<Option<(Stamps, Arc<ProfileSet>)>>,
+}
+
+/// Why the files say nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilesError {
+    /// Not UTF-8.
+    #[error("{} is not UTF-8", .0.display())]
+    NotText(PathBuf),
+    /// Lines that cannot be read as they stand; at least one.
+    #[error("the AWS files have mistakes")]
+    Problems(Vec<Problem>),
+    /// The file is there and cannot be read.
+    #[error("{} cannot be read", .0.display())]
+    Unreadable(PathBuf, #[source] std::io::Error),
+}
+
+type Stamps = [Option<Stamp>; 3];
+
+impl AwsFiles {
+    /// The files at these paths; none of them need exist.
+    pub fn new(world: World, config: PathBuf, credentials: PathBuf, own: PathBuf) -> Self {
+        let files = [(Role::Config, config), (Role::Credentials, credentials), (Role::Own, own)];
+        Self { world, files, parsed: Mutex::default() }
+    }
+
+    /// What the files say now: inode, size and time are looked at on each call.
+    pub fn load(&self) -> Result<Arc<ProfileSet>, FilesError> {
+        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamps = self.stamps()?;
+        if let Some((_, profiles)) = parsed.as_ref().filter(|(known, _)| *known == stamps) {
+            return Ok(profiles.clone());
+        }
+        let profiles = Arc::new(self.parse()?);
+        *parsed = Some((stamps, profiles.clone()));
+        Ok(profiles)
+    }
+
+    fn stamps(&self) -> Result<Stamps, FilesError> {
+        let mut stamps = [None; 3];
+        for (stamp, (_, path)) in stamps.iter_mut().zip(&self.files) {
+            *stamp = self.world.disk.stamp(path).map_err(|error| FilesError::Unreadable(path.clone(), error))?;
+        }
+        Ok(stamps)
+    }
+
+    fn parse(&self) -> Result<ProfileSet, FilesError> {
+        let mut texts = Vec::with_capacity(self.files.len());
+        for (role, path) in &self.files {
+            let bytes = self.world.disk.read_linked(path, limits::FILE_BYTES as u64);
+            let bytes = bytes.map_err(|error| FilesError::Unreadable(path.clone(), error))?.unwrap_or_default();
+            let text = String::from_utf8(bytes).map_err(|_| FilesError::NotText(path.clone()))?;
+            // It may hold plaintext keys.
+            let text = Zeroizing::new(text);
+            texts.push((*role, Arc::<Path>::from(path.as_path()), text));
+        }
+        let sources: Vec<SourceFile<'_>> =
+            texts.iter().map(|(role, path, text)| SourceFile { path: path.clone(), role: *role, text }).collect();
+        ProfileSet::load(&sources).map_err(FilesError::Problems)
+    }
+}

@@ -1,0 +1,111 @@
+//! Self-protection, first thing in main; and the few things that need `unsafe`.
+
+#![expect(unsafe_code, reason = "the environment, inherited descriptors and the allocator have no safe interface")]
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// The variables the agent keeps. Everything else it inherited is dropped: it belonged to whoever started it, and
+/// would steer proxies, trust stores and AWS clients for everyone.
+const KEPT: &[&str] = &[
+    "HOME",
+    "PATH",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "CLAVIGER_HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "NOTIFY_SOCKET",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+];
+
+/// Nobody of the same user reads this process's memory, environment or descriptors (prctl(2), PR_SET_DUMPABLE),
+/// nothing dumps core, files are private, the environment is short. Reset by exec, so every helper does it again.
+pub fn protect() -> io::Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+    raise_descriptors();
+    clear_environment();
+    std::panic::set_hook(Box::new(|panic| {
+        // The place, never the payload: it may hold what was being worked on.
+        let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
+        tracing::error!(place = place.as_deref().unwrap_or("unknown"), "a defect: please report it");
+    }));
+    Ok(())
+}
+
+/// A thousand tools may connect at once; the soft limit is often 1024.
+fn raise_descriptors() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+fn clear_environment() {
+    let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
+    for name in names.into_iter().filter(|name| !name.to_str().is_some_and(|name| KEPT.contains(&name))) {
+        // SAFETY: main has started no thread yet.
+        unsafe { std::env::remove_var(name) };
+    }
+}
+
+/// The socket that systemd passed, if it passed exactly one (sd_listen_fds(3)).
+pub fn activated_socket() -> io::Result<Option<OwnedFd>> {
+    let mut sockets = sd_notify::listen_fds()?;
+    match (sockets.next(), sockets.next()) {
+        (Some(socket), None) => {
+            // SAFETY: the descriptor is passed to this process (LISTEN_PID), and nothing else here takes it.
+            Ok(Some(unsafe { OwnedFd::from_raw_fd(socket) }))
+        }
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(io::Error::new(io::ErrorKind::InvalidInput, "systemd passed more than one socket")),
+    }
+}
+
+/// An allocator that wipes what it frees: copies that serde, hyper and rustls made on the way go too.
+pub struct WipingAllocator;
+
+// SAFETY: every call goes to the system's allocator with the layout it was given; memory is written only between
+// its allocation and its release.
+unsafe impl GlobalAlloc for WipingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the block is the caller's, `layout.size()` bytes long, until it is released in the next line.
+        unsafe {
+            wipe(memory, layout.size());
+            System.dealloc(memory, layout);
+        }
+    }
+
+    // The default `realloc` allocates, copies and releases through the methods above, so the old block is wiped.
+}
+
+/// Writes zeros that the compiler may not leave out.
+///
+/// # Safety
+/// `memory` points to `size` writable bytes.
+unsafe fn wipe(memory: *mut u8, size: usize) {
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(memory, size) };
+    zeroize::Zeroize::zeroize(bytes);
+}

@@ -1,0 +1,63 @@
+//! Access keys: add with proof, remove, export.
+
+use super::Error;
+use crate::aws::{Endpoint, SigningCredentials};
+use crate::session::Office;
+use crate::vault::{AccessKey, Custody};
+use crate::world::WallTime;
+use claviger::model::{AccessKeyId, Arn, Name};
+use claviger::secret::SecretAccessKey;
+use std::sync::Arc;
+
+/// Whose the key is, asked of AWS (STS API, GetCallerIdentity). Only an IAM user's key can be kept: the root user's
+/// should not exist, and a session's ends by itself.
+pub async fn owner(
+    office: &Office,
+    endpoint: &Endpoint,
+    access_key_id: &AccessKeyId,
+    secret: &SecretAccessKey,
+) -> Result<Arn, Error> {
+    let by = SigningCredentials { access_key_id, secret, token: None };
+    let caller = office.aws().get_caller_identity(by, endpoint).await?;
+    if caller.arn.resource().starts_with("user/") {
+        Ok(caller.arn)
+    } else {
+        Err(Error::NotUser(caller.arn.to_string()))
+    }
+}
+
+/// Stores a key.
+pub async fn add(custody: Arc<Custody>, name: Name, key: AccessKey, now: WallTime) -> Result<(), Error> {
+    edit(custody, now, move |items| {
+        if items.access_keys.contains_key(&name) {
+            return Err(Error::AccessKeyExists(name));
+        }
+        items.access_keys.insert(name, key);
+        Ok(())
+    })
+    .await
+}
+
+/// Moves a key to the trash; its sessions are forgotten. Refused while an authenticator belongs to it.
+pub async fn remove(custody: Arc<Custody>, office: &Office, name: Name, now: WallTime) -> Result<(), Error> {
+    let removed = name.clone();
+    edit(custody, now, move |items| {
+        if let Some((device, _)) = items.authenticators.iter().find(|(_, device)| device.access_key == removed) {
+            return Err(Error::AccessKeyInUse(removed, device.clone()));
+        }
+        items.trash_access_key(&removed, now).then_some(()).ok_or(Error::AccessKeyNotFound(removed))
+    })
+    .await?;
+    office.forget_access_key(&name);
+    Ok(())
+}
+
+/// One edit of the vault, off the event loop.
+pub(super) async fn edit<R: Send + 'static>(
+    custody: Arc<Custody>,
+    now: WallTime,
+    change: impl FnOnce(&mut crate::vault::Items) -> Result<R, Error> + Send + 'static,
+) -> Result<R, Error> {
+    let work = tokio::task::spawn_blocking(move || custody.edit(now, change));
+    work.await.unwrap_or(Err(Error::Vault(crate::vault::Error::Interrupted)))
+}

@@ -1,0 +1,113 @@
+//! Virtual MFA devices: a seed is proved by one GetSessionToken before it is stored, and that session is kept, so
+//! that the proof costs no second code.
+
+use super::Error;
+use super::access_key::edit;
+use crate::ask::Audience;
+use crate::aws::{self, Endpoint, MfaProof, SessionCredentials};
+use crate::mfa;
+use crate::session::{self, Office};
+use crate::vault::{Custody, TotpDevice};
+use crate::world::WallTime;
+use claviger::model::{MfaSerial, Name};
+use claviger::secret::TotpSeed;
+use std::sync::Arc;
+
+/// How far the measured clock must have moved for a refused code to be worth another.
+const SKEW_MOVED_MILLIS: u64 = 20_000;
+
+/// The serial of the user's device: the only virtual one AWS lists that is not stored yet (IAM API, ListMFADevices).
+pub async fn find_serial(
+    office: &Office,
+    custody: &Custody,
+    access_key: &Name,
+    iam: &Endpoint,
+) -> Result<MfaSerial, Error> {
+    let key = custody.signing_key(access_key)?;
+    let listed = match office.aws().list_mfa_devices(session::signing(&key), iam).await {
+        Ok(listed) => listed,
+        // Many users may not list their own devices without MFA: then the serial must be given.
+        Err(aws::Error::AccessDenied { .. }) => return Err(Error::SerialUnknown(Vec::new())),
+        Err(error) => return Err(error.into()),
+    };
+    let knowledge = custody.knowledge();
+    let known = |serial: &MfaSerial| knowledge.devices.iter().any(|device| device.serial == *serial);
+    let mut fresh: Vec<MfaSerial> =
+        listed.into_iter().filter(|serial| serial.as_str().contains(":mfa/") && !known(serial)).collect();
+    match (fresh.pop(), fresh.is_empty()) {
+        (Some(serial), true) => Ok(serial),
+        (last, _) => Err(Error::SerialUnknown(fresh.into_iter().chain(last).collect())),
+    }
+}
+
+/// Proves a seed: AWS takes the code of the current step. The step is burned first, like any other.
+pub async fn prove(
+    office: &Office,
+    access_key: &Name,
+    serial: &MfaSerial,
+    seed: &TotpSeed,
+    endpoint: &Endpoint,
+    audience: &Audience,
+) -> Result<SessionCredentials, Error> {
+    let mut again = true;
+    loop {
+        let before = office.aws().skew_millis().unwrap_or(0);
+        let turn = office.burn(access_key, std::slice::from_ref(serial), true, audience).await?;
+        let code = mfa::code(seed, turn.step);
+        let key = office.custody().signing_key(access_key)?;
+        let proof = Some(MfaProof { serial, code: &code });
+        match office.aws().get_session_token(session::signing(&key), endpoint, office.session_seconds(), proof).await {
+            Ok(credentials) => return Ok(credentials),
+            Err(aws::Error::CodeRefused { .. }) => {
+                let moved = office.aws().skew_millis().unwrap_or(0).abs_diff(before) > SKEW_MOVED_MILLIS;
+                if !(again && moved) {
+                    return Err(Error::CodeRefused(serial.clone()));
+                }
+                again = false;
+            }
+            Err(error) => {
+                if !error.code_counts_as_sent() {
+                    office.custody().unburn(serial, turn.step);
+                }
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+/// Stores a device.
+pub async fn add(custody: Arc<Custody>, name: Name, device: TotpDevice, now: WallTime) -> Result<(), Error> {
+    edit(custody, now, move |items| {
+        let taken = items.authenticators.iter().find(|(known, other)| **known == name || other.serial == device.serial);
+        if let Some((known, _)) = taken {
+            return Err(Error::MfaExists(known.clone()));
+        }
+        if !items.access_keys.contains_key(&device.access_key) {
+            return Err(Error::AccessKeyNotFound(device.access_key));
+        }
+        items.authenticators.insert(name, device);
+        Ok(())
+    })
+    .await
+}
+
+/// Renames a device here.
+pub async fn rename(custody: Arc<Custody>, name: Name, new_name: Name, now: WallTime) -> Result<(), Error> {
+    edit(custody, now, move |items| {
+        if items.authenticators.contains_key(&new_name) {
+            return Err(Error::MfaExists(new_name));
+        }
+        let device = items.authenticators.remove(&name).ok_or(Error::MfaNotFound(Some(name)))?;
+        items.authenticators.insert(new_name, device);
+        Ok(())
+    })
+    .await
+}
+
+/// Moves a device to the trash. The device at AWS stays.
+pub async fn remove(custody: Arc<Custody>, name: Name, now: WallTime) -> Result<(), Error> {
+    edit(custody, now, move |items| {
+        items.trash_authenticator(&name, now).then_some(()).ok_or(Error::MfaNotFound(Some(name)))
+    })
+    .await
+}

@@ -1,0 +1,210 @@
+//! A connection of the control socket: greeting, requests, answers.
+
+use super::conversation::{Conversation, OutLine, encode};
+use super::line::{self, Line};
+use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, REQUESTS_LIMIT, Server, WRITE_MILLIS};
+use claviger::secret::TokenCode;
+use claviger::wire::{
+    AgentHello, AgentMessage, ClientLine, ClientMessage, Code, Fault, Hello, LINE_LIMIT, PROTOCOL, Request,
+};
+use interprocess::local_socket::tokio::Stream;
+use interprocess::local_socket::traits::StreamCommon as _;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::io::{AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::mpsc;
+
+/// A request in hand, as its connection sees it.
+struct InHand {
+    task: tokio::task::AbortHandle,
+    answers: mpsc::Sender<Option<TokenCode>>,
+}
+
+impl Server {
+    /// Serves one connection until it ends. Another user's is refused before a byte is read.
+    pub(super) async fn serve(self: Arc<Self>, stream: Stream) {
+        let own = rustix::process::geteuid().as_raw();
+        match stream.peer_creds().ok().and_then(|peer| peer.euid()) {
+            Some(uid) if uid == own => {}
+            uid => {
+                tracing::warn!(?uid, "refused a connection of another user");
+                return;
+            }
+        }
+        let (reader, writer) = tokio::io::split(stream);
+        let (outbox, lines) = mpsc::channel(OUTBOX_LINES);
+        let writer = tokio::spawn(write_lines(self.clone(), writer, lines));
+        if self.activity.connections.fetch_add(1, Ordering::AcqRel) < CONNECTIONS_LIMIT {
+            self.clone().read_requests(BufReader::with_capacity(8192, reader), &outbox).await;
+        } else {
+            refuse(&outbox, 0, Fault::new(Code::AgentBusy, "the agent has as many connections as it takes")).await;
+        }
+        self.activity.connections.fetch_sub(1, Ordering::AcqRel);
+        drop(outbox);
+        drop(writer.await);
+    }
+
+    async fn read_requests(
+        self: Arc<Self>,
+        mut reader: BufReader<impl tokio::io::AsyncRead + Unpin>,
+        outbox: &mpsc::Sender<OutLine>,
+    ) {
+        let mut hello: Option<Hello> = None;
+        let mut in_hand: HashMap<u64, InHand> = HashMap::new();
+        loop {
+            let line = match line::read(&mut reader).await {
+                Ok(Line::Whole(line)) => line,
+                Ok(Line::TooLong) => {
+                    refuse(
+                        outbox,
+                        0,
+                        Fault::new(Code::WireTooLong, format!("a line was longer than {LINE_LIMIT} bytes")),
+                    )
+                    .await;
+                    break;
+                }
+                Ok(Line::End) | Err(_) => break,
+            };
+            in_hand.retain(|_, request| !request.task.is_finished());
+            let parsed = match serde_json::from_slice::<ClientLine>(&line) {
+                Ok(parsed) => parsed,
+                Err(error) => {
+                    refuse(outbox, 0, bad_line(&error, line.len())).await;
+                    continue;
+                }
+            };
+            match (parsed.message, &hello) {
+                (ClientMessage::Hello(said), None) => match greet(&said) {
+                    Ok(greeting) => {
+                        send(outbox, parsed.id, AgentMessage::Hello(greeting)).await;
+                        hello = Some(said);
+                    }
+                    Err(fault) => {
+                        refuse(outbox, parsed.id, fault).await;
+                        break;
+                    }
+                },
+                (ClientMessage::Request(request), Some(hello)) => {
+                    if in_hand.len() >= REQUESTS_LIMIT || in_hand.contains_key(&parsed.id) {
+                        refuse(outbox, parsed.id, Fault::new(Code::AgentBusy, format!("at most {REQUESTS_LIMIT} requests are in hand on a connection, each with an id of its own"))).await;
+                        continue;
+                    }
+                    let started = self.clone().start(parsed.id, *request, hello, outbox);
+                    in_hand.insert(parsed.id, started);
+                }
+                (ClientMessage::Answer(answer), Some(_)) => {
+                    if let Some(request) = in_hand.get(&parsed.id) {
+                        drop(request.answers.try_send(answer.value));
+                    }
+                }
+                (ClientMessage::Cancel {}, Some(_)) => {
+                    if let Some(request) = in_hand.remove(&parsed.id) {
+                        request.task.abort();
+                        refuse(outbox, parsed.id, Fault::new(Code::RequestCancelled, "the request was cancelled"))
+                            .await;
+                    }
+                }
+                (ClientMessage::Hello(_), Some(_)) | (_, None) => {
+                    refuse(outbox, parsed.id, Fault::new(Code::WireProtocol, "a connection begins with one hello"))
+                        .await;
+                    break;
+                }
+            }
+        }
+        // Nobody is left to answer; fetches of sessions go on, they belong to the office.
+        for request in in_hand.into_values() {
+            request.task.abort();
+        }
+    }
+
+    fn start(self: Arc<Self>, id: u64, request: Request, hello: &Hello, outbox: &mpsc::Sender<OutLine>) -> InHand {
+        let (answers, receiver) = mpsc::channel(4);
+        let mut conversation = Conversation {
+            id,
+            outbox: outbox.clone(),
+            answers: receiver,
+            answerable: hello.answers,
+            aws_config_file: hello.aws_config_file.clone(),
+        };
+        let held = Held::new(self.clone());
+        let task = tokio::spawn(async move {
+            let name = request.name();
+            let begun = self.world.clock.boot();
+            let outcome = self.dispatch(request, &mut conversation).await;
+            let millis = self.world.clock.boot().millis_since(begun);
+            match &outcome {
+                Ok(_) => tracing::info!(request = name, millis, "answered"),
+                Err(fault) => tracing::info!(request = name, millis, code = %fault.code, "fault"),
+            }
+            conversation
+                .send(match outcome {
+                    Ok(reply) => AgentMessage::Reply(Box::new(reply)),
+                    Err(fault) => AgentMessage::Fault(fault),
+                })
+                .await;
+            drop(held);
+        });
+        InHand { task: task.abort_handle(), answers }
+    }
+}
+
+/// Counts a request in hand, so that a stop can wait for it.
+struct Held(Arc<Server>);
+
+impl Held {
+    fn new(server: Arc<Server>) -> Self {
+        server.activity.requests.fetch_add(1, Ordering::AcqRel);
+        Self(server)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.activity.requests.fetch_sub(1, Ordering::AcqRel);
+        self.0.activity.quiet.notify_waiters();
+    }
+}
+
+async fn write_lines(server: Arc<Server>, mut writer: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<OutLine>) {
+    while let Some(line) = lines.recv().await {
+        let deadline = server.world.clock.boot().plus_millis(WRITE_MILLIS);
+        let written = tokio::select! {
+            biased;
+            written = writer.write_all(&line) => written.is_ok(),
+            () = server.world.clock.sleep_until(deadline) => false,
+        };
+        if !written {
+            break;
+        }
+    }
+}
+
+fn greet(hello: &Hello) -> Result<AgentHello, Fault> {
+    // The first protocol has none before it.
+    if hello.protocol == PROTOCOL {
+        Ok(AgentHello { protocol: PROTOCOL, agent: format!("claviger-agent/{}", claviger::VERSION) })
+    } else {
+        Err(Fault::new(
+            Code::WireProtocol,
+            format!("the agent speaks protocol {PROTOCOL}, the client {}", hello.protocol),
+        ))
+    }
+}
+
+/// A line that is no message: told by length and position, never by content.
+fn bad_line(error: &serde_json::Error, length: usize) -> Fault {
+    let what = if error.is_data() { "no message of the protocol" } else { "no JSON" };
+    Fault::new(Code::WireBadLine, format!("a line of {length} bytes is {what} (column {})", error.column()))
+}
+
+async fn refuse(outbox: &mpsc::Sender<OutLine>, id: u64, fault: Fault) {
+    tracing::info!(code = %fault.code, "refused a line");
+    send(outbox, id, AgentMessage::Fault(fault)).await;
+}
+
+async fn send(outbox: &mpsc::Sender<OutLine>, id: u64, message: AgentMessage) {
+    if let Some(line) = encode(id, message) {
+        drop(outbox.send(line).await);
+    }
+}

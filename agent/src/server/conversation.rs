@@ -1,0 +1,86 @@
+//! One request's side of a connection: its events out, its answers in.
+
+use super::Server;
+use crate::ask::{Listener, Notice, Upcall};
+use claviger::secret::TokenCode;
+use claviger::wire::{AgentLine, AgentMessage, Event};
+use std::future::Future;
+use std::pin::pin;
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+/// A line on its way to the client, wiped once written.
+pub(super) type OutLine = Zeroizing<Vec<u8>>;
+
+/// What a request holds of its connection.
+pub(super) struct Conversation {
+    pub(super) id: u64,
+    pub(super) outbox: mpsc::Sender<OutLine>,
+    pub(super) answers: mpsc::Receiver<Option<TokenCode>>,
+    /// Whether a person at the client can answer.
+    pub(super) answerable: bool,
+    /// The client's `AWS_CONFIG_FILE`.
+    pub(super) aws_config_file: Option<String>,
+}
+
+impl Conversation {
+    /// Sends a line about this request. A client that has gone hears nothing.
+    pub(super) async fn send(&self, message: AgentMessage) {
+        if let Some(line) = encode(self.id, message) {
+            drop(self.outbox.send(line).await);
+        }
+    }
+
+    /// Shows a new recovery code and waits for it to come back. None where the client declines or has gone.
+    pub(super) async fn confirm_recovery(&mut self, code: &claviger::secret::RecoveryCode) -> Option<TokenCode> {
+        use claviger::secret::SecretText;
+        self.send(AgentMessage::Event(Event::RecoveryCode { code: code.expose().to_owned() })).await;
+        self.answers.recv().await.flatten()
+    }
+
+    /// Runs work that may tell or ask this client something on the way.
+    pub(super) async fn attend<T, F: Future<Output = T>>(
+        &mut self,
+        server: &Server,
+        work: impl FnOnce(Listener) -> F,
+    ) -> T {
+        let (listener, mut upcalls) = Listener::new(self.answerable);
+        let mut work = pin!(work(listener));
+        let mut pending: Option<mpsc::Sender<Option<TokenCode>>> = None;
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut work => return result,
+                Some(upcall) = upcalls.recv() => match upcall {
+                    Upcall::Notice(notice) => self.send(AgentMessage::Event(event(server, &notice))).await,
+                    Upcall::Question { prompt, answer } => {
+                        pending = Some(answer);
+                        self.send(AgentMessage::Event(Event::Question { prompt, echo: true })).await;
+                    }
+                },
+                Some(value) = self.answers.recv() => {
+                    if let Some(answer) = pending.take() {
+                        drop(answer.send(value).await);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A line as bytes; None only where it could not be written, which no type of ours allows.
+pub(super) fn encode(id: u64, message: AgentMessage) -> Option<OutLine> {
+    let mut line = Zeroizing::new(Vec::with_capacity(2048));
+    serde_json::to_writer(&mut *line, &AgentLine { id, message }).ok()?;
+    line.push(b'\n');
+    Some(line)
+}
+
+fn event(server: &Server, notice: &Notice) -> Event {
+    match notice {
+        Notice::WaitingForCode { serial, until } => {
+            let millis = until.millis_since(server.world.clock.boot());
+            Event::WaitingForCode { serial: serial.to_string(), seconds: millis.div_ceil(1000) }
+        }
+    }
+}

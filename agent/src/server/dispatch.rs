@@ -1,0 +1,181 @@
+//! From a request to its answer. The only place that knows every office and job.
+
+use super::conversation::Conversation;
+use super::fault::{self, Subject};
+use super::{Server, WAIT_LIMIT_SECONDS, explain};
+use crate::ask::Listener;
+use crate::session::{Delivery, Session};
+use crate::vault::LockedBy;
+use crate::world::rfc3339;
+use claviger::model::Region;
+use claviger::secret::SecretText;
+use claviger::wire::{Code, Credentials, Fault, Reply, Request, SessionRow, Setting, Whoami};
+use std::sync::Arc;
+
+mod items;
+mod vault;
+
+impl Server {
+    pub(super) async fn dispatch(
+        self: &Arc<Self>,
+        request: Request,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        if *self.stop.borrow() {
+            return Err(Fault::new(Code::AgentStopping, "the agent is stopping"));
+        }
+        // Looking is not using: a status bar that polls would keep the vault open for ever.
+        if !matches!(request, Request::Status {}) {
+            self.touch();
+        }
+        match request {
+            Request::Credentials { profile, wait } => self.credentials(&profile, wait, conversation).await,
+            Request::Lock {} => {
+                self.lock(LockedBy::Command);
+                Ok(Reply::Done {})
+            }
+            Request::Login { profile } => self.login(&profile, conversation).await,
+            Request::Logout { profile } => self.logout(profile.as_deref(), conversation),
+            Request::ProfileExplain { profile } => self.explain(&profile, conversation),
+            Request::ProfileList {} => self.profile_list(),
+            Request::ProfileShow { profile } => self.profile_show(&profile, conversation),
+            Request::Status {} => Ok(Reply::Status(self.status(conversation.aws_config_file.as_deref()))),
+            Request::Stop {} => {
+                self.stop();
+                Ok(Reply::Done {})
+            }
+            Request::Whoami { profile, region } => self.whoami(&profile, region, conversation).await,
+            Request::Unlock { proof } => {
+                self.unlock(proof).await.map_err(fault::vault)?;
+                Ok(Reply::Done {})
+            }
+            Request::Init { .. } | Request::SlotAdd { .. } | Request::SlotList {} | Request::SlotRemove { .. } => {
+                self.vault_request(request, conversation).await
+            }
+            other => self.item_request(other, conversation).await,
+        }
+    }
+
+    /// The wait is the caller's; the fetch goes on without it, so that the next call finds the session.
+    async fn credentials(
+        self: &Arc<Self>,
+        profile: &str,
+        wait: u64,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        let wait = wait.min(WAIT_LIMIT_SECONDS);
+        let deadline = self.world.clock.boot().plus_millis(wait.saturating_mul(1000));
+        let session = tokio::select! {
+            biased;
+            session = self.session(profile, conversation) => session?,
+            () = self.world.clock.sleep_until(deadline) => return Err(fault::timed_out(profile, wait)),
+        };
+        // Copies of an STS session for the child that asked; long-lived secrets never come this way.
+        Ok(Reply::Credentials(Credentials {
+            access_key_id: session.access_key_id.clone(),
+            secret_access_key: SecretText::from_text(session.secret.expose().to_owned()),
+            session_token: SecretText::from_text(session.token.expose().to_owned()),
+            expiration: rfc3339(session.expiration),
+            account_id: session.account.clone(),
+        }))
+    }
+
+    async fn login(self: &Arc<Self>, profile: &str, conversation: &mut Conversation) -> Result<Reply, Fault> {
+        if self.custody.is_unlocked() {
+            self.office.mark_presence();
+        }
+        let session = self.session(profile, conversation).await?;
+        Ok(Reply::Session(self.row(&session)))
+    }
+
+    fn logout(&self, profile: Option<&str>, conversation: &Conversation) -> Result<Reply, Fault> {
+        match profile {
+            None => drop(self.office.forget_all()),
+            Some(profile) => {
+                let subject = self.subject(profile, conversation);
+                let profiles = self.files.load().map_err(fault::files)?;
+                let plan = self
+                    .office
+                    .plan(&profiles, profile, Delivery::Refreshing)
+                    .map_err(|error| fault::session(&error, &subject))?;
+                self.office.forget(&plan);
+            }
+        }
+        Ok(Reply::Done {})
+    }
+
+    async fn whoami(
+        self: &Arc<Self>,
+        profile: &str,
+        region: Option<Region>,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        let session = self.session(profile, conversation).await?;
+        let subject = self.subject(profile, conversation);
+        let profiles = self.files.load().map_err(fault::files)?;
+        let asked = |error| fault::session(&error, &subject);
+        let endpoint = self.office.call_endpoint(&profiles, profile, region).map_err(asked)?;
+        let caller = self.office.caller(&session, &endpoint).await.map_err(asked)?;
+        Ok(Reply::Whoami(Whoami { account: caller.account, arn: caller.arn, user_id: caller.user_id }))
+    }
+
+    fn explain(&self, profile: &str, conversation: &Conversation) -> Result<Reply, Fault> {
+        let profiles = self.files.load().map_err(fault::files)?;
+        let subject = self.subject(profile, conversation);
+        let plan =
+            |delivery| self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject));
+        let frozen = plan(Delivery::Frozen).map_err(|fault| fault.message);
+        Ok(Reply::Explanation(explain::explain(plan(Delivery::Refreshing)?, frozen)))
+    }
+
+    fn profile_list(&self) -> Result<Reply, Fault> {
+        let profiles = self.files.load().map_err(fault::files)?;
+        Ok(Reply::Profiles(self.office.profile_rows(&profiles).into_iter().map(fault::profile_row).collect()))
+    }
+
+    fn profile_show(&self, profile: &str, conversation: &Conversation) -> Result<Reply, Fault> {
+        let profiles = self.files.load().map_err(fault::files)?;
+        let Some(found) = profiles.profile(profile) else {
+            let nearest = profiles.nearest(profile, 3).into_iter().map(str::to_owned).collect();
+            return Err(fault::profile_not_found(&self.subject(profile, conversation), nearest));
+        };
+        let secret = |key: &str| matches!(key, "aws_secret_access_key" | "aws_session_token" | "aws_security_token");
+        let setting = |(key, value): (&str, &crate::aws::profile::Value)| Setting {
+            key: key.to_owned(),
+            value: if secret(key) { "(secret)".to_owned() } else { value.text().to_owned() },
+            origin: value.origin.to_string(),
+        };
+        Ok(Reply::Settings(found.keys().map(setting).collect()))
+    }
+
+    /// The session of a profile; what happens on the way is told to this client.
+    async fn session(self: &Arc<Self>, profile: &str, conversation: &mut Conversation) -> Result<Arc<Session>, Fault> {
+        let subject = self.subject(profile, conversation);
+        if self.custody.never_opened() {
+            return Err(fault::closed(&self.custody));
+        }
+        let profiles = self.files.load().map_err(fault::files)?;
+        let plan = self
+            .office
+            .plan(&profiles, profile, Delivery::Refreshing)
+            .map_err(|error| fault::session(&error, &subject))?;
+        let office = self.office.clone();
+        let work = |listener: Listener| async move { office.credentials(plan, listener).await };
+        conversation.attend(self, work).await.map_err(|error| fault::session(&error, &subject))
+    }
+
+    fn subject(&self, profile: &str, conversation: &Conversation) -> Subject {
+        let ours = self.config.aws_config_file.clone();
+        let theirs = conversation.aws_config_file.as_deref().filter(|theirs| std::path::Path::new(theirs) != ours);
+        Subject { profile: profile.to_owned(), reads: ours, client_reads: theirs.map(str::to_owned) }
+    }
+
+    fn row(&self, session: &Session) -> SessionRow {
+        SessionRow {
+            principal: session.principal.clone(),
+            access_key_id: session.access_key_id.clone(),
+            expiration: rfc3339(session.expiration),
+            seconds_left: session.left(self.world.clock.boot()) / 1000,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Requests about access keys and authenticators.
+
+use crate::ask::Audience;
+use crate::jobs::{self, access_key, mfa_device};
+use crate::mfa;
+use crate::server::Server;
+use crate::server::conversation::Conversation;
+use crate::server::fault;
+use crate::vault::{AccessKey, Extra, TotpDevice};
+use crate::world::rfc3339;
+use claviger::model::{MfaSerial, Name};
+use claviger::secret::{SecretText, TotpSeedText};
+use claviger::wire::{AccessKeyExport, AccessKeyRow, Code, Fault, MfaRow, Reply, Request, SlotProof};
+use std::sync::Arc;
+
+impl Server {
+    pub(super) async fn item_request(
+        self: &Arc<Self>,
+        request: Request,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        let now = self.world.clock.wall();
+        let custody = self.custody.clone();
+        match request {
+            Request::AccessKeyAdd { name, access_key_id, secret_access_key, verify } => {
+                self.custody.require_unlocked().map_err(fault::vault)?;
+                if self.custody.knowledge().access_keys.contains_key(&name) {
+                    return Err(fault::job(jobs::Error::AccessKeyExists(name)));
+                }
+                let mut user = None;
+                if verify {
+                    let profiles = self.files.load().map_err(fault::files)?;
+                    let (_, endpoint) =
+                        self.office.base_endpoint(&profiles, &name).map_err(|error| fault::job(error.into()))?;
+                    user = Some(
+                        access_key::owner(&self.office, &endpoint, &access_key_id, &secret_access_key)
+                            .await
+                            .map_err(fault::job)?,
+                    );
+                }
+                let key = AccessKey {
+                    access_key_id,
+                    secret: Arc::new(secret_access_key),
+                    user,
+                    added: now,
+                    extra: Extra::default(),
+                };
+                access_key::add(custody, name.clone(), key, now).await.map_err(fault::job)?;
+                self.office.mark_presence();
+                self.access_key_rows()?
+                    .into_iter()
+                    .find(|row| row.name == name)
+                    .map(Reply::AccessKey)
+                    .ok_or_else(fault::internal)
+            }
+            Request::AccessKeyExport { name, proof } => {
+                self.prove(proof).await?;
+                let export = self.custody.with_items(|items| {
+                    items.access_keys.get(&name).map(|key| AccessKeyExport {
+                        access_key_id: key.access_key_id.clone(),
+                        secret_access_key: SecretText::from_text(key.secret.expose().to_owned()),
+                    })
+                });
+                let export =
+                    export.map_err(fault::vault)?.ok_or_else(|| fault::job(jobs::Error::AccessKeyNotFound(name)))?;
+                Ok(Reply::AccessKeyExport(export))
+            }
+            Request::AccessKeyList {} => Ok(Reply::AccessKeys(self.access_key_rows()?)),
+            Request::AccessKeyRemove { name } => {
+                access_key::remove(custody, &self.office, name, now).await.map_err(fault::job)?;
+                Ok(Reply::Done {})
+            }
+            Request::MfaAdd { access_key, name, serial, seed, verify } => {
+                self.mfa_add(access_key, name, serial, seed, verify, conversation).await
+            }
+            Request::MfaCode { name, now } => self.mfa_code(name, !now, conversation).await,
+            Request::MfaExport { name, proof } => {
+                self.prove(proof).await?;
+                let uri = self.custody.with_items(|items| {
+                    items.authenticators.get(&name).map(|device| mfa::export_uri(&device.seed, &device.serial))
+                });
+                let uri = uri.map_err(fault::vault)?.ok_or_else(|| fault::job(jobs::Error::MfaNotFound(Some(name))))?;
+                Ok(Reply::MfaExport { uri })
+            }
+            Request::MfaList {} => Ok(Reply::MfaDevices(self.mfa_rows()?)),
+            Request::MfaRemove { name } => {
+                mfa_device::remove(custody, name, now).await.map_err(fault::job)?;
+                Ok(Reply::Done {})
+            }
+            Request::MfaRename { name, new_name } => {
+                mfa_device::rename(custody, name, new_name.clone(), now).await.map_err(fault::job)?;
+                self.mfa_row(&new_name)
+            }
+            _ => Err(fault::internal()),
+        }
+    }
+
+    async fn mfa_add(
+        self: &Arc<Self>,
+        access_key: Name,
+        name: Option<Name>,
+        serial: Option<MfaSerial>,
+        seed: TotpSeedText,
+        verify: bool,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        let seed = mfa::parse_seed(&seed).map_err(|error| fault::job(error.into()))?;
+        self.custody.require_unlocked().map_err(fault::vault)?;
+        if !self.custody.knowledge().access_keys.contains_key(&access_key) {
+            return Err(fault::job(jobs::Error::AccessKeyNotFound(access_key)));
+        }
+        let profiles = self.files.load().map_err(fault::files)?;
+        let serial = match serial {
+            Some(serial) => serial,
+            None => {
+                let iam = self.office.iam_endpoint(&profiles, &access_key).map_err(|error| fault::job(error.into()))?;
+                mfa_device::find_serial(&self.office, &self.custody, &access_key, &iam).await.map_err(fault::job)?
+            }
+        };
+        let name = match name {
+            Some(name) => name,
+            None => serial.as_str().rsplit('/').next().unwrap_or_default().parse().map_err(|_| {
+                Fault::new(Code::MfaSerialUnknown, "the serial ends in no usable name")
+                    .hint("claviger mfa add --name NAME …")
+            })?,
+        };
+        let taken = |device: &crate::vault::KnownDevice| device.name == name || device.serial == serial;
+        if let Some(device) = self.custody.knowledge().devices.iter().find(|device| taken(device)) {
+            return Err(fault::job(jobs::Error::MfaExists(device.name.clone())));
+        }
+        let mut proved = None;
+        if verify {
+            let (_, endpoint) =
+                self.office.base_endpoint(&profiles, &access_key).map_err(|error| fault::job(error.into()))?;
+            let office = self.office.clone();
+            let (key, device, seed) = (&access_key, &serial, &seed);
+            let work = |listener| async move {
+                let audience = Audience::default();
+                audience.join(listener);
+                mfa_device::prove(&office, key, device, seed, &endpoint, &audience).await
+            };
+            proved = Some(conversation.attend(self, work).await.map_err(fault::job)?);
+        }
+        let now = self.world.clock.wall();
+        let device = TotpDevice {
+            serial,
+            access_key: access_key.clone(),
+            seed: Arc::new(seed),
+            added: now,
+            extra: Extra::default(),
+        };
+        mfa_device::add(self.custody.clone(), name.clone(), device, now).await.map_err(fault::job)?;
+        self.office.mark_presence();
+        if let Some(credentials) = proved {
+            self.office.adopt(&profiles, &access_key, credentials);
+        }
+        self.mfa_row(&name)
+    }
+
+    async fn mfa_code(
+        self: &Arc<Self>,
+        name: Option<Name>,
+        wait: bool,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        self.custody.require_unlocked().map_err(fault::vault)?;
+        if self.office.presence_left().is_none() {
+            return Err(fault::job(crate::session::Error::PresenceNeeded.into()));
+        }
+        let knowledge = self.custody.knowledge();
+        let device = match &name {
+            Some(name) => knowledge.devices.iter().find(|device| device.name == *name),
+            None => knowledge.devices.first().filter(|_| knowledge.devices.len() == 1),
+        };
+        let device = device.ok_or_else(|| fault::job(jobs::Error::MfaNotFound(name)))?;
+        let (office, serial) = (self.office.clone(), device.serial.clone());
+        let work = |listener| async move {
+            let audience = Audience::default();
+            audience.join(listener);
+            office.spend(&device.access_key, &[serial], wait, &audience).await
+        };
+        let (turn, code) = conversation.attend(self, work).await.map_err(|error| fault::job(error.into()))?;
+        let ends = mfa::millis_until(turn.step.saturating_add(1), self.office.aws().corrected_now());
+        Ok(Reply::MfaCode { code, seconds_left: ends / 1000 })
+    }
+
+    /// A slot opened afresh, by a person.
+    pub(super) async fn prove(self: &Arc<Self>, proof: SlotProof) -> Result<(), Fault> {
+        let custody = self.custody.clone();
+        crate::server::lock::blocking(move || custody.prove(&proof)).await.map_err(fault::vault)?;
+        self.office.mark_presence();
+        Ok(())
+    }
+
+    fn access_key_rows(&self) -> Result<Vec<AccessKeyRow>, Fault> {
+        let rows = self.custody.with_items(|items| {
+            items
+                .access_keys
+                .iter()
+                .map(|(name, key)| AccessKeyRow {
+                    name: name.clone(),
+                    access_key_id: key.access_key_id.clone(),
+                    user: key.user.clone(),
+                    added: rfc3339(key.added),
+                })
+                .collect()
+        });
+        rows.map_err(fault::vault)
+    }
+
+    fn mfa_rows(&self) -> Result<Vec<MfaRow>, Fault> {
+        let rows = self.custody.with_items(|items| {
+            items
+                .authenticators
+                .iter()
+                .map(|(name, device)| MfaRow {
+                    name: name.clone(),
+                    serial: device.serial.clone(),
+                    access_key: device.access_key.clone(),
+                    added: rfc3339(device.added),
+                })
+                .collect()
+        });
+        rows.map_err(fault::vault)
+    }
+
+    fn mfa_row(&self, name: &Name) -> Result<Reply, Fault> {
+        self.mfa_rows()?.into_iter().find(|row| row.name == *name).map(Reply::Mfa).ok_or_else(fault::internal)
+    }
+}

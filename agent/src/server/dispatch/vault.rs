@@ -1,0 +1,98 @@
+//! Requests about the vault itself.
+
+use crate::server::Server;
+use crate::server::conversation::Conversation;
+use crate::server::fault;
+use crate::server::lock::blocking;
+use crate::vault::{self, ConfirmedCode, FreshCode, KdfCost, check_passphrase};
+use crate::world::rfc3339;
+use claviger::secret::{RecoveryCode, SecretText};
+use claviger::wire::{Code, Fault, NewSlot, Reply, Request, SlotRow};
+use std::sync::Arc;
+
+/// How often a recovery code may be typed back wrong.
+const RECOVERY_TRIES: u32 = 3;
+
+fn mismatch(outcome: &str) -> Fault {
+    Fault::new(Code::VaultRecoveryMismatch, format!("the recovery code did not come back as shown; {outcome}"))
+}
+
+impl Server {
+    pub(super) async fn vault_request(
+        self: &Arc<Self>,
+        request: Request,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        let now = self.world.clock.wall();
+        let custody = self.custody.clone();
+        match request {
+            Request::Init { passphrase } => {
+                check_passphrase(&passphrase).map_err(fault::vault)?;
+                if custody.exists().map_err(fault::vault)? {
+                    return Err(fault::vault(vault::Error::Exists));
+                }
+                let code = self
+                    .confirmed_code(conversation)
+                    .await?
+                    .ok_or_else(|| mismatch("no vault was made").hint("claviger init"))?;
+                let cost = self.passphrase_cost();
+                blocking(move || custody.create(&passphrase, cost, &code, now)).await.map_err(fault::vault)?;
+                self.opened();
+                Ok(Reply::Done {})
+            }
+            Request::SlotAdd { proof, slot } => {
+                match slot {
+                    NewSlot::Passphrase(passphrase) => {
+                        let cost = self.passphrase_cost();
+                        blocking(move || custody.add_passphrase(&proof, &passphrase, cost, now))
+                            .await
+                            .map_err(fault::vault)?;
+                    }
+                    NewSlot::Recovery {} => {
+                        let code = self.confirmed_code(conversation).await?;
+                        let code =
+                            code.ok_or_else(|| mismatch("no slot was added").hint("claviger slot add recovery"))?;
+                        blocking(move || custody.add_recovery(&proof, &code, now)).await.map_err(fault::vault)?;
+                    }
+                }
+                self.office.mark_presence();
+                self.slot_rows()
+            }
+            Request::SlotList {} => self.slot_rows(),
+            Request::SlotRemove { proof, slot } => {
+                blocking(move || custody.remove_slot(&proof, slot, now)).await.map_err(fault::vault)?;
+                self.office.mark_presence();
+                Ok(Reply::Done {})
+            }
+            _ => Err(fault::internal()),
+        }
+    }
+
+    fn passphrase_cost(&self) -> KdfCost {
+        KdfCost::new(self.config.argon2_memory_mib.saturating_mul(1024), 3, 4).unwrap_or(KdfCost::DEFAULT)
+    }
+
+    /// Draws a recovery code and shows it until it has come back as shown; None where the client declines, or three
+    /// tries went wrong.
+    async fn confirmed_code(&self, conversation: &mut Conversation) -> Result<Option<ConfirmedCode>, Fault> {
+        let mut fresh = FreshCode::draw(&self.world).map_err(fault::vault)?;
+        for _ in 0..RECOVERY_TRIES {
+            let Some(typed) = conversation.confirm_recovery(fresh.code()).await else { break };
+            match fresh.confirm(&RecoveryCode::from_text(typed.expose().to_owned())) {
+                Ok(confirmed) => return Ok(Some(confirmed)),
+                Err(again) => fresh = again,
+            }
+        }
+        Ok(None)
+    }
+
+    fn slot_rows(&self) -> Result<Reply, Fault> {
+        let slots = self.custody.slots().map_err(fault::vault)?;
+        Ok(Reply::Slots(
+            slots
+                .into_iter()
+                .map(|slot| SlotRow { id: slot.id, kind: slot.kind, added: rfc3339(slot.added) })
+                .collect(),
+        ))
+    }
+}

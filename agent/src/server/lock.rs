@@ -1,0 +1,92 @@
+//! Opening, locking, and the idle lock.
+
+use super::{DRAIN_MILLIS, Server};
+use crate::vault::{self, LockedBy};
+use crate::world::BootTime;
+use claviger::wire::SlotProof;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Server {
+    /// Opens the vault: a human act. Sealed sessions come back.
+    pub(super) async fn unlock(self: &Arc<Self>, proof: SlotProof) -> Result<(), vault::Error> {
+        let custody = self.custody.clone();
+        let now = self.office.aws().corrected_now();
+        blocking(move || custody.unlock(&proof, now)).await?;
+        self.opened();
+        Ok(())
+    }
+
+    /// What follows every opening, by `unlock` or `init`.
+    pub(super) fn opened(&self) {
+        self.office.mark_presence();
+        self.office.reopen();
+        self.activity.unlocked.notify_one();
+        tracing::info!("unlocked");
+    }
+
+    /// Wipes master key and long-lived secrets, and the sessions too unless it is the idle lock.
+    pub fn lock(&self, by: LockedBy) {
+        self.office.lock(by != LockedBy::Idle);
+        self.custody.lock(by);
+        tracing::info!(?by, "locked");
+    }
+
+    /// A request has come.
+    pub(super) fn touch(&self) {
+        self.activity.last.store(self.world.clock.boot().0, Ordering::Release);
+    }
+
+    /// Milliseconds until the idle lock.
+    pub(super) fn idle_left(&self) -> u64 {
+        let last = BootTime(self.activity.last.load(Ordering::Acquire));
+        last.plus_millis(self.config.idle_lock_millis).millis_since(self.world.clock.boot())
+    }
+
+    /// Locks after `[lock] idle` without a request, on the boot clock: a machine that slept wakes up locked. Asleep
+    /// itself while the vault is locked.
+    pub async fn watch_idle(self: Arc<Self>) {
+        loop {
+            if !self.custody.is_unlocked() {
+                self.activity.unlocked.notified().await;
+                continue;
+            }
+            match self.idle_left() {
+                0 => self.lock(LockedBy::Idle),
+                left => self.world.clock.sleep_until(self.world.clock.boot().plus_millis(left)).await,
+            }
+        }
+    }
+
+    /// Returns once a stop was asked for.
+    pub async fn stopped(&self) {
+        let mut stop = self.stop.subscribe();
+        drop(stop.wait_for(|stop| *stop).await);
+    }
+
+    /// Waits for the requests in hand, at most five seconds, then wipes everything.
+    pub async fn drain(&self) {
+        let deadline = self.world.clock.boot().plus_millis(DRAIN_MILLIS);
+        let quiet = async {
+            loop {
+                let ended = self.activity.quiet.notified();
+                if self.activity.requests.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        tokio::select! {
+            () = quiet => {}
+            () = self.world.clock.sleep_until(deadline) => tracing::warn!("stopped with requests in hand"),
+        }
+        self.lock(LockedBy::Stop);
+    }
+}
+
+/// Runs disk or Argon2 work off the event loop.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, vault::Error> + Send + 'static,
+) -> Result<T, vault::Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(vault::Error::Interrupted))
+}

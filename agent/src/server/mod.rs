@@ -1,0 +1,78 @@
+//! The doors: the control socket, and what stands behind it.
+//!
+//! A connection is a task; so is each request on it. [`dispatch`](Server) is the one place that knows every office
+//! and job, [`fault`] the one place where a room's error becomes a wire fault.
+
+mod control;
+mod conversation;
+mod dispatch;
+mod explain;
+mod fault;
+mod line;
+pub mod listen;
+mod lock;
+mod status;
+
+use crate::aws::AwsFiles;
+use crate::config::Config;
+use crate::session::Office;
+use crate::vault::Custody;
+use crate::world::World;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use tokio::sync::{Notify, watch};
+
+/// Most connections at once. A thousand tools may start together; beyond twice that, something is wrong.
+const CONNECTIONS_LIMIT: usize = 2048;
+/// Most requests in hand on one connection: a tray and a script want a few.
+const REQUESTS_LIMIT: usize = 64;
+/// Lines waiting for a client that reads slowly; a request waits for room, so a stuck client holds only itself.
+const OUTBOX_LINES: usize = 64;
+/// A client that does not take a line within this is gone.
+const WRITE_MILLIS: u64 = 30_000;
+/// Longest `wait` a request may ask for: past an hour nobody is waiting any more.
+const WAIT_LIMIT_SECONDS: u64 = 3600;
+/// How long a stop waits for the requests in hand.
+const DRAIN_MILLIS: u64 = 5_000;
+
+/// Everything a request can reach.
+pub struct Server {
+    pub(crate) world: World,
+    pub(crate) config: Config,
+    pub(crate) files: AwsFiles,
+    pub(crate) custody: Arc<Custody>,
+    pub(crate) office: Arc<Office>,
+    activity: Activity,
+    stop: watch::Sender<bool>,
+}
+
+/// What the idle lock and the stop look at.
+struct Activity {
+    /// Boot clock of the last request, in milliseconds.
+    last: AtomicU64,
+    connections: AtomicUsize,
+    requests: AtomicUsize,
+    /// The vault was opened: the idle watch begins again.
+    unlocked: Notify,
+    /// A request ended.
+    quiet: Notify,
+}
+
+impl Server {
+    /// A server that nobody can reach yet.
+    pub fn new(world: World, config: Config, files: AwsFiles, custody: Arc<Custody>, office: Arc<Office>) -> Arc<Self> {
+        let activity = Activity {
+            last: AtomicU64::new(world.clock.boot().0),
+            connections: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+            unlocked: Notify::new(),
+            quiet: Notify::new(),
+        };
+        Arc::new(Self { world, config, files, custody, office, activity, stop: watch::Sender::new(false) })
+    }
+
+    /// Begins the stop: no new request is taken.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}

@@ -1,0 +1,42 @@
+//! `status`.
+
+use super::Server;
+use crate::vault::VaultState;
+use claviger::wire::{SessionRow, Status};
+
+impl Server {
+    pub(super) fn status(&self, client_config: Option<&str>) -> Status {
+        let state = self.custody.state();
+        let unlocked = state == VaultState::Unlocked;
+        let sessions = self.office.sessions().into_iter().map(|session| SessionRow {
+            principal: session.principal,
+            access_key_id: session.access_key_id,
+            expiration: crate::world::rfc3339(session.expiration),
+            seconds_left: session.left_millis / 1000,
+        });
+        let mut warnings = self.custody.warnings();
+        let ours = &self.config.aws_config_file;
+        if client_config.is_some_and(|theirs| std::path::Path::new(theirs) != ours) {
+            warnings.push(format!(
+                "AWS_CONFIG_FILE is set, but the agent reads {}: set [aws] config_file in config.toml",
+                ours.display()
+            ));
+        }
+        let (vault, locked_by) = match state {
+            VaultState::Absent => ("absent", None),
+            VaultState::Locked(by) => ("locked", Some(by.as_str().to_owned())),
+            VaultState::Unlocked => ("unlocked", None),
+        };
+        Status {
+            version: claviger::VERSION.to_owned(),
+            pid: std::process::id(),
+            vault: vault.to_owned(),
+            locked_by,
+            idle_lock_in: unlocked.then(|| self.idle_left() / 1000),
+            presence_left: self.office.presence_left().map(|millis| millis / 1000),
+            sessions: sessions.collect(),
+            clock_skew: self.office.clock_skew(),
+            warnings,
+        }
+    }
+}

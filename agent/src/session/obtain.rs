@@ -1,0 +1,257 @@
+//! One fetch per session, however many wait. The fetch is the daemon's: it goes on when the one who asked leaves.
+
+use super::cache::Session;
+use super::office::Office;
+use super::plan::{Call, Mfa, Plan, RoleRequest, Step};
+use super::spend::Code;
+use super::{Error, SessionKey, signing};
+use crate::ask::{Audience, Listener};
+use crate::aws::{self, AssumeRole, AssumedRole, SessionCredentials, SigningCredentials};
+use crate::world::BoxFuture;
+use claviger::model::{Arn, MfaSerial, Name};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+/// Hand out with more than this left: below 15 minutes botocore asks again for every request.
+const HAND_OUT_MILLIS: u64 = 15 * 60_000;
+/// Renew in the background from here on, so that nobody waits at the 15 minutes.
+const RENEW_MILLIS: u64 = 20 * 60_000;
+/// A session that only signs the next AssumeRole needs no more than the time of the call, and a little.
+const SIGN_WITH_MILLIS: u64 = 60_000;
+
+type Outcome = Result<Arc<Session>, Arc<Error>>;
+
+/// A fetch under way.
+pub(super) struct Flight {
+    outcome: watch::Receiver<Option<Outcome>>,
+    audience: Arc<Audience>,
+    task: AbortHandle,
+}
+
+impl Flight {
+    pub(super) fn abort(self) {
+        self.task.abort();
+    }
+}
+
+/// Who waits for a fetch.
+pub(super) enum Waiter {
+    Request(Listener),
+    Fetch(Arc<Audience>),
+}
+
+impl From<Listener> for Waiter {
+    fn from(listener: Listener) -> Self {
+        Self::Request(listener)
+    }
+}
+
+impl Office {
+    /// The session of a plan's step: from memory, or by joining or starting its fetch.
+    pub(super) fn obtain(
+        self: &Arc<Self>,
+        plan: Arc<Plan>,
+        index: usize,
+        waiter: Waiter,
+    ) -> BoxFuture<'static, Outcome> {
+        let office = self.clone();
+        Box::pin(async move {
+            let key = SessionKey::of(&plan, index);
+            let last = index.saturating_add(1) == plan.steps.len();
+            let mut outcome = match office.join(&plan, index, key, last, waiter) {
+                Joined::Fresh(session) => return Ok(session),
+                Joined::Flight(outcome) => outcome,
+            };
+            let result = match outcome.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(Arc::new(Error::Locked))),
+                // The fetch was aborted by a lock.
+                Err(_) => Err(Arc::new(Error::Locked)),
+            };
+            // A failed renewal never takes away a session that still works.
+            result.or_else(|error| {
+                let now = office.world.clock.boot();
+                office.desk().cache.fresh(&key, now, SIGN_WITH_MILLIS).ok_or(error)
+            })
+        })
+    }
+
+    fn join(self: &Arc<Self>, plan: &Arc<Plan>, index: usize, key: SessionKey, last: bool, waiter: Waiter) -> Joined {
+        let now = self.world.clock.boot();
+        let mut desk = self.desk();
+        let margin = if last { HAND_OUT_MILLIS } else { SIGN_WITH_MILLIS };
+        if let Some(session) = desk.cache.fresh(&key, now, margin) {
+            // In the background only where no code can be needed: the session before it is at hand.
+            let before = index.checked_sub(1).map(|before| SessionKey::of(plan, before));
+            let renewable = before.is_some_and(|before| desk.cache.fresh(&before, now, SIGN_WITH_MILLIS).is_some());
+            if last && renewable && session.left(now) < RENEW_MILLIS && !desk.flights.contains_key(&key) {
+                let flight = self.start(plan.clone(), index, key);
+                desk.flights.insert(key, flight);
+            }
+            return Joined::Fresh(session);
+        }
+        let flight = desk.flights.entry(key).or_insert_with(|| self.start(plan.clone(), index, key));
+        match waiter {
+            Waiter::Request(listener) => flight.audience.join(listener),
+            Waiter::Fetch(audience) => flight.audience.join_all(audience),
+        }
+        Joined::Flight(flight.outcome.clone())
+    }
+
+    /// Starts the fetch. The caller holds the desk, so the task cannot remove its flight before it is entered.
+    fn start(self: &Arc<Self>, plan: Arc<Plan>, index: usize, key: SessionKey) -> Flight {
+        let (sender, outcome) = watch::channel(None);
+        let audience = Arc::new(Audience::default());
+        let (office, heard) = (self.clone(), audience.clone());
+        let task = tokio::spawn(async move {
+            let result = office.fetch(&plan, index, &heard).await;
+            if let Ok(session) = &result {
+                office.keep(key, session.clone());
+            }
+            office.desk().flights.remove(&key);
+            drop(sender.send(Some(result)));
+        });
+        Flight { outcome, audience, task: task.abort_handle() }
+    }
+
+    async fn fetch(self: &Arc<Self>, plan: &Arc<Plan>, index: usize, audience: &Arc<Audience>) -> Outcome {
+        let Some(step) = plan.steps.get(index) else {
+            return Err(Arc::new(Error::Locked));
+        };
+        match (&step.call, index.checked_sub(1)) {
+            (Call::AssumeRole(request), Some(before)) => self.next_role(plan, step, request, before, audience).await,
+            (Call::AssumeRole(request), None) => self.first_role(plan, step, request, audience).await.map_err(Arc::new),
+            (Call::SessionToken, _) => self.session_token(plan, step, audience).await.map_err(Arc::new),
+        }
+    }
+
+    /// AssumeRole with the session before it; once more from the start where AWS no longer takes that session.
+    async fn next_role(
+        self: &Arc<Self>,
+        plan: &Arc<Plan>,
+        step: &Step,
+        request: &RoleRequest,
+        before: usize,
+        audience: &Arc<Audience>,
+    ) -> Outcome {
+        let mut again = true;
+        loop {
+            let base = self.obtain(plan.clone(), before, Waiter::Fetch(audience.clone())).await?;
+            let by = SigningCredentials {
+                access_key_id: &base.access_key_id,
+                secret: &base.secret,
+                token: Some(&base.token),
+            };
+            match self.aws.assume_role(by, &step.endpoint, &assume(request, step.seconds)).await {
+                Ok(assumed) => return Ok(Arc::new(self.role_session(&plan.access_key, assumed))),
+                Err(aws::Error::Expired { .. } | aws::Error::InvalidCredentials { .. }) if again => {
+                    again = false;
+                    self.drop_session(&SessionKey::of(plan, before));
+                }
+                Err(error) => return Err(Arc::new(error.into())),
+            }
+        }
+    }
+
+    /// AssumeRole by the access key itself: frozen credentials for longer than an hour.
+    async fn first_role(
+        self: &Arc<Self>,
+        plan: &Plan,
+        step: &Step,
+        request: &RoleRequest,
+        audience: &Audience,
+    ) -> Result<Arc<Session>, Error> {
+        let mut codes = self.codes(plan, step, audience)?;
+        loop {
+            let code = codes.next().await?;
+            let key = self.custody.signing_key(&plan.access_key)?;
+            let mut call = assume(request, step.seconds);
+            call.mfa = code.as_ref().map(Code::proof);
+            let answer = self.aws.assume_role(signing(&key), &step.endpoint, &call).await;
+            if let Some(assumed) = codes.settle(code, answer)? {
+                return Ok(Arc::new(self.role_session(&plan.access_key, assumed)));
+            }
+        }
+    }
+
+    async fn session_token(
+        self: &Arc<Self>,
+        plan: &Plan,
+        step: &Step,
+        audience: &Audience,
+    ) -> Result<Arc<Session>, Error> {
+        let mut codes = self.codes(plan, step, audience)?;
+        loop {
+            let code = codes.next().await?;
+            let key = self.custody.signing_key(&plan.access_key)?;
+            let proof = code.as_ref().map(Code::proof);
+            let answer = self.aws.get_session_token(signing(&key), &step.endpoint, step.seconds, proof).await;
+            if let Some(credentials) = codes.settle(code, answer)? {
+                return Ok(Arc::new(self.user_session(&plan.access_key, credentials)));
+            }
+        }
+    }
+
+    /// The session of an access key's user.
+    pub(super) fn user_session(&self, access_key: &Name, credentials: SessionCredentials) -> Session {
+        let knowledge = self.custody.knowledge();
+        let user = knowledge.access_keys.get(access_key).and_then(Option::as_ref);
+        let principal = user.map_or_else(|| access_key.to_string(), ToString::to_string);
+        self.session(access_key, credentials, principal, user)
+    }
+
+    fn role_session(&self, access_key: &Name, assumed: AssumedRole) -> Session {
+        self.session(access_key, assumed.credentials, assumed.arn.to_string(), Some(&assumed.arn))
+    }
+
+    /// A session from what STS gave, its end put on the boot clock.
+    fn session(
+        &self,
+        access_key: &Name,
+        credentials: SessionCredentials,
+        principal: String,
+        arn: Option<&Arn>,
+    ) -> Session {
+        let left = credentials.expiration.0.saturating_sub(self.aws.corrected_now().0);
+        Session {
+            access_key_id: credentials.access_key_id,
+            secret: credentials.secret,
+            token: credentials.token,
+            expiration: credentials.expiration,
+            ends: self.deadline(u64::try_from(left).unwrap_or(0)),
+            principal,
+            account: arn.and_then(Arn::account),
+            access_key: access_key.clone(),
+        }
+    }
+}
+
+enum Joined {
+    Fresh(Arc<Session>),
+    Flight(watch::Receiver<Option<Outcome>>),
+}
+
+fn assume(request: &RoleRequest, duration: u32) -> AssumeRole<'_> {
+    AssumeRole {
+        role: &request.role,
+        session_name: &request.session_name,
+        duration,
+        external_id: request.external_id.as_deref(),
+        policy: request.policy.as_deref(),
+        policy_arns: &request.policy_arns,
+        tags: &request.tags,
+        transitive_tag_keys: &request.transitive_tag_keys,
+        source_identity: request.source_identity.as_deref(),
+        mfa: None,
+    }
+}
+
+impl Plan {
+    /// The devices in the vault that may give the code.
+    pub(super) fn held(&self) -> &[MfaSerial] {
+        match &self.mfa {
+            Mfa::Held(serials) => serials,
+            Mfa::None | Mfa::Typed(_) => &[],
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The office itself: what it holds, and what the doors and jobs ask of it.
+
+use super::cache::{Cache, Session};
+use super::obtain::Flight;
+use super::plan::{Call, Delivery, Plan};
+use super::spend::Turnstiles;
+use super::{Error, SessionKey, seal};
+use crate::ask::{Listener, Notice};
+use crate::aws::profile::ProfileSet;
+use crate::aws::{AwsEdge, Caller, Endpoint, SessionCredentials, SigningCredentials};
+use crate::mfa::Presence;
+use crate::vault::Custody;
+use crate::world::{BootTime, World};
+use claviger::model::{Name, Region};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The settings of the office, from config.toml.
+#[derive(Clone)]
+pub struct Limits {
+    /// `[mfa] presence`, in milliseconds.
+    pub presence_millis: u64,
+    /// `[mfa] session`, in seconds.
+    pub session_seconds: u32,
+    /// `[aws] region`.
+    pub region: Option<Region>,
+}
+
+/// Obtains, keeps, renews and forgets STS sessions.
+pub struct Office {
+    pub(super) world: World,
+    pub(super) aws: AwsEdge,
+    pub(super) custody: Arc<Custody>,
+    pub(super) presence: Presence,
+    pub(super) turnstiles: Turnstiles,
+    pub(super) limits: Limits,
+    desk: Mutex<Desk>,
+}
+
+/// What changes, behind one lock that is held for a few lines and never across an await.
+#[derive(Default)]
+pub(super) struct Desk {
+    pub(super) cache: Cache,
+    pub(super) flights: HashMap<SessionKey, Flight>,
+}
+
+impl Office {
+    /// An office with no sessions.
+    pub fn new(world: World, aws: AwsEdge, custody: Arc<Custody>, limits: Limits) -> Arc<Self> {
+        let (presence, turnstiles, desk) = (Presence::default(), Turnstiles::default(), Mutex::default());
+        Arc::new(Self { world, aws, custody, presence, turnstiles, limits, desk })
+    }
+
+    /// The credentials of a plan, from memory where more than 15 minutes are left. The fetch goes on when the
+    /// caller leaves.
+    pub async fn credentials(self: &Arc<Self>, plan: Plan, listener: Listener) -> Result<Arc<Session>, Arc<Error>> {
+        let last = plan.steps.len().saturating_sub(1);
+        self.obtain(Arc::new(plan), last, listener.into()).await
+    }
+
+    /// Who a session acts as (STS API, GetCallerIdentity).
+    pub async fn caller(&self, session: &Session, endpoint: &Endpoint) -> Result<Caller, Error> {
+        let by = SigningCredentials {
+            access_key_id: &session.access_key_id,
+            secret: &session.secret,
+            token: Some(&session.token),
+        };
+        Ok(self.aws.get_caller_identity(by, endpoint).await?)
+    }
+
+    /// The network, for jobs that sign with an access key.
+    pub fn aws(&self) -> &AwsEdge {
+        &self.aws
+    }
+
+    /// The vault's keeper.
+    pub fn custody(&self) -> &Arc<Custody> {
+        &self.custody
+    }
+
+    /// `[mfa] session`, in seconds.
+    pub fn session_seconds(&self) -> u32 {
+        self.limits.session_seconds
+    }
+
+    /// A person has just done something.
+    pub fn mark_presence(&self) {
+        self.presence.mark(self.world.clock.boot());
+    }
+
+    /// Milliseconds for which a soft code may be spent without a person.
+    pub fn presence_left(&self) -> Option<u64> {
+        self.presence.left(self.world.clock.boot(), self.limits.presence_millis)
+    }
+
+    /// Keeps the session that proved a new device, as the MFA session of its access key: the proof cost a code, and
+    /// no second one shall be needed.
+    pub fn adopt(&self, profiles: &ProfileSet, access_key: &Name, credentials: SessionCredentials) {
+        let Ok(plan) = self.plan(profiles, access_key.as_str(), Delivery::Refreshing) else { return };
+        if plan.access_key == *access_key && plan.steps.first().is_some_and(|step| step.call == Call::SessionToken) {
+            let session = self.user_session(&plan.access_key, credentials);
+            self.keep(SessionKey::of(&plan, 0), Arc::new(session));
+        }
+    }
+
+    /// Brings back the sealed sessions after an unlock.
+    pub fn reopen(&self) {
+        let (wall, boot) = (self.aws.corrected_now(), self.world.clock.boot());
+        let mut desk = self.desk();
+        for (key, bytes) in self.custody.sealed_sessions() {
+            if let Some(session) = seal::read(&bytes, wall, boot) {
+                desk.cache.insert(SessionKey(key), Arc::new(session), boot);
+            }
+        }
+    }
+
+    /// Ends all work in hand. With `wipe` the sessions leave memory; they stay sealed in the state.
+    pub fn lock(&self, wipe: bool) {
+        let mut desk = self.desk();
+        for (_, flight) in desk.flights.drain() {
+            flight.abort();
+        }
+        if wipe {
+            desk.cache.clear();
+        }
+    }
+
+    /// Forgets the session that a plan ends with. True where there was one.
+    pub fn forget(&self, plan: &Plan) -> bool {
+        let key = SessionKey::of(plan, plan.steps.len().saturating_sub(1));
+        self.drop_session(&key)
+    }
+
+    /// Forgets every session; says how many were live.
+    pub fn forget_all(&self) -> usize {
+        let now = self.world.clock.boot();
+        let keys: Vec<SessionKey> = self.desk().cache.live(now).map(|(key, _)| *key).collect();
+        for key in &keys {
+            self.drop_session(key);
+        }
+        keys.len()
+    }
+
+    /// Forgets every session obtained with an access key.
+    pub fn forget_access_key(&self, name: &Name) {
+        let now = self.world.clock.boot();
+        let keys: Vec<SessionKey> = self
+            .desk()
+            .cache
+            .live(now)
+            .filter(|(_, session)| session.access_key == *name)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in &keys {
+            self.drop_session(key);
+        }
+    }
+
+    /// Seconds AWS's clock is ahead of this machine's, once measured.
+    pub fn clock_skew(&self) -> Option<i64> {
+        self.aws.skew_millis().map(|millis| millis / 1000)
+    }
+
+    pub(super) fn drop_session(&self, key: &SessionKey) -> bool {
+        self.custody.forget_session(&key.0);
+        self.desk().cache.remove(key)
+    }
+
+    pub(super) fn keep(&self, key: SessionKey, session: Arc<Session>) {
+        if let Some(bytes) = seal::write(&session) {
+            self.custody.seal_session(key.0, bytes);
+        }
+        self.desk().cache.insert(key, session, self.world.clock.boot());
+    }
+
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The boot-clock time at which `millis` will have passed.
+    pub(super) fn deadline(&self, millis: u64) -> BootTime {
+        self.world.clock.boot().plus_millis(millis)
+    }
+}
+
+/// The notice for a wait until `until`.
+pub(super) fn waiting(serial: &claviger::model::MfaSerial, until: BootTime) -> Notice {
+    Notice::WaitingForCode { serial: serial.clone(), until }
+}

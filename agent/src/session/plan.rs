@@ -1,0 +1,317 @@
+//! From a profile to the STS calls that obtain its credentials. Pure: no I/O, no clock, no secret.
+
+use super::resolve::{Chain, Hop, resolve};
+use super::settings::{self, RoleSettings};
+use crate::aws::profile::{Origin, Profile, ProfileSet};
+use crate::aws::{self, Endpoint, EndpointRules};
+use crate::vault::Knowledge;
+use claviger::model::{Arn, MfaSerial, Name, Partition, Region};
+
+/// Seconds of a role session behind the refreshing doors: what STS allows a session to assume a role for (STS API,
+/// AssumeRole, role chaining). It is renewed silently, so nobody sees it end.
+const CHAINED_SECONDS: u32 = 3600;
+
+/// Everything the plan depends on besides the profile.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// The AWS files.
+    pub profiles: &'a ProfileSet,
+    /// Names, serials and owners of what the vault holds.
+    pub knowledge: &'a Knowledge,
+    /// Where calls may go.
+    pub endpoints: &'a EndpointRules,
+    /// `[aws] region`.
+    pub region: Option<&'a Region>,
+    /// `[mfa] session`, in seconds.
+    pub session_seconds: u32,
+}
+
+/// How the credentials will be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Asked for again before they end: process, container endpoint, IMDS.
+    Refreshing,
+    /// Handed over once: `env`, `exec --env`.
+    Frozen,
+}
+
+/// The calls, in order; each session is obtained with the one before it, the first with the access key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The profile.
+    pub profile: String,
+    /// The access key at the start.
+    pub access_key: Name,
+    /// Where a code would come from.
+    pub mfa: Mfa,
+    /// At least one.
+    pub steps: Vec<Step>,
+    /// What a person should know about this plan.
+    pub notes: Vec<String>,
+}
+
+/// Where a code would come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mfa {
+    /// The identity has no authenticator here and the profile names none, or `claviger_mfa = off`.
+    None,
+    /// Virtual devices in the vault, in order of preference.
+    Held(Vec<MfaSerial>),
+    /// A device that only a person has.
+    Typed(MfaSerial),
+}
+
+/// One STS call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Which.
+    pub call: Call,
+    /// Seconds the session shall live.
+    pub seconds: u32,
+    /// Where.
+    pub endpoint: Endpoint,
+    /// Whether a code goes with it.
+    pub with_code: bool,
+}
+
+/// The STS actions a plan uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// AssumeRole.
+    AssumeRole(Box<RoleRequest>),
+    /// GetSessionToken.
+    SessionToken,
+}
+
+/// What AssumeRole is asked (STS API, AssumeRole), apart from duration and code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleRequest {
+    /// The role.
+    pub role: Arn,
+    /// RoleSessionName.
+    pub session_name: String,
+    /// ExternalId.
+    pub external_id: Option<String>,
+    /// Policy, JSON.
+    pub policy: Option<String>,
+    /// PolicyArns.
+    pub policy_arns: Vec<Arn>,
+    /// Tags.
+    pub tags: Vec<(String, String)>,
+    /// TransitiveTagKeys.
+    pub transitive_tag_keys: Vec<String>,
+    /// SourceIdentity.
+    pub source_identity: Option<String>,
+}
+
+/// Why a profile cannot be planned. Texts come from the user's own files and are shown through `Label`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// `claviger_access_key` names none that is stored.
+    #[error("the access key it names is not stored")]
+    AccessKeyNotFound(Name, Origin),
+    /// Settings that exclude each other.
+    #[error("settings exclude each other")]
+    Conflict(String, &'static str, Origin),
+    /// An endpoint that is neither AWS's nor allowed.
+    #[error("an endpoint may not be used")]
+    Endpoint(#[source] aws::Error),
+    /// More than an hour of frozen credentials through several roles.
+    #[error("frozen credentials through a chain of roles end after an hour")]
+    FrozenChain(String),
+    /// A value breaks a rule.
+    #[error("a setting is not valid")]
+    Invalid(String, &'static str, Origin),
+    /// `source_profile` leads back.
+    #[error("source_profile leads back to itself")]
+    Loop(Vec<String>, Origin),
+    /// `mfa_serial` names a device that cannot be this identity's.
+    #[error("mfa_serial contradicts the identity")]
+    MfaContradicts(String, &'static str, Origin),
+    /// Nothing that credentials could come from.
+    #[error("no source of credentials")]
+    NoSource(String),
+    /// The access key stands in plain text in a file.
+    #[error("the access key stands in plain text")]
+    PlainText(String, Origin),
+    /// No such profile; the nearest names.
+    #[error("no such profile")]
+    ProfileNotFound(String, Vec<String>),
+    /// `source_profile` names a profile that does not exist.
+    #[error("source_profile names no profile")]
+    SourceNotFound(String, Vec<String>, Origin),
+    /// A source that is not served yet.
+    #[error("the source is not served")]
+    Unsupported(String, &'static str, Origin),
+}
+
+/// Plans the credentials of a profile.
+pub fn plan(given: &Given<'_>, profile: &str, delivery: Delivery) -> Result<Plan, PlanError> {
+    let chain = resolve(given.profiles, given.knowledge, profile)?;
+    let mfa = mfa(given, &chain)?;
+    let identity = given.knowledge.access_keys.get(&chain.access_key).and_then(Option::as_ref);
+    let mut notes = Vec::new();
+    let hops: Vec<(&Hop<'_>, RoleSettings)> = chain
+        .hops
+        .iter()
+        .rev()
+        .map(|hop| Ok((hop, settings::role(hop.profile, &hop.role, profile, identity)?)))
+        .collect::<Result<_, PlanError>>()?;
+    if let Some((_, role)) =
+        hops.iter().find(|(hop, _)| identity.is_some_and(|arn| arn.partition() != hop.role.partition()))
+    {
+        return Err(PlanError::Conflict(
+            profile.to_owned(),
+            "the role lies in another partition than the access key",
+            role.origin.clone(),
+        ));
+    }
+    let asked = hops.last().and_then(|(_, role)| role.seconds);
+    if delivery == Delivery::Frozen && asked.unwrap_or(CHAINED_SECONDS) > CHAINED_SECONDS {
+        return frozen(given, &chain, hops, mfa, asked.unwrap_or(CHAINED_SECONDS));
+    }
+    let seconds = match delivery {
+        Delivery::Refreshing => CHAINED_SECONDS,
+        Delivery::Frozen => asked.unwrap_or(CHAINED_SECONDS),
+    };
+    if delivery == Delivery::Refreshing && asked.is_some_and(|asked| asked != CHAINED_SECONDS) {
+        notes
+            .push("duration_seconds is not used: role sessions last 1 h and are renewed without a new code".to_owned());
+    }
+    let mut steps = vec![Step {
+        call: Call::SessionToken,
+        seconds: given.session_seconds,
+        endpoint: base_endpoint(given, &chain)?,
+        with_code: mfa != Mfa::None,
+    }];
+    for (hop, role) in hops {
+        let endpoint = role_endpoint(given, &chain, hop)?;
+        steps.push(Step { call: Call::AssumeRole(Box::new(role.request)), seconds, endpoint, with_code: false });
+    }
+    Ok(Plan { profile: profile.to_owned(), access_key: chain.access_key, mfa, steps, notes })
+}
+
+/// Frozen for longer than an hour: AssumeRole by the access key itself, with a code of its own where the identity
+/// has a device. STS allows that for one hop only.
+fn frozen(
+    given: &Given<'_>,
+    chain: &Chain<'_>,
+    mut hops: Vec<(&Hop<'_>, RoleSettings)>,
+    mfa: Mfa,
+    seconds: u32,
+) -> Result<Plan, PlanError> {
+    let profile = chain.profile.to_owned();
+    let (Some((hop, role)), true) = (hops.pop(), hops.is_empty()) else {
+        return Err(PlanError::FrozenChain(profile));
+    };
+    let with_code = mfa != Mfa::None;
+    let notes = if with_code {
+        vec!["spends one code for each use: it cannot share the MFA session and last longer than 1 h".to_owned()]
+    } else {
+        Vec::new()
+    };
+    let endpoint = role_endpoint(given, chain, hop)?;
+    let steps = vec![Step { call: Call::AssumeRole(Box::new(role.request)), seconds, endpoint, with_code }];
+    Ok(Plan { profile, access_key: chain.access_key.clone(), mfa, steps, notes })
+}
+
+/// Which device. A serial in the chain that the vault holds for this identity narrows the choice to it; one the
+/// vault does not know is typed; one of another identity is a mistake worth stopping for.
+fn mfa(given: &Given<'_>, chain: &Chain<'_>) -> Result<Mfa, PlanError> {
+    let setting = |key: &'static str| chain.profiles().find_map(|profile| profile.value(key));
+    if let Some(switch) = setting("claviger_mfa") {
+        match switch.text() {
+            "off" => return Ok(Mfa::None),
+            "on" => {}
+            _ => {
+                return Err(PlanError::Invalid(
+                    chain.profile.to_owned(),
+                    "claviger_mfa is on or off",
+                    switch.origin.clone(),
+                ));
+            }
+        }
+    }
+    let devices = &given.knowledge.devices;
+    let held: Vec<MfaSerial> = devices
+        .iter()
+        .filter(|device| device.access_key == chain.access_key)
+        .map(|device| device.serial.clone())
+        .collect();
+    let mut named = chain.profiles().filter_map(|profile| profile.value("mfa_serial"));
+    let Some(first) = named.next() else {
+        return Ok(if held.is_empty() { Mfa::None } else { Mfa::Held(held) });
+    };
+    let contradiction =
+        |rule, origin: &Origin| PlanError::MfaContradicts(chain.profile.to_owned(), rule, origin.clone());
+    if let Some(other) = named.find(|value| value.text() != first.text()) {
+        return Err(contradiction("the profiles of the chain name two different devices", &other.origin));
+    }
+    let serial: MfaSerial = first.text().parse().map_err(|invalid: claviger::model::aws::Invalid| {
+        PlanError::Invalid(chain.profile.to_owned(), invalid.0, first.origin.clone())
+    })?;
+    if held.contains(&serial) {
+        return Ok(Mfa::Held(vec![serial]));
+    }
+    if devices.iter().any(|device| device.serial == serial) {
+        return Err(contradiction("the device belongs to another access key", &first.origin));
+    }
+    let identity = given.knowledge.access_keys.get(&chain.access_key).and_then(Option::as_ref);
+    if let (Some(account), Some(identity)) = (serial.account(), identity.and_then(Arn::account))
+        && account != identity
+    {
+        return Err(contradiction("the device lies in another account than the access key", &first.origin));
+    }
+    Ok(Mfa::Typed(serial))
+}
+
+/// The endpoint of GetSessionToken depends on the access key alone, never on the profile that asks: so that all
+/// profiles of one identity share one MFA session. Its tokens are good in every region of the partition.
+pub fn base_endpoint_of(given: &Given<'_>, access_key: &Name) -> Result<(Region, Endpoint), PlanError> {
+    let profile = given.profiles.profile(access_key.as_str());
+    let region = match profile.and_then(|profile| profile.value("region")) {
+        Some(value) => settings::region(access_key.as_str(), value)?,
+        None => {
+            let partition = given
+                .knowledge
+                .access_keys
+                .get(access_key)
+                .and_then(Option::as_ref)
+                .and_then(|arn| Partition::by_id(arn.partition()));
+            default_region(given, partition)
+        }
+    };
+    let over = profile.and_then(|profile| settings::endpoint(given.profiles, profile, "sts"));
+    let endpoint = given.endpoints.sts(&region, over).map_err(PlanError::Endpoint)?;
+    Ok((region, endpoint))
+}
+
+fn base_endpoint(given: &Given<'_>, chain: &Chain<'_>) -> Result<Endpoint, PlanError> {
+    base_endpoint_of(given, &chain.access_key).map(|(_, endpoint)| endpoint)
+}
+
+fn role_endpoint(given: &Given<'_>, chain: &Chain<'_>, hop: &Hop<'_>) -> Result<Endpoint, PlanError> {
+    let region = hop
+        .profile
+        .value("region")
+        .map(|value| (hop.profile.name(), value))
+        .or_else(|| chain.profiles().find_map(|profile| Some((profile.name(), profile.value("region")?))));
+    let region = match region {
+        Some((name, value)) => settings::region(name, value)?,
+        None => default_region(given, Partition::by_id(hop.role.partition())),
+    };
+    let over = settings::endpoint(given.profiles, hop.profile, "sts")
+        .or_else(|| chain.profiles().find_map(|profile: &Profile| settings::endpoint(given.profiles, profile, "sts")));
+    given.endpoints.sts(&region, over).map_err(PlanError::Endpoint)
+}
+
+/// The configured region where it lies in the partition, else the partition's own.
+fn default_region(given: &Given<'_>, partition: Option<Partition>) -> Region {
+    let configured =
+        given.region.filter(|region| partition.is_none_or(|partition| Partition::of_region(region).id == partition.id));
+    match (configured, partition) {
+        (Some(region), _) => region.clone(),
+        (None, partition) => partition.unwrap_or_else(Partition::commercial).region(),
+    }
+}

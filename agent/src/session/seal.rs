@@ -1,0 +1,65 @@
+//! A session as the state file holds it: JSON, sealed by the vault room, spelled out field by field.
+
+use super::cache::Session;
+use crate::world::{BootTime, WallTime};
+use claviger::model::{AccessKeyId, AccountId, Name};
+use claviger::secret::{SecretAccessKey, SecretText, SessionToken};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// A sealed session that ends sooner than this is not brought back.
+const WORTH_KEEPING_MILLIS: i64 = 60_000;
+
+#[derive(Serialize)]
+struct Written<'a> {
+    access_key_id: &'a AccessKeyId,
+    secret_access_key: &'a str,
+    session_token: &'a str,
+    expiration_millis: i64,
+    principal: &'a str,
+    account: Option<&'a AccountId>,
+    access_key: &'a Name,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    access_key_id: AccessKeyId,
+    #[serde(with = "claviger::wire::text")]
+    secret_access_key: SecretAccessKey,
+    #[serde(with = "claviger::wire::text")]
+    session_token: SessionToken,
+    expiration_millis: i64,
+    principal: String,
+    account: Option<AccountId>,
+    access_key: Name,
+}
+
+/// The bytes to seal; None where they cannot be written, which loses nothing but a code after a restart.
+pub(super) fn write(session: &Session) -> Option<Zeroizing<Vec<u8>>> {
+    let written = Written {
+        access_key_id: &session.access_key_id,
+        secret_access_key: session.secret.expose(),
+        session_token: session.token.expose(),
+        expiration_millis: session.expiration.0,
+        principal: &session.principal,
+        account: session.account.as_ref(),
+        access_key: &session.access_key,
+    };
+    serde_json::to_vec(&written).ok().map(Zeroizing::new)
+}
+
+/// The session again, its end put on this boot's clock; None where it has ended or cannot be read.
+pub(super) fn read(bytes: &[u8], corrected_now: WallTime, boot: BootTime) -> Option<Session> {
+    let read: Read = serde_json::from_slice(bytes).ok()?;
+    let left = read.expiration_millis.checked_sub(corrected_now.0).filter(|left| *left > WORTH_KEEPING_MILLIS)?;
+    Some(Session {
+        access_key_id: read.access_key_id,
+        secret: read.secret_access_key,
+        token: read.session_token,
+        expiration: WallTime(read.expiration_millis),
+        ends: boot.plus_millis(left.unsigned_abs()),
+        principal: read.principal,
+        account: read.account,
+        access_key: read.access_key,
+    })
+}

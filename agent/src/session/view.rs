@@ -1,0 +1,122 @@
+//! What the office plans and shows without calling anyone.
+
+use super::office::Office;
+use super::plan::{self, Delivery, Given, Plan, PlanError};
+use super::{Error, settings};
+use crate::aws::Endpoint;
+use crate::aws::profile::{Profile, ProfileSet};
+use crate::vault::Knowledge;
+use crate::world::WallTime;
+use claviger::model::{AccessKeyId, Name, Partition, Region};
+
+/// A live session as `status` shows it.
+pub struct SessionView {
+    /// Who it acts as.
+    pub principal: String,
+    /// The id of its key.
+    pub access_key_id: AccessKeyId,
+    /// When it ends.
+    pub expiration: WallTime,
+    /// Milliseconds left.
+    pub left_millis: u64,
+}
+
+/// A profile as `profile list` shows it.
+pub struct ProfileView {
+    /// Its name.
+    pub profile: String,
+    /// What its credentials come from.
+    pub source: String,
+    /// Its role.
+    pub role: Option<String>,
+    /// What its use would meet.
+    pub error: Option<Error>,
+}
+
+impl Office {
+    /// Plans a profile.
+    pub fn plan(&self, profiles: &ProfileSet, profile: &str, delivery: Delivery) -> Result<Plan, Error> {
+        let knowledge = self.custody.knowledge();
+        Ok(plan::plan(&self.given(profiles, &knowledge), profile, delivery)?)
+    }
+
+    /// The region and STS endpoint of calls that the access key itself signs.
+    pub fn base_endpoint(&self, profiles: &ProfileSet, access_key: &Name) -> Result<(Region, Endpoint), Error> {
+        let knowledge = self.custody.knowledge();
+        Ok(plan::base_endpoint_of(&self.given(profiles, &knowledge), access_key)?)
+    }
+
+    /// The IAM endpoint of the access key's partition.
+    pub fn iam_endpoint(&self, profiles: &ProfileSet, access_key: &Name) -> Result<Endpoint, Error> {
+        let (region, _) = self.base_endpoint(profiles, access_key)?;
+        let over =
+            profiles.profile(access_key.as_str()).and_then(|profile| settings::endpoint(profiles, profile, "iam"));
+        let endpoint = self.aws.rules().iam(Partition::of_region(&region), over);
+        Ok(endpoint.map_err(PlanError::Endpoint)?)
+    }
+
+    /// The STS endpoint where a profile's own credentials are used: the last one of its plan, or another region's.
+    pub fn call_endpoint(
+        &self,
+        profiles: &ProfileSet,
+        profile: &str,
+        region: Option<Region>,
+    ) -> Result<Endpoint, Error> {
+        let plan = self.plan(profiles, profile, Delivery::Refreshing)?;
+        match (region, plan.steps.last()) {
+            (None, Some(step)) => Ok(step.endpoint.clone()),
+            (region, _) => {
+                let region = region.unwrap_or_else(|| Partition::commercial().region());
+                let over = profiles.profile(profile).and_then(|profile| settings::endpoint(profiles, profile, "sts"));
+                Ok(self.aws.rules().sts(&region, over).map_err(PlanError::Endpoint)?)
+            }
+        }
+    }
+
+    /// Every profile, and every access key that no profile is named like.
+    pub fn profile_rows(&self, profiles: &ProfileSet) -> Vec<ProfileView> {
+        let knowledge = self.custody.knowledge();
+        let given = self.given(profiles, &knowledge);
+        let bare = knowledge.access_keys.keys().map(Name::as_str).filter(|name| profiles.profile(name).is_none());
+        let names = profiles.profiles().map(Profile::name).chain(bare);
+        let row = |name: &str| {
+            let role = profiles
+                .profile(name)
+                .and_then(|profile| profile.value("role_arn"))
+                .map(|value| value.text().to_owned());
+            match plan::plan(&given, name, Delivery::Refreshing) {
+                Ok(plan) => ProfileView {
+                    profile: name.to_owned(),
+                    source: format!("access key {}", plan.access_key),
+                    role,
+                    error: None,
+                },
+                Err(error) => ProfileView {
+                    profile: name.to_owned(),
+                    source: "not served".to_owned(),
+                    role,
+                    error: Some(error.into()),
+                },
+            }
+        };
+        names.map(row).collect()
+    }
+
+    /// The live sessions.
+    pub fn sessions(&self) -> Vec<SessionView> {
+        let now = self.world.clock.boot();
+        let desk = self.desk();
+        let live = desk.cache.live(now).map(|(_, session)| SessionView {
+            principal: session.principal.clone(),
+            access_key_id: session.access_key_id.clone(),
+            expiration: session.expiration,
+            left_millis: session.left(now),
+        });
+        live.collect()
+    }
+
+    fn given<'a>(&'a self, profiles: &'a ProfileSet, knowledge: &'a Knowledge) -> Given<'a> {
+        let (region, session_seconds) = (self.limits.region.as_ref(), self.limits.session_seconds);
+        Given { profiles, knowledge, endpoints: self.aws.rules(), region, session_seconds }
+    }
+}

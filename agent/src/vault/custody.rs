@@ -1,0 +1,372 @@
+//! The vault while the agent lives: open or locked, with the state beside it.
+//!
+//! Two locks. `quick` is held for a few lines, or for one fsync of the ledger; `vault` for a whole save. Whoever
+//! takes both takes `vault` first.
+
+use super::{ConfirmedCode, Error, Items, KdfCost, Result, SlotInfo, State, Vault, VaultFolder};
+use crate::world::{BootTime, WallTime, World};
+use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
+use claviger::secret::{Passphrase, SecretAccessKey, TotpSeed};
+use claviger::wire::SlotProof;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use zeroize::Zeroizing;
+
+/// After a wrong guess the next one waits a second, doubling to this, for everyone: a guess costs the guesser time
+/// and nobody else's connection.
+const GUESS_WAIT_MOST_MILLIS: u64 = 60_000;
+
+/// What locked the vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockedBy {
+    /// `claviger lock`.
+    Command,
+    /// `[lock] idle` without a request.
+    Idle,
+    /// The agent has not been unlocked since it started.
+    Start,
+    /// The agent is stopping.
+    Stop,
+}
+
+impl LockedBy {
+    /// As `status` shows it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Idle => "idle",
+            Self::Start => "start",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// Whether the vault is there and open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VaultState {
+    /// No vault file.
+    Absent,
+    /// Closed.
+    Locked(LockedBy),
+    /// Open.
+    Unlocked,
+}
+
+/// What is known of the vault's items without a secret. It outlives a lock, so that sessions that the idle lock
+/// leaves in memory can still be found.
+#[derive(Debug, Clone, Default)]
+pub struct Knowledge {
+    /// Access keys and their users.
+    pub access_keys: BTreeMap<Name, Option<Arn>>,
+    /// Authenticators.
+    pub devices: Vec<KnownDevice>,
+}
+
+/// An authenticator without its seed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownDevice {
+    /// Its name here.
+    pub name: Name,
+    /// Its serial at AWS.
+    pub serial: MfaSerial,
+    /// The access key whose user owns it.
+    pub access_key: Name,
+}
+
+/// An access key for the length of one call. It shares the secret with the vault, so a lock wipes it once the call
+/// is over or aborted.
+pub struct SigningKey {
+    /// Its id.
+    pub access_key_id: AccessKeyId,
+    /// Its secret.
+    pub secret: Arc<SecretAccessKey>,
+}
+
+/// Holds the vault for everyone else.
+pub struct Custody {
+    world: World,
+    folder: VaultFolder,
+    state_file: PathBuf,
+    vault: Mutex<Option<Vault>>,
+    quick: Mutex<Quick>,
+    guesses: Mutex<Guesses>,
+}
+
+struct Quick {
+    open: Option<Open>,
+    locked_by: LockedBy,
+    knowledge: Arc<Knowledge>,
+    opened_once: bool,
+    warning: Option<&'static str>,
+}
+
+struct Open {
+    items: Items,
+    state: State,
+}
+
+#[derive(Default)]
+struct Guesses {
+    wait_millis: u64,
+    not_before: Option<BootTime>,
+}
+
+impl Custody {
+    /// A locked vault, or none, in this folder.
+    pub fn new(world: World, folder: PathBuf, state_file: PathBuf) -> Arc<Self> {
+        let quick = Quick {
+            open: None,
+            locked_by: LockedBy::Start,
+            knowledge: Arc::default(),
+            opened_once: false,
+            warning: None,
+        };
+        let folder = VaultFolder::new(world.clone(), folder);
+        let (vault, guesses) = (Mutex::new(None), Mutex::default());
+        Arc::new(Self { world, folder, state_file, vault, quick: Mutex::new(quick), guesses })
+    }
+
+    /// Whether the vault is there and open.
+    pub fn state(&self) -> VaultState {
+        let quick = self.quick();
+        match (&quick.open, self.folder.exists()) {
+            (Some(_), _) => VaultState::Unlocked,
+            (None, Ok(false)) => VaultState::Absent,
+            (None, _) => VaultState::Locked(quick.locked_by),
+        }
+    }
+
+    /// Whether the vault is open.
+    pub fn is_unlocked(&self) -> bool {
+        self.quick().open.is_some()
+    }
+
+    /// An error unless the vault is open.
+    pub fn require_unlocked(&self) -> Result<()> {
+        self.with_items(|_| ())
+    }
+
+    /// Whether nothing is known of the vault, because nobody has opened it since the agent started.
+    pub fn never_opened(&self) -> bool {
+        !self.quick().opened_once
+    }
+
+    /// What is known of the items, open or not.
+    pub fn knowledge(&self) -> Arc<Knowledge> {
+        self.quick().knowledge.clone()
+    }
+
+    /// What a person should look at.
+    pub fn warnings(&self) -> Vec<String> {
+        self.quick().warning.iter().map(|warning| (*warning).to_owned()).collect()
+    }
+
+    /// Makes the vault and leaves it open.
+    pub fn create(&self, passphrase: &Passphrase, cost: KdfCost, code: &ConfirmedCode, now: WallTime) -> Result<()> {
+        let mut vault = self.vault();
+        let created = self.folder.create(passphrase, cost, code, now)?;
+        self.open(&mut vault, created, now)
+    }
+
+    /// Whether there is a vault file, readable or not.
+    pub fn exists(&self) -> Result<bool> {
+        self.folder.exists()
+    }
+
+    /// Opens the vault. Takes most of a second; after a wrong guess the next is refused for a while.
+    pub fn unlock(&self, proof: &SlotProof, now: WallTime) -> Result<()> {
+        let opened = self.guess(|| self.folder.open(proof))?;
+        let mut vault = self.vault();
+        self.open(&mut vault, opened, now)
+    }
+
+    /// Opens a slot afresh and closes it again: a person is here and may do what asks for it.
+    pub fn prove(&self, proof: &SlotProof) -> Result<()> {
+        self.require_unlocked()?;
+        self.guess(|| self.folder.open(proof)).map(drop)
+    }
+
+    /// Wipes master key, long-lived secrets and the open state. What is known without a secret stays.
+    pub fn lock(&self, by: LockedBy) {
+        let mut quick = self.quick();
+        quick.open = None;
+        quick.locked_by = by;
+        drop(quick);
+        *self.vault() = None;
+    }
+
+    /// Reads the items.
+    pub fn with_items<R>(&self, read: impl FnOnce(&Items) -> R) -> Result<R> {
+        self.quick().open.as_ref().map(|open| read(&open.items)).ok_or(Error::Locked)
+    }
+
+    /// Changes the items and saves; on any error the old ones stand.
+    pub fn edit<R, E: From<Error>>(
+        &self,
+        now: WallTime,
+        change: impl FnOnce(&mut Items) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E> {
+        let mut vault = self.vault();
+        let open = vault.as_mut().ok_or(Error::Locked)?;
+        let changed = open.edit(now, change);
+        // Also after an error: one of them means that the new items stand.
+        self.refresh(open);
+        changed
+    }
+
+    /// The slots, open or not.
+    pub fn slots(&self) -> Result<Vec<SlotInfo>> {
+        self.folder.slots()
+    }
+
+    /// Adds a passphrase slot against a proof of another.
+    pub fn add_passphrase(
+        &self,
+        proof: &SlotProof,
+        passphrase: &Passphrase,
+        cost: KdfCost,
+        now: WallTime,
+    ) -> Result<u32> {
+        let mut vault = self.vault();
+        let open = vault.as_mut().ok_or(Error::Locked)?;
+        self.guess(|| open.add_passphrase(proof, passphrase, cost, now))
+    }
+
+    /// Adds a recovery slot against a proof of another.
+    pub fn add_recovery(&self, proof: &SlotProof, code: &ConfirmedCode, now: WallTime) -> Result<u32> {
+        let mut vault = self.vault();
+        let open = vault.as_mut().ok_or(Error::Locked)?;
+        self.guess(|| open.add_recovery(proof, code, now))
+    }
+
+    /// Removes a slot against a proof of one that stays: new master key, new state key.
+    pub fn remove_slot(&self, proof: &SlotProof, id: u32, now: WallTime) -> Result<()> {
+        let mut vault = self.vault();
+        let open = vault.as_mut().ok_or(Error::Locked)?;
+        let removed = self.guess(|| open.remove_slot(id, proof, now));
+        if let Some(quick) = self.quick().open.as_mut() {
+            quick.state.follow(open.state_access())?;
+        }
+        removed
+    }
+
+    /// The access key, to sign with.
+    pub fn signing_key(&self, name: &Name) -> Result<SigningKey> {
+        let key = |items: &Items| {
+            let key = items.access_keys.get(name)?;
+            Some(SigningKey { access_key_id: key.access_key_id.clone(), secret: key.secret.clone() })
+        };
+        self.with_items(key)?.ok_or(Error::Locked)
+    }
+
+    /// The seed of a device.
+    pub fn seed(&self, serial: &MfaSerial) -> Result<Arc<TotpSeed>> {
+        let seed = |items: &Items| {
+            items.authenticators.values().find(|device| device.serial == *serial).map(|device| device.seed.clone())
+        };
+        self.with_items(seed)?.ok_or(Error::Locked)
+    }
+
+    /// Whether a step of a device is spent. While locked every step is.
+    pub fn is_burned(&self, serial: &MfaSerial, step: u64) -> bool {
+        self.quick().open.as_ref().is_none_or(|open| open.state.is_burned(serial, step))
+    }
+
+    /// Burns a step, durably, before its code is sent. [`Error::StepSpent`] where it was burned before.
+    pub fn burn(&self, serial: &MfaSerial, step: u64) -> Result<()> {
+        self.quick().open.as_mut().ok_or(Error::Locked)?.state.burn(serial, step)
+    }
+
+    /// Takes a burn back, in memory only, where no byte of the request can have left this machine.
+    pub fn unburn(&self, serial: &MfaSerial, step: u64) {
+        if let Some(open) = self.quick().open.as_mut() {
+            open.state.unburn(serial, step);
+        }
+    }
+
+    /// Seals a session into the state. One that cannot be sealed costs a code after a restart, no more.
+    pub fn seal_session(&self, key: [u8; 32], bytes: Zeroizing<Vec<u8>>) {
+        let mut quick = self.quick();
+        let sealed = quick.open.as_mut().map(|open| open.state.put_session(key, bytes));
+        if let Some(Err(error)) = sealed {
+            tracing::warn!(%error, "a session was not sealed");
+        }
+    }
+
+    /// Removes a sealed session.
+    pub fn forget_session(&self, key: &[u8; 32]) {
+        let mut quick = self.quick();
+        if let Some(Err(error)) = quick.open.as_mut().map(|open| open.state.remove_session(key)) {
+            tracing::warn!(%error, "a sealed session was not removed");
+        }
+    }
+
+    /// The sealed sessions, while the vault is open.
+    pub fn sealed_sessions(&self) -> Vec<([u8; 32], Zeroizing<Vec<u8>>)> {
+        let quick = self.quick();
+        let Some(open) = &quick.open else { return Vec::new() };
+        open.state.sessions().map(|(key, bytes)| (*key, Zeroizing::new(bytes.to_vec()))).collect()
+    }
+
+    /// Enters an opened vault and its state.
+    fn open(&self, slot: &mut Option<Vault>, opened: Vault, now: WallTime) -> Result<()> {
+        let (state, how) = State::open(self.world.clone(), self.state_file.clone(), opened.state_access(), now)?;
+        let mut quick = self.quick();
+        quick.warning = how
+            .burned_all()
+            .then_some("the ledger beside the vault was incomplete: codes up to the next half minute count as spent");
+        quick.open = Some(Open { items: opened.items().clone(), state });
+        quick.knowledge = Arc::new(know(opened.items()));
+        quick.opened_once = true;
+        *slot = Some(opened);
+        Ok(())
+    }
+
+    fn refresh(&self, vault: &Vault) {
+        let mut quick = self.quick();
+        quick.knowledge = Arc::new(know(vault.items()));
+        if let Some(open) = quick.open.as_mut() {
+            open.items = vault.items().clone();
+        }
+    }
+
+    /// Runs something that fails on a wrong guess, if a guess may be made now.
+    fn guess<T>(&self, attempt: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.world.clock.boot();
+        if let Some(wait) = guesses.not_before.map(|until| until.millis_since(now)).filter(|wait| *wait > 0) {
+            return Err(Error::Wait { seconds: wait.div_ceil(1000) });
+        }
+        let result = attempt();
+        match &result {
+            Err(Error::WrongProof) => {
+                guesses.wait_millis = guesses.wait_millis.saturating_mul(2).clamp(1000, GUESS_WAIT_MOST_MILLIS);
+                guesses.not_before = Some(self.world.clock.boot().plus_millis(guesses.wait_millis));
+            }
+            Ok(_) => *guesses = Guesses::default(),
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn vault(&self) -> MutexGuard<'_, Option<Vault>> {
+        self.vault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn quick(&self) -> MutexGuard<'_, Quick> {
+        self.quick.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn know(items: &Items) -> Knowledge {
+    let device = |(name, device): (&Name, &super::TotpDevice)| KnownDevice {
+        name: name.clone(),
+        serial: device.serial.clone(),
+        access_key: device.access_key.clone(),
+    };
+    Knowledge {
+        access_keys: items.access_keys.iter().map(|(name, key)| (name.clone(), key.user.clone())).collect(),
+        devices: items.authenticators.iter().map(device).collect(),
+    }
+}
