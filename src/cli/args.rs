@@ -1,0 +1,191 @@
+//! The command line as typed, and what is said about one that is not understood.
+
+use super::cmd::Command;
+use super::exit::{Failure, Outcome};
+use super::ui;
+use crate::wire::{Code, Fault};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser};
+use std::ffi::OsString;
+
+/// Holds your MFA devices and AWS sessions, so that every tool just works after one touch
+#[derive(Parser)]
+#[command(name = "claviger", version, disable_help_subcommand = true, after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXAMPLES: &str = "\
+First steps:
+  claviger init                    make the vault
+  claviger access-key add dev      store the access key of an IAM user
+  claviger mfa add --for dev       store that user's virtual MFA device
+  claviger login prod              one code, and every tool has credentials
+
+PROFILE is AWS_PROFILE where it is left out, else default.
+Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network.";
+
+/// How a person proves that the vault is theirs.
+#[derive(Args, Default)]
+pub(super) struct Proof {
+    /// Read the passphrase from file descriptor N instead of the terminal
+    #[arg(long, value_name = "N")]
+    pub(super) passphrase_fd: Option<u32>,
+    /// Prove with a recovery code instead of the passphrase
+    #[arg(long)]
+    pub(super) recovery: bool,
+}
+
+/// The profile a verb is about.
+#[derive(Args)]
+pub(super) struct Profile {
+    /// The AWS profile [default: AWS_PROFILE, else default]
+    profile: Option<String>,
+}
+
+impl Profile {
+    pub(super) fn name(&self) -> String {
+        profile_or_default(self.profile.as_deref())
+    }
+}
+
+/// The profile given, else that of the environment, else `default`.
+pub(super) fn profile_or_default(given: Option<&str>) -> String {
+    given
+        .map(str::to_owned)
+        .or_else(|| std::env::var("AWS_PROFILE").ok().filter(|profile| !profile.is_empty()))
+        .unwrap_or_else(|| "default".to_owned())
+}
+
+/// One thing at a time may come from stdin.
+pub(super) fn check_stdin_once(proof: &Proof, stdin: bool, option: &str) -> Result<(), Fault> {
+    match proof.passphrase_fd {
+        Some(0) if stdin => Err(Fault::new(
+            Code::Usage,
+            format!("{option} and --passphrase-fd 0 both read stdin; give the passphrase another descriptor"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Runs the command line through clap.
+pub(super) fn run(argv: Vec<OsString>) -> Outcome {
+    match Arguments::try_parse_from(&argv) {
+        Ok(arguments) => arguments.command.run(),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ui::data(error.render().to_string().as_bytes()),
+            _ => Err(Failure::Fault(usage(&error, &argv))),
+        },
+    }
+}
+
+/// The fault of a command line. Names options, and values only where they are names of ours: what was typed in the wrong place may be a secret.
+fn usage(error: &clap::Error, argv: &[OsString]) -> Fault {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        _ => None,
+    };
+    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
+    let message = match error.kind() {
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            format!("there is no option {}", argument.split('=').next().unwrap_or_default())
+        }
+        ErrorKind::UnknownArgument => "there is an argument too many".to_owned(),
+        ErrorKind::InvalidSubcommand => {
+            format!("there is no verb {}", context(ContextKind::InvalidSubcommand).unwrap_or_default())
+        }
+        ErrorKind::MissingRequiredArgument => format!("{argument} is missing"),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "a verb is missing".to_owned()
+        }
+        ErrorKind::ArgumentConflict => {
+            let other = context(ContextKind::PriorArg).unwrap_or_default();
+            if other == argument || other.is_empty() {
+                format!("{argument} is given twice")
+            } else {
+                format!("{argument} and {other} exclude each other")
+            }
+        }
+        ErrorKind::InvalidValue if context(ContextKind::InvalidValue).is_none_or(|value| value.is_empty()) => {
+            format!("{argument} has no value")
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let rule = std::error::Error::source(error).map(|rule| format!(": {rule}")).unwrap_or_default();
+            format!("the value of {argument} is not valid{rule}")
+        }
+        ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
+        _ => "the command line is not understood".to_owned(),
+    };
+    Fault::new(Code::Usage, message).hint(format!("{} --help", verb(argv)))
+}
+
+/// `claviger` and the verbs at the front of the command line, as far as they are ours.
+fn verb(argv: &[OsString]) -> String {
+    use clap::CommandFactory;
+    let mut command = Arguments::command();
+    let mut path = "claviger".to_owned();
+    for word in argv.iter().skip(1) {
+        let Some(inner) = word.to_str().and_then(|word| command.find_subcommand(word)).cloned() else { break };
+        path = format!("{path} {}", inner.get_name());
+        command = inner;
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arguments, usage};
+    use clap::{CommandFactory, Parser};
+    use std::ffi::OsString;
+
+    #[test]
+    fn the_tree_is_sound_and_every_verb_has_an_example() {
+        fn check(command: &clap::Command) {
+            for inner in command.get_subcommands() {
+                let examples = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let nested = inner.get_subcommands().next().is_some();
+                assert!(nested || examples.contains("claviger "), "{} has no example", inner.get_name());
+                assert!(inner.get_about().is_some(), "{} says nothing", inner.get_name());
+                check(inner);
+            }
+        }
+        Arguments::command().debug_assert();
+        check(&Arguments::command());
+    }
+
+    #[test]
+    fn the_top_help() {
+        insta::assert_snapshot!(Arguments::command().render_help().to_string(), @"");
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_named_without_what_may_be_a_secret() {
+        let mut page = String::new();
+        for words in [
+            &[][..],
+            &["logn"],
+            &["login", "a", "hunter2"],
+            &["login", "--passphrase=hunter2"],
+            &["login", "--passphrase-fd", "hunter2"],
+            &["login", "--passphrase-fd"],
+            &["access-key", "add", "dev", "AKIAIOSFODNN7EXAMPLE", "hunter2"],
+            &["access-key", "add"],
+            &["access-key", "add", "a b"],
+            &["access-key"],
+            &["mfa", "add", "--seed", "hunter2"],
+            &["logout", "prod", "--all"],
+            &["process", "--wait", "soon"],
+            &["process", "--wait", "1", "--wait", "2"],
+            &["process", "a", "b"],
+            &["slot", "add", "hunter2"],
+        ] {
+            let argv: Vec<OsString> = std::iter::once(&"claviger").chain(words).map(OsString::from).collect();
+            let error = Arguments::try_parse_from(&argv).err().expect("an error");
+            page.push_str(&format!("{}\n", usage(&error, &argv)));
+        }
+        assert!(!page.contains("hunter2"), "{page}");
+        insta::assert_snapshot!(page, @"");
+    }
+}

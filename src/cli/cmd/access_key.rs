@@ -1,0 +1,161 @@
+//! `claviger access-key …`: the long-lived keys of IAM users.
+
+use crate::cli::args::{Proof, check_stdin_once};
+use crate::cli::desk::{Desk, unexpected};
+use crate::cli::exit::Outcome;
+use crate::cli::render::{minute, table};
+use crate::cli::terminal::Terminal;
+use crate::cli::{intake, ui};
+use crate::client::WipedBuffer;
+use crate::model::{AccessKeyId, Name};
+use crate::secret::{SecretAccessKey, SecretText};
+use crate::wire::{AccessKeyRow, Fault, Reply, Request};
+
+/// Access keys of IAM users: add, list, remove, export
+#[derive(clap::Subcommand)]
+pub(in crate::cli) enum AccessKey {
+    /// Store an access key, once AWS has accepted it
+    ///
+    /// Asks for the id and the secret on the terminal, or takes from stdin: two lines with id and secret, the JSON that
+    /// `aws iam create-access-key` prints, or the CSV that the console downloads.
+    #[command(after_help = "\
+Examples:
+  claviger access-key add dev
+  aws iam create-access-key --user-name ada | claviger access-key add dev --stdin
+  claviger access-key add dev --stdin < ada_accessKeys.csv")]
+    Add(Add),
+    /// List the access keys
+    #[command(after_help = "\
+Example:
+  claviger access-key list --json")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        proof: Proof,
+    },
+    /// Move an access key to the vault's trash, where it stays for 30 days
+    #[command(after_help = "\
+Example:
+  claviger access-key remove dev")]
+    Remove {
+        /// Its name
+        name: Name,
+        #[command(flatten)]
+        proof: Proof,
+    },
+    /// Print an access key, against the passphrase
+    ///
+    /// Two lines, id and secret, as `access-key add --stdin` takes them.
+    #[command(after_help = "\
+Example:
+  claviger access-key export dev")]
+    Export {
+        /// Its name
+        name: Name,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        proof: Proof,
+    },
+}
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Add {
+    /// The name it gets here
+    name: Name,
+    /// Its id at AWS; asked for, or read with the secret, if left out
+    #[arg(long, value_name = "ID")]
+    access_key_id: Option<AccessKeyId>,
+    /// Read it from stdin
+    #[arg(long)]
+    stdin: bool,
+    /// Store it without asking AWS whose it is
+    #[arg(long)]
+    no_verify: bool,
+    #[command(flatten)]
+    proof: Proof,
+}
+
+impl AccessKey {
+    pub(super) fn run(self) -> Outcome {
+        match self {
+            Self::Add(add) => add.run(),
+            Self::Export { name, json, proof } => export(name, json, &proof),
+            Self::List { json, proof } => list(json, &proof),
+            Self::Remove { name, proof } => {
+                let said = format!("Access key {name} is in the vault's trash for 30 days. At AWS it still works.");
+                Desk::open(&proof)?.done(&Request::AccessKeyRemove { name })?;
+                ui::say(&said);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Add {
+    fn run(self) -> Outcome {
+        check_stdin_once(&self.proof, self.stdin, "--stdin")?;
+        let mut desk = Desk::open(&self.proof)?;
+        desk.require_open_vault()?;
+        let (access_key_id, secret_access_key) = match self.stdin {
+            true => intake::access_key(&intake::stdin()?, self.access_key_id)?,
+            false => typed(self.access_key_id)?,
+        };
+        let request =
+            Request::AccessKeyAdd { name: self.name, access_key_id, secret_access_key, verify: !self.no_verify };
+        let Reply::AccessKey(row) = desk.ask(&request)? else { return Err(unexpected()) };
+        let user = row.user.map(|arn| format!(" of {arn}")).unwrap_or_default();
+        ui::say(&format!("Access key {} ({}){user} is stored.", row.name, row.access_key_id));
+        Ok(())
+    }
+}
+
+fn typed(id: Option<AccessKeyId>) -> Result<(AccessKeyId, SecretAccessKey), Fault> {
+    let mut terminal = Terminal::open().ok_or_else(|| intake::no_terminal("the access key", "--stdin"))?;
+    let id = match id {
+        Some(id) => id,
+        None => loop {
+            match terminal.ask("Access key ID: ")?.parse() {
+                Ok(id) => break id,
+                Err(rule) => terminal.show(&format!("{rule}\n"))?,
+            }
+        },
+    };
+    let secret = zeroize::Zeroizing::new(terminal.ask_hidden("Secret access key: ")?);
+    Ok((id, intake::secret(secret.trim(), "what was typed")?))
+}
+
+fn list(json: bool, proof: &Proof) -> Outcome {
+    let Reply::AccessKeys(rows) = Desk::open(proof)?.ask(&Request::AccessKeyList {})? else {
+        return Err(unexpected());
+    };
+    if json { ui::json(&rows) } else { ui::data(page(&rows).as_bytes()) }
+}
+
+fn page(rows: &[AccessKeyRow]) -> String {
+    let user = |row: &AccessKeyRow| row.user.as_ref().map_or("not asked yet".to_owned(), ToString::to_string);
+    let rows =
+        rows.iter().map(|row| [row.name.to_string(), row.access_key_id.to_string(), user(row), minute(&row.added)]);
+    table(["NAME", "ACCESS KEY ID", "USER", "ADDED"], rows)
+}
+
+fn export(name: Name, json: bool, proof: &Proof) -> Outcome {
+    let mut desk = Desk::open(proof)?;
+    desk.require_vault()?;
+    let proof = desk.prove()?;
+    let Reply::AccessKeyExport(key) = desk.ask(&Request::AccessKeyExport { name, proof })? else {
+        return Err(unexpected());
+    };
+    if json {
+        return ui::json(&key);
+    }
+    let mut lines = WipedBuffer::with_capacity(512);
+    for line in [key.access_key_id.as_str(), key.secret_access_key.expose()] {
+        lines.extend(line.as_bytes());
+        lines.extend(b"\n");
+    }
+    ui::data(lines.as_slice())
+}

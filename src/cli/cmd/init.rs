@@ -1,0 +1,40 @@
+//! `claviger init`.
+
+use crate::cli::args::Proof;
+use crate::cli::desk::{Desk, Recording};
+use crate::cli::exit::Outcome;
+use crate::cli::{intake, ui};
+use crate::wire::{Code, Fault, Request};
+
+/// Make the vault: a passphrase to open it, and a recovery code for the day it is forgotten
+///
+/// With --passphrase-fd nothing is asked: the recovery code is the only line on stdout, or goes to --recovery-fd, and is taken as noted.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  claviger init
+  claviger init --passphrase-fd 3 --recovery-fd 4 3<passphrase 4>recovery-code")]
+pub(in crate::cli) struct Init {
+    /// Read the new passphrase from file descriptor N instead of the terminal
+    #[arg(long, value_name = "N")]
+    passphrase_fd: Option<u32>,
+    /// Write the recovery code to file descriptor N instead of showing it
+    #[arg(long, value_name = "N")]
+    recovery_fd: Option<u32>,
+}
+
+impl Init {
+    pub(super) fn run(self) -> Outcome {
+        let proof = Proof::default();
+        let machine = self.passphrase_fd.is_some() || self.recovery_fd.is_some();
+        let recording = if machine { Recording::Machine(self.recovery_fd) } else { Recording::Person };
+        let mut desk = Desk::open(&proof)?.record(recording);
+        if desk.status()?.vault != "absent" {
+            return Err(Fault::new(Code::VaultExists, "there is a vault already").into());
+        }
+        let passphrase = intake::new_passphrase(self.passphrase_fd, "--passphrase-fd")?;
+        desk.done(&Request::Init { passphrase })?;
+        ui::say("The vault is made and open. Next: claviger access-key add NAME");
+        Ok(())
+    }
+}

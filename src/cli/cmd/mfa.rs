@@ -1,0 +1,198 @@
+//! `claviger mfa …`: the virtual MFA devices of IAM users.
+
+use crate::cli::args::{Proof, check_stdin_once};
+use crate::cli::desk::{Desk, unexpected};
+use crate::cli::exit::Outcome;
+use crate::cli::render::{minute, table};
+use crate::cli::terminal::Terminal;
+use crate::cli::{intake, ui};
+use crate::client::WipedBuffer;
+use crate::model::{MfaSerial, Name};
+use crate::secret::{SecretText, TotpSeedText};
+use crate::wire::{Fault, MfaRow, Reply, Request};
+use std::io::IsTerminal;
+
+/// Authenticators: add, list, code, rename, remove, export
+#[derive(clap::Subcommand)]
+pub(in crate::cli) enum Mfa {
+    /// Store the seed of a virtual MFA device, once AWS has accepted its code
+    ///
+    /// The seed is the secret key that AWS shows beside the QR code, or a whole otpauth:// URI.
+    #[command(after_help = "\
+Examples:
+  claviger mfa add --for dev
+  claviger mfa add --for dev --seed-stdin < seed")]
+    Add(Add),
+    /// List the authenticators
+    #[command(after_help = "\
+Example:
+  claviger mfa list --json")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        proof: Proof,
+    },
+    /// Print one code; it is spent by being shown
+    ///
+    /// AWS takes a code once. Where the current one is spent this waits for the next.
+    #[command(after_help = "\
+Examples:
+  claviger mfa code
+  claviger mfa code ada --now")]
+    Code {
+        /// Which authenticator; may be left out where there is only one
+        name: Option<Name>,
+        /// Fail instead of waiting when the current code is spent
+        #[arg(long)]
+        now: bool,
+        #[command(flatten)]
+        proof: Proof,
+    },
+    /// Rename an authenticator here; at AWS nothing changes
+    #[command(after_help = "\
+Example:
+  claviger mfa rename ada ada-laptop")]
+    Rename {
+        /// Its name
+        name: Name,
+        /// Its new name
+        new_name: Name,
+        #[command(flatten)]
+        proof: Proof,
+    },
+    /// Move an authenticator to the vault's trash, where it stays for 30 days; the device at AWS stays
+    #[command(after_help = "\
+Example:
+  claviger mfa remove ada")]
+    Remove {
+        /// Its name
+        name: Name,
+        #[command(flatten)]
+        proof: Proof,
+    },
+    /// Print a seed as an otpauth:// URI, against the passphrase
+    #[command(after_help = "\
+Example:
+  claviger mfa export ada")]
+    Export {
+        /// Its name
+        name: Name,
+        #[command(flatten)]
+        proof: Proof,
+    },
+}
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Add {
+    /// The access key whose user owns the device
+    #[arg(long = "for", value_name = "ACCESS KEY")]
+    access_key: Name,
+    /// The name it gets here [default: the last part of the serial]
+    #[arg(long)]
+    name: Option<Name>,
+    /// Its serial at AWS [default: AWS is asked]
+    #[arg(long, value_name = "ARN")]
+    serial: Option<MfaSerial>,
+    /// Read the seed from stdin
+    #[arg(long)]
+    seed_stdin: bool,
+    /// Store it without proving it at AWS; needs --serial
+    #[arg(long)]
+    no_verify: bool,
+    #[command(flatten)]
+    proof: Proof,
+}
+
+impl Mfa {
+    pub(super) fn run(self) -> Outcome {
+        match self {
+            Self::Add(add) => add.run(),
+            Self::Code { name, now, proof } => code(name, now, &proof),
+            Self::Export { name, proof } => export(name, &proof),
+            Self::List { json, proof } => list(json, &proof),
+            Self::Remove { name, proof } => {
+                let said =
+                    format!("Authenticator {name} is in the vault's trash for 30 days. The device at AWS stays.");
+                Desk::open(&proof)?.done(&Request::MfaRemove { name })?;
+                ui::say(&said);
+                Ok(())
+            }
+            Self::Rename { name, new_name, proof } => {
+                let said = format!("Authenticator {name} is now {new_name}.");
+                match Desk::open(&proof)?.ask(&Request::MfaRename { name, new_name })? {
+                    Reply::Mfa(_) => ui::say(&said),
+                    _ => return Err(unexpected()),
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Add {
+    fn run(self) -> Outcome {
+        check_stdin_once(&self.proof, self.seed_stdin, "--seed-stdin")?;
+        let mut desk = Desk::open(&self.proof)?;
+        desk.require_open_vault()?;
+        let request = Request::MfaAdd {
+            access_key: self.access_key,
+            name: self.name,
+            serial: self.serial,
+            seed: seed(self.seed_stdin)?,
+            verify: !self.no_verify,
+        };
+        let Reply::Mfa(row) = desk.ask(&request)? else { return Err(unexpected()) };
+        ui::say(&format!("Authenticator {} ({}) of access key {} is stored.", row.name, row.serial, row.access_key));
+        Ok(())
+    }
+}
+
+fn seed(stdin: bool) -> Result<TotpSeedText, Fault> {
+    let text = if stdin {
+        intake::stdin()?
+    } else {
+        let mut terminal = Terminal::open().ok_or_else(|| intake::no_terminal("the seed", "--seed-stdin"))?;
+        zeroize::Zeroizing::new(terminal.ask_hidden("Secret key or otpauth:// URI: ")?)
+    };
+    Ok(TotpSeedText::from_text(text.trim().to_owned()))
+}
+
+fn list(json: bool, proof: &Proof) -> Outcome {
+    let Reply::MfaDevices(rows) = Desk::open(proof)?.ask(&Request::MfaList {})? else { return Err(unexpected()) };
+    if json { ui::json(&rows) } else { ui::data(page(&rows).as_bytes()) }
+}
+
+fn page(rows: &[MfaRow]) -> String {
+    let rows = rows
+        .iter()
+        .map(|row| [row.name.to_string(), row.access_key.to_string(), row.serial.to_string(), minute(&row.added)]);
+    table(["NAME", "ACCESS KEY", "SERIAL", "ADDED"], rows)
+}
+
+fn code(name: Option<Name>, now: bool, proof: &Proof) -> Outcome {
+    let Reply::MfaCode { code, seconds_left } = Desk::open(proof)?.ask(&Request::MfaCode { name, now })? else {
+        return Err(unexpected());
+    };
+    print_line(code.expose())?;
+    if std::io::stdout().is_terminal() {
+        ui::say(&format!("good for {seconds_left} s, once"));
+    }
+    Ok(())
+}
+
+fn export(name: Name, proof: &Proof) -> Outcome {
+    let mut desk = Desk::open(proof)?;
+    desk.require_vault()?;
+    let proof = desk.prove()?;
+    let Reply::MfaExport { uri } = desk.ask(&Request::MfaExport { name, proof })? else { return Err(unexpected()) };
+    print_line(uri.expose())
+}
+
+fn print_line(secret: &str) -> Outcome {
+    let mut line = WipedBuffer::with_capacity(secret.len() + 1);
+    line.extend(secret.as_bytes());
+    line.extend(b"\n");
+    ui::data(line.as_slice())
+}

@@ -1,0 +1,163 @@
+//! `claviger profile …`: what the AWS files and claviger's own say.
+
+use crate::cli::args::{self, Proof};
+use crate::cli::desk::{Desk, unexpected};
+use crate::cli::exit::Outcome;
+use crate::cli::render::{duration, table};
+use crate::cli::ui;
+use crate::model::Label;
+use crate::wire::{ChainStep, Explanation, ProfileRow, Reply, Request, Setting};
+use std::fmt::Write;
+
+/// Profiles: list, show, explain
+#[derive(clap::Subcommand)]
+pub(in crate::cli) enum Profile {
+    /// List the profiles and what their credentials come from
+    #[command(after_help = "\
+Example:
+  claviger profile list")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        proof: Proof,
+    },
+    /// Show the settings of a profile, each with its file and line
+    #[command(after_help = "\
+Example:
+  claviger profile show prod")]
+    Show(One),
+    /// Show how the credentials of a profile would be obtained, without doing it
+    #[command(after_help = "\
+Example:
+  claviger profile explain prod")]
+    Explain(One),
+}
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct One {
+    #[command(flatten)]
+    profile: args::Profile,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    proof: Proof,
+}
+
+impl Profile {
+    pub(super) fn run(self) -> Outcome {
+        match self {
+            Self::Explain(one) => explain(&one),
+            Self::List { json, proof } => list(json, &proof),
+            Self::Show(one) => show(&one),
+        }
+    }
+}
+
+fn list(json: bool, proof: &Proof) -> Outcome {
+    let Reply::Profiles(rows) = Desk::open(proof)?.ask(&Request::ProfileList {})? else { return Err(unexpected()) };
+    if json { ui::json(&rows) } else { ui::data(list_page(&rows).as_bytes()) }
+}
+
+fn list_page(rows: &[ProfileRow]) -> String {
+    let role = |row: &ProfileRow| row.role.clone().unwrap_or_else(|| "-".to_owned());
+    let fault = |row: &ProfileRow| row.fault.clone().unwrap_or_default();
+    let rows = rows.iter().map(|row| [row.profile.clone(), row.source.clone(), role(row), fault(row)]);
+    table(["PROFILE", "SOURCE", "ROLE", "FAULT"], rows)
+}
+
+fn show(one: &One) -> Outcome {
+    let request = Request::ProfileShow { profile: one.profile.name() };
+    let Reply::Settings(rows) = Desk::open(&one.proof)?.ask(&request)? else { return Err(unexpected()) };
+    if one.json { ui::json(&rows) } else { ui::data(show_page(&rows).as_bytes()) }
+}
+
+fn show_page(rows: &[Setting]) -> String {
+    table(["SETTING", "VALUE", "FROM"], rows.iter().map(|row| [row.key.clone(), row.value.clone(), row.origin.clone()]))
+}
+
+fn explain(one: &One) -> Outcome {
+    let request = Request::ProfileExplain { profile: one.profile.name() };
+    let Reply::Explanation(explanation) = Desk::open(&one.proof)?.ask(&request)? else { return Err(unexpected()) };
+    if one.json { ui::json(&explanation) } else { ui::data(explain_page(&explanation).as_bytes()) }
+}
+
+fn explain_page(explanation: &Explanation) -> String {
+    let mut page = String::new();
+    chain(&mut page, "Refreshed for as long as a tool runs (process)", &explanation.refreshing);
+    chain(&mut page, "Frozen (env, exec --env)", &explanation.frozen);
+    for note in &explanation.notes {
+        let _ = writeln!(page, "note: {}", Label(note));
+    }
+    page
+}
+
+fn chain(page: &mut String, title: &str, steps: &[ChainStep]) {
+    let _ = writeln!(page, "{title}:");
+    if steps.is_empty() {
+        page.push_str("  not served this way\n");
+    }
+    for (index, step) in steps.iter().enumerate() {
+        let code = step.mfa.as_ref().map(|device| format!(" with a code of {}", Label(device))).unwrap_or_default();
+        let ChainStep { action, subject, duration: seconds, endpoint, .. } = step;
+        let _ = writeln!(page, "  {}. {} for {}{code}", index + 1, Label(action), Label(subject));
+        let _ = writeln!(page, "     lasts {}, from {}", duration(*seconds), Label(endpoint));
+    }
+    page.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{explain_page, list_page, show_page};
+    use crate::wire::{ChainStep, Explanation, ProfileRow, Setting};
+
+    fn step(action: &str, subject: &str, duration: u64, mfa: Option<&str>) -> ChainStep {
+        ChainStep {
+            action: action.to_owned(),
+            subject: subject.to_owned(),
+            duration,
+            mfa: mfa.map(str::to_owned),
+            endpoint: "https://sts.eu-central-1.amazonaws.com".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_pages() {
+        let serial = "arn:aws:iam::123456789012:mfa/ada";
+        let role = "arn:aws:iam::210987654321:role/admin";
+        let explanation = Explanation {
+            profile: "prod".to_owned(),
+            refreshing: vec![
+                step("GetSessionToken", "access key dev", 43_200, Some(serial)),
+                step("AssumeRole", role, 3_600, None),
+            ],
+            frozen: vec![step("AssumeRole", role, 14_400, Some(serial))],
+            notes: vec!["duration_seconds = 14400 is only kept by env and exec --env".to_owned()],
+        };
+        insta::assert_snapshot!(explain_page(&explanation), @"");
+        let rows = [
+            ProfileRow { profile: "dev".to_owned(), source: "access key dev".to_owned(), role: None, fault: None },
+            ProfileRow {
+                profile: "prod".to_owned(),
+                source: "role".to_owned(),
+                role: Some(role.to_owned()),
+                fault: None,
+            },
+            ProfileRow {
+                profile: "old".to_owned(),
+                source: "not served".to_owned(),
+                role: None,
+                fault: Some("profile.unsupported".to_owned()),
+            },
+        ];
+        insta::assert_snapshot!(list_page(&rows), @"");
+        let settings = [Setting {
+            key: "role_arn".to_owned(),
+            value: role.to_owned(),
+            origin: "/home/ada/.aws/config:7".to_owned(),
+        }];
+        insta::assert_snapshot!(show_page(&settings), @"");
+    }
+}

@@ -1,0 +1,131 @@
+//! `claviger status`.
+
+use crate::cli::args::Proof;
+use crate::cli::desk::Desk;
+use crate::cli::exit::Outcome;
+use crate::cli::render::{duration, minute, table};
+use crate::cli::ui;
+use crate::model::Label;
+use crate::wire;
+
+/// Show what the agent holds: vault, sessions, warnings
+///
+/// Starts nothing: with no agent running it says so and exits 1.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  claviger status
+  claviger status --json")]
+pub(in crate::cli) struct Status {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(super) fn run(self) -> Outcome {
+        let status = Desk::open_running(&Proof::default())?.status()?;
+        if self.json { ui::json(&status) } else { ui::data(page(&status).as_bytes()) }
+    }
+}
+
+fn page(status: &wire::Status) -> String {
+    let mut lines = vec![
+        format!("agent     {}, pid {}", Label(&status.version), status.pid),
+        format!("vault     {}", vault(status)),
+    ];
+    if status.vault == "unlocked" {
+        lines.push(match status.presence_left {
+            Some(seconds) => format!("presence  codes may be spent for {}", duration(seconds)),
+            None => "presence  none: no code is spent until a person is here (claviger login)".to_owned(),
+        });
+    }
+    match status.clock_skew {
+        None | Some(0) => {}
+        Some(seconds) => {
+            let side = if seconds > 0 { "behind" } else { "ahead of" };
+            lines.push(format!("clock     {} {side} AWS", duration(seconds.unsigned_abs())));
+        }
+    }
+    if status.sessions.is_empty() {
+        lines.push("sessions  none".to_owned());
+    }
+    let mut page = lines.join("\n");
+    page.push('\n');
+    if !status.sessions.is_empty() {
+        let rows = status.sessions.iter().map(|session| {
+            [
+                session.principal.clone(),
+                session.access_key_id.to_string(),
+                duration(session.seconds_left),
+                minute(&session.expiration),
+            ]
+        });
+        page.push('\n');
+        page.push_str(&table(["SESSION", "ACCESS KEY ID", "LEFT", "ENDS"], rows));
+    }
+    for (index, warning) in status.warnings.iter().enumerate() {
+        page.push_str(if index == 0 { "\nwarning: " } else { "warning: " });
+        page.push_str(&Label(warning).to_string());
+        page.push('\n');
+    }
+    page
+}
+
+fn vault(status: &wire::Status) -> String {
+    match (status.vault.as_str(), status.locked_by.as_deref(), status.idle_lock_in) {
+        ("absent", ..) => "none yet (claviger init)".to_owned(),
+        ("locked", Some("start"), _) => "locked since the agent started (claviger unlock)".to_owned(),
+        ("locked", Some("idle"), _) => "locked after idle time (claviger unlock)".to_owned(),
+        ("locked", Some("command"), _) => "locked by command (claviger unlock)".to_owned(),
+        ("unlocked", _, Some(seconds)) => format!("open, locks after {} without a request", duration(seconds)),
+        ("unlocked", ..) => "open".to_owned(),
+        (other, ..) => Label(other).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+    use crate::wire::{SessionRow, Status};
+
+    #[test]
+    fn the_page() {
+        let open = Status {
+            version: "claviger-agent/0.1.0".to_owned(),
+            pid: 4711,
+            vault: "unlocked".to_owned(),
+            locked_by: None,
+            idle_lock_in: Some(28_000),
+            presence_left: Some(25_200),
+            sessions: vec![
+                SessionRow {
+                    principal: "arn:aws:iam::123456789012:user/ada".to_owned(),
+                    access_key_id: "ASIAIOSFODNN7EXAMPLE".parse().expect("an id"),
+                    expiration: "2026-11-22T13:45:00Z".to_owned(),
+                    seconds_left: 42_120,
+                },
+                SessionRow {
+                    principal: "arn:aws:sts::210987654321:assumed-role/admin/ada".to_owned(),
+                    access_key_id: "ASIAI44QH8DHBEXAMPLE".parse().expect("an id"),
+                    expiration: "2026-11-22T03:03:00Z".to_owned(),
+                    seconds_left: 3_600,
+                },
+            ],
+            clock_skew: Some(12),
+            warnings: vec!["memory could not be locked".to_owned(), "config.toml is open to others".to_owned()],
+        };
+        insta::assert_snapshot!(page(&open), @"");
+        let locked = Status {
+            vault: "locked".to_owned(),
+            locked_by: Some("idle".to_owned()),
+            idle_lock_in: None,
+            presence_left: None,
+            sessions: Vec::new(),
+            clock_skew: None,
+            warnings: Vec::new(),
+            ..open
+        };
+        insta::assert_snapshot!(page(&locked), @"");
+    }
+}

@@ -1,0 +1,279 @@
+//! Where a verb meets the agent: connects, starts it, answers its questions, and opens the vault when a person is there.
+
+use super::args::Proof;
+use super::exit::Failure;
+use super::intake;
+use super::terminal::Terminal;
+use super::ui::{self, Progress};
+use crate::VERSION;
+use crate::client::Client;
+use crate::model::Label;
+use crate::paths::Paths;
+use crate::secret::{Passphrase, RecoveryCode, SecretText, TokenCode};
+use crate::wire::{Answer, Code, Event, Fault, Hello, PROTOCOL, Reply, Request, SlotProof, Status};
+
+/// How often a person may mistype.
+const TRIES: u32 = 3;
+
+/// The files and sockets of this user.
+pub(super) fn paths() -> Result<Paths, Fault> {
+    Paths::find(|name| std::env::var(name).ok(), rustix::process::geteuid().as_raw())
+        .ok_or_else(|| Fault::new(Code::AgentRuntimeFolder, "neither HOME nor CLAVIGER_HOME is an absolute path"))
+}
+
+/// This client's greeting.
+pub(super) fn hello(answers: bool) -> Hello {
+    Hello {
+        protocol: PROTOCOL,
+        client: format!("claviger/{VERSION}"),
+        answers,
+        aws_config_file: std::env::var("AWS_CONFIG_FILE").ok().filter(|path| !path.is_empty()),
+    }
+}
+
+/// The fault of an answer that does not belong to the request.
+pub(super) fn unexpected() -> Failure {
+    Fault::new(Code::WireProtocol, "the agent's answer does not belong to the request").into()
+}
+
+/// What becomes of a recovery code that the agent shows.
+#[derive(Clone, Copy)]
+pub(super) enum Recording {
+    /// A person notes it and types it back.
+    Person,
+    /// It goes to a file descriptor, or to stdout.
+    Machine(Option<u32>),
+}
+
+/// A connection with a person behind it, or none.
+pub(super) struct Desk<'a> {
+    client: Client,
+    proof: &'a Proof,
+    person: Person,
+}
+
+struct Person {
+    terminal: Option<Terminal>,
+    progress: Progress,
+    recording: Recording,
+}
+
+impl<'a> Desk<'a> {
+    /// Connects; starts the agent where nobody answers.
+    pub(super) fn open(proof: &'a Proof) -> Result<Self, Fault> {
+        let terminal = Terminal::open();
+        let client = Client::connect_or_start(&paths()?, hello(terminal.is_some()), None)?;
+        Ok(Self::at(client, terminal, proof))
+    }
+
+    /// Connects to an agent that runs already, else `agent.not_running`.
+    pub(super) fn open_running(proof: &'a Proof) -> Result<Self, Fault> {
+        let terminal = Terminal::open();
+        let client = Client::connect(&paths()?, hello(terminal.is_some()))?;
+        Ok(Self::at(client, terminal, proof))
+    }
+
+    fn at(client: Client, terminal: Option<Terminal>, proof: &'a Proof) -> Self {
+        Self { client, proof, person: Person { terminal, progress: Progress::new(), recording: Recording::Person } }
+    }
+
+    /// Says what becomes of a recovery code.
+    pub(super) fn record(mut self, recording: Recording) -> Self {
+        self.person.recording = recording;
+        self
+    }
+
+    /// Asks. Where the vault is locked and it can be opened here, opens it and asks again.
+    pub(super) fn ask(&mut self, request: &Request) -> Result<Reply, Fault> {
+        match self.exchange(request) {
+            Err(fault) if fault.code == Code::VaultLocked => {
+                match proof_in(request) {
+                    Some(proof) => self.unlock(proof)?,
+                    None if self.can_prove() => self.unlock_by_person()?,
+                    None => return Err(fault),
+                }
+                self.exchange(request)
+            }
+            other => other,
+        }
+    }
+
+    /// Asks for something that is done or not.
+    pub(super) fn done(&mut self, request: &Request) -> Result<(), Failure> {
+        match self.ask(request)? {
+            Reply::Done {} => Ok(()),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// What the agent holds and does.
+    pub(super) fn status(&mut self) -> Result<Status, Failure> {
+        match self.exchange(&Request::Status {})? {
+            Reply::Status(status) => Ok(status),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Makes sure that there is a vault, before a person is asked for anything that goes into it.
+    pub(super) fn require_vault(&mut self) -> Result<Status, Failure> {
+        match self.status()? {
+            status if status.vault == "absent" => Err(Fault::new(Code::VaultAbsent, "there is no vault yet").into()),
+            status => Ok(status),
+        }
+    }
+
+    /// The same, and opens it if it is locked and can be opened here.
+    pub(super) fn require_open_vault(&mut self) -> Result<(), Failure> {
+        if self.require_vault()?.vault == "locked" && self.can_prove() {
+            self.unlock_by_person()?;
+        }
+        Ok(())
+    }
+
+    /// Opens the vault by what a person knows. On a terminal they may try again.
+    pub(super) fn unlock_by_person(&mut self) -> Result<(), Fault> {
+        let mut tries = 1;
+        loop {
+            let proof = self.prove()?;
+            match (self.unlock(proof), self.person.terminal.as_mut()) {
+                (Err(fault), Some(terminal))
+                    if fault.code == Code::VaultWrongProof && self.proof.passphrase_fd.is_none() && tries < TRIES =>
+                {
+                    tries += 1;
+                    terminal.show(&format!("{}; try again.\n", Label(&fault.message)))?;
+                }
+                (outcome, _) => return outcome,
+            }
+        }
+    }
+
+    /// The passphrase or recovery code, from the descriptor given or from the terminal.
+    pub(super) fn prove(&mut self) -> Result<SlotProof, Fault> {
+        let what = if self.proof.recovery { "Recovery code: " } else { "Passphrase: " };
+        let text = match (self.proof.passphrase_fd, self.person.terminal.as_mut()) {
+            (Some(number), _) => intake::descriptor(number)?.to_string(),
+            (None, Some(terminal)) => terminal.ask_hidden(what)?,
+            (None, None) => return Err(intake::no_terminal("the passphrase", "--passphrase-fd N")),
+        };
+        Ok(match self.proof.recovery {
+            true => SlotProof::Recovery(RecoveryCode::from_text(text)),
+            false => SlotProof::Passphrase(Passphrase::from_text(text)),
+        })
+    }
+
+    /// Waits until the agent has ended.
+    pub(super) fn wait_closed(self) {
+        self.client.wait_closed();
+    }
+
+    fn can_prove(&self) -> bool {
+        self.proof.passphrase_fd.is_some() || self.person.terminal.is_some()
+    }
+
+    fn unlock(&mut self, proof: SlotProof) -> Result<(), Fault> {
+        self.exchange(&Request::Unlock { proof }).map(|_| ())
+    }
+
+    fn exchange(&mut self, request: &Request) -> Result<Reply, Fault> {
+        // Argon2id takes its time, by design.
+        match request {
+            Request::Init { .. } => self.person.progress.brief("making the vault …"),
+            Request::Unlock { .. } => self.person.progress.brief("opening the vault …"),
+            request if proof_in(request).is_some() => self.person.progress.brief("opening the vault …"),
+            _ => {}
+        }
+        let person = &mut self.person;
+        let answer = self.client.ask(request, &mut |event| person.meet(event));
+        self.person.progress.clear();
+        answer
+    }
+}
+
+impl Person {
+    fn meet(&mut self, event: Event) -> Result<Option<Answer>, Fault> {
+        match event {
+            Event::Question { prompt, echo } => {
+                self.progress.clear();
+                let Some(terminal) = &mut self.terminal else { return Ok(Some(Answer { value: None })) };
+                let prompt = format!("{}: ", Label(&prompt));
+                let typed = if echo { terminal.ask(&prompt)?.to_string() } else { terminal.ask_hidden(&prompt)? };
+                let typed = TokenCode::from_text(typed);
+                Ok(Some(Answer { value: Some(typed).filter(|typed| !typed.expose().is_empty()) }))
+            }
+            Event::RecoveryCode { code } => {
+                self.progress.clear();
+                let code = TokenCode::from_text(code);
+                let value = match (self.recording, &mut self.terminal) {
+                    (Recording::Machine(number), _) => record(&code, number).map(|()| code)?,
+                    (Recording::Person, Some(terminal)) => type_back(terminal, &code)?,
+                    (Recording::Person, None) => {
+                        return Err(intake::no_terminal("the recovery code", "--recovery-fd N"));
+                    }
+                };
+                Ok(Some(Answer { value: Some(value) }))
+            }
+            waiting @ Event::WaitingForCode { .. } => {
+                self.progress.event(&waiting);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A proof that the request carries: it opens a locked vault as well.
+fn proof_in(request: &Request) -> Option<SlotProof> {
+    match request {
+        Request::AccessKeyExport { proof, .. }
+        | Request::MfaExport { proof, .. }
+        | Request::SlotAdd { proof, .. }
+        | Request::SlotRemove { proof, .. } => Some(match proof {
+            SlotProof::Passphrase(text) => SlotProof::Passphrase(Passphrase::from_text(text.expose().to_owned())),
+            SlotProof::Recovery(text) => SlotProof::Recovery(RecoveryCode::from_text(text.expose().to_owned())),
+        }),
+        _ => None,
+    }
+}
+
+/// A machine has the code as soon as it is written.
+fn record(code: &TokenCode, number: Option<u32>) -> Result<(), Fault> {
+    match number {
+        Some(number) => intake::write_line(number, code.expose()),
+        None => {
+            let mut line = crate::client::WipedBuffer::with_capacity(128);
+            line.extend(code.expose().as_bytes());
+            line.extend(b"\n");
+            ui::data(line.as_slice()).map_err(|_| {
+                Fault::new(Code::VaultRecoveryMismatch, "the recovery code could not be written to stdout")
+            })
+        }
+    }
+}
+
+/// Shows the code, has it typed back, and takes it from the screen.
+fn type_back(terminal: &mut Terminal, code: &TokenCode) -> Result<TokenCode, Fault> {
+    terminal.show(
+        "Write this recovery code on paper: it opens the vault when the passphrase is lost, and is not shown again.\n\n    ",
+    )?;
+    terminal.show(&Label(code.expose()).to_string())?;
+    terminal.show("\n\n")?;
+    let mut lines = 4;
+    for tries in 1.. {
+        let typed = TokenCode::from_text(terminal.ask("Type it back: ")?.to_string());
+        lines += 1;
+        if tries == TRIES || plain(&typed) == plain(code) {
+            // Up over what was shown, and clear to the end of the screen.
+            terminal.show(&format!("\x1b[{lines}A\r\x1b[J"))?;
+            return Ok(typed);
+        }
+        terminal.show("That is not it.\n")?;
+        lines += 1;
+    }
+    Err(Fault::new(Code::VaultRecoveryMismatch, "the recovery code was not typed back as shown"))
+}
+
+/// A code without its dashes, spaces and case.
+fn plain(code: &TokenCode) -> zeroize::Zeroizing<String> {
+    zeroize::Zeroizing::new(
+        code.expose().chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect(),
+    )
+}

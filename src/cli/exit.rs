@@ -1,0 +1,47 @@
+//! How a command ends. The exit codes themselves are `wire::Exit`, one table for every verb.
+
+use crate::wire::{Exit, Fault};
+use std::process::ExitCode;
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Whoever read stdout has gone; nothing is left to say.
+    BrokenPipe,
+    /// Something a user should know.
+    Fault(Fault),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// What a command returns.
+pub(super) type Outcome = Result<(), Failure>;
+
+/// The exit code of an outcome. A reader that has gone is no fault of the command.
+pub(super) fn code(outcome: Outcome) -> ExitCode {
+    let exit = match outcome {
+        Ok(()) | Err(Failure::BrokenPipe) => Exit::Ok,
+        Err(Failure::Fault(fault)) => fault.exit(),
+    };
+    ExitCode::from(exit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::wire::Code;
+
+    /// Every fault a user can meet, with its exit code and its usual hint, on one page.
+    #[test]
+    fn the_faults_page() {
+        let mut page = String::new();
+        for code in Code::ALL {
+            let hint = code.hint().map(|hint| format!("  → {hint}")).unwrap_or_default();
+            page.push_str(&format!("{} {code}: {}{hint}\n", code.exit() as u8, code.meaning()));
+        }
+        insta::assert_snapshot!(page, @"");
+    }
+}

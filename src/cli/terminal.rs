@@ -1,0 +1,63 @@
+//! Questions to a person, on the terminal itself and never on stdin or stdout: those belong to the data.
+
+use crate::wire::{Code, Fault};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use zeroize::Zeroizing;
+
+const TTY: &str = "/dev/tty";
+
+/// The longest answer taken. A passphrase is at most 1024 characters.
+const LONGEST: usize = 8 * 1024;
+
+/// The terminal that started this process.
+pub(super) struct Terminal(File);
+
+impl Terminal {
+    /// None where the process has no terminal: a service, a cron job, a tool.
+    pub(super) fn open() -> Option<Self> {
+        OpenOptions::new().read(true).write(true).open(TTY).ok().map(Self)
+    }
+
+    /// Shows text as it stands.
+    pub(super) fn show(&mut self, text: &str) -> Result<(), Fault> {
+        self.0.write_all(text.as_bytes()).map_err(|_| lost())
+    }
+
+    /// Asks for a line that may be seen while it is typed. Surrounding space is dropped.
+    pub(super) fn ask(&mut self, prompt: &str) -> Result<Zeroizing<String>, Fault> {
+        self.show(prompt)?;
+        let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
+        let mut byte = [0_u8; 1];
+        // Byte by byte: what is typed ahead belongs to the next question.
+        loop {
+            match self.0.read(&mut byte) {
+                Ok(0) if line.is_empty() => return Err(cancelled()),
+                Ok(0) => break,
+                Ok(_) if byte == *b"\n" => break,
+                Ok(_) if line.len() < LONGEST => line.extend_from_slice(&byte),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(lost()),
+            }
+        }
+        let text = std::str::from_utf8(&line).map_err(|_| Fault::new(Code::Usage, "what was typed is not UTF-8"))?;
+        Ok(Zeroizing::new(text.trim().to_owned()))
+    }
+
+    /// Asks for a line that is not shown while it is typed, and takes it exactly as it is.
+    pub(super) fn ask_hidden(&mut self, prompt: &str) -> Result<String, Fault> {
+        rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
+            ErrorKind::Interrupted | ErrorKind::UnexpectedEof => cancelled(),
+            _ => lost(),
+        })
+    }
+}
+
+fn cancelled() -> Fault {
+    Fault::new(Code::RequestCancelled, "cancelled")
+}
+
+fn lost() -> Fault {
+    Fault::new(Code::RequestCancelled, "the terminal has gone")
+}

@@ -1,0 +1,126 @@
+//! A person at a terminal: what is asked, what is shown, what is taken from the screen again.
+
+use crate::agent::Home;
+use crate::program::OnTerminal;
+use crate::{no_request, status};
+use claviger::secret::SecretText;
+use claviger::wire::{Code, Event, Fault, Reply, Request, SessionRow, SlotProof};
+
+#[test]
+fn init_asks_twice_shows_the_recovery_code_and_has_it_typed_back() {
+    let home = Home::new();
+    home.serve("run", |request, line| match request {
+        Request::Status {} => Ok(status("absent")),
+        Request::Init { passphrase } => {
+            assert_eq!(passphrase.expose(), "correct horse");
+            let typed = line.ask(Event::RecoveryCode { code: "ABCDE-FGHIJ".to_owned() });
+            assert_eq!(typed.as_deref(), Some("abcde fghij"));
+            Ok(Reply::Done {})
+        }
+        other => no_request(other),
+    });
+    let mut person = OnTerminal::start(&home, &["init"]);
+    for (first, second) in
+        [("", None), ("correct hrose", Some("correct horse")), ("correct horse", Some("correct horse"))]
+    {
+        person.wait_for("New passphrase: ");
+        person.enter_hidden(first);
+        if let Some(second) = second {
+            person.wait_for("The same again: ");
+            person.enter_hidden(second);
+        }
+    }
+    person.wait_for("The two differ.");
+    person.wait_for("    ABCDE-FGHIJ");
+    person.wait_for("Type it back: ");
+    person.enter("ABCDE-FGHIX");
+    person.wait_for("That is not it.");
+    person.wait_for("Type it back: ");
+    person.enter("abcde fghij");
+    // Up to the explanation, and all below it cleared.
+    person.wait_for("\u{1b}[7A\r\u{1b}[J");
+    let ended = person.end();
+    assert_eq!((ended.exit, ended.stdout.as_str()), (0, ""));
+    assert_eq!(ended.stderr, "The vault is made and open. Next: claviger access-key add NAME\r\n");
+}
+
+#[test]
+fn login_opens_a_locked_vault_asks_for_a_code_and_says_who_one_is() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let home = Home::new();
+    let open = AtomicBool::new(false);
+    home.serve("run", move |request, line| match request {
+        Request::Login { .. } if !open.load(Ordering::Relaxed) => {
+            Err(Fault::new(Code::VaultLocked, "the vault is locked"))
+        }
+        Request::Unlock { proof: SlotProof::Passphrase(passphrase) } if passphrase.expose() == "good" => {
+            open.store(true, Ordering::Relaxed);
+            Ok(Reply::Done {})
+        }
+        Request::Unlock { .. } => Err(Fault::new(Code::VaultWrongProof, "that opens no slot")),
+        Request::Login { profile } => {
+            assert!(line.hello.answers);
+            assert_eq!(profile, "prod");
+            let code = line.ask(Event::Question { prompt: "Code of a\u{1b}da".to_owned(), echo: true });
+            assert_eq!(code.as_deref(), Some("123456"));
+            Ok(Reply::Session(SessionRow {
+                principal: "arn:aws:iam::123456789012:user/ada".to_owned(),
+                access_key_id: "ASIAIOSFODNN7EXAMPLE".parse().expect("an id"),
+                expiration: "2026-11-22T13:45:00Z".to_owned(),
+                seconds_left: 43_199,
+            }))
+        }
+        other => no_request(other),
+    });
+    let mut person = OnTerminal::start(&home, &["login", "prod"]);
+    person.wait_for("Passphrase: ");
+    person.enter_hidden("bad");
+    person.wait_for("that opens no slot; try again.");
+    person.wait_for("Passphrase: ");
+    person.enter_hidden("good");
+    person.wait_for("Code of a?da: ");
+    person.enter("123456");
+    person.wait_for("Logged in as arn:aws:iam::123456789012:user/ada for 11 h 59 min, until 2026-11-22 13:45 UTC.");
+    assert_eq!(person.end().exit, 0);
+}
+
+#[test]
+fn three_wrong_passphrases_are_enough_and_a_question_may_be_left_unanswered() {
+    let home = Home::new();
+    home.serve("run", |request, line| match request {
+        Request::Status {} => Ok(status("locked")),
+        Request::Unlock { .. } => Err(Fault::new(Code::VaultWrongProof, "that opens no slot")),
+        Request::Login { .. } => {
+            assert_eq!(line.ask(Event::Question { prompt: "Code".to_owned(), echo: false }), None);
+            Err(Fault::new(Code::MfaCodeNeeded, "no code was typed"))
+        }
+        other => no_request(other),
+    });
+    let mut person = OnTerminal::start(&home, &["unlock"]);
+    for _ in 0..3 {
+        person.wait_for("Passphrase: ");
+        person.enter_hidden("bad");
+    }
+    person.wait_for("claviger: that opens no slot\r\n");
+    assert_eq!(person.end().exit, 5);
+    let mut person = OnTerminal::start(&home, &["login"]);
+    person.wait_for("Code: ");
+    person.enter_hidden("");
+    person.wait_for("claviger: no code was typed\r\n");
+    assert_eq!(person.end().exit, 4);
+}
+
+#[test]
+fn a_cancelled_question_cancels_the_request() {
+    let home = Home::new();
+    let (told, asked) = std::sync::mpsc::channel();
+    home.serve("run", move |_, line| {
+        told.send(line.ask(Event::Question { prompt: "Code".to_owned(), echo: true })).expect("a test");
+        Err(Fault::new(Code::RequestCancelled, "cancelled"))
+    });
+    let mut person = OnTerminal::start(&home, &["login"]);
+    person.wait_for("Code: ");
+    person.enter("\u{4}");
+    drop(asked);
+    let _ = person;
+}
