@@ -31,12 +31,12 @@ pub(crate) struct Cast {
 impl Cast {
     fn parse(line: &str) -> Option<Self> {
         Some(Self {
-            url: field(line, "url")?,
+            url: field(line, "endpoint")?,
             access_key_id: field(line, "access_key_id")?,
             secret_access_key: field(line, "secret_access_key")?,
             serial: field(line, "mfa_serial")?,
             seed: field(line, "mfa_seed")?,
-            role: field(line, "role_arn")?,
+            role: field(line, "prod-admin")?,
         })
     }
 }
@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn the_cast_is_read_from_one_line_and_nothing_may_be_missing() {
-        let line = r#"{"url":"http://127.0.0.1:1","access_key_id":"A","secret_access_key":"s","mfa_serial":"m",
-            "mfa_seed": "B","role_arn" : "r"}"#;
+        let line = r#"{"endpoint":"http://127.0.0.1:1","access_key_id":"A","secret_access_key":"s","mfa_serial":"m",
+            "mfa_seed": "B","roles":{"prod-admin" : "r"}}"#;
         let cast = Cast::parse(line).expect("cast");
         assert_eq!((cast.url.as_str(), cast.seed.as_str(), cast.role.as_str()), ("http://127.0.0.1:1", "B", "r"));
         assert!(Cast::parse(&line.replace("mfa_seed", "seed")).is_none());
