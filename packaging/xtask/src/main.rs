@@ -1,2 +1,64 @@
-//! Not built yet.
-fn main() {}
+//! The task runner. Std only, so that `cargo xtask` is there a second after a clone.
+//!
+//! Each task runs other programs with their command line shown and stops at the first that fails, with the line to
+//! repeat it.
+
+mod bench;
+mod demo;
+mod dist;
+mod elf;
+mod lint;
+mod python;
+mod run;
+mod soak;
+mod stage;
+mod test;
+mod tools;
+
+use run::{Failure, Outcome, say};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask TASK
+
+  demo    the main job on the built-in sandbox: no account, no hardware, nothing installed
+  test    everything CI runs, fastest first
+  lint    formatting, clippy and the house test
+  soak    the long rounds of the tests that have them
+  bench   claviger process against /bin/true, aws CLI and elhaz, in one run
+  dist    stripped release binaries in target/dist
+
+Options of test:
+  --only WORD   the steps whose name contains WORD
+
+Environment: CARGO_TARGET_DIR (where to build), CI=true (a missing tool is an error), CLAVIGER_SOAK (rounds).
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match task(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(&format!("\nxtask: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn task(words: &[&str]) -> Outcome {
+    match words {
+        [] | ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => {
+            say(HELP);
+            Ok(())
+        }
+        ["demo"] => demo::run(),
+        ["test"] => test::run(None),
+        ["test", "--only", word] => test::run(Some(word)),
+        ["lint"] => lint::run(),
+        ["soak"] => soak::run(),
+        ["bench"] => bench::run(),
+        ["dist"] => dist::run().map(drop),
+        _ => Err(Failure::new(format!("no such task: {} (try: cargo xtask --help)", words.join(" ")))),
+    }
+}

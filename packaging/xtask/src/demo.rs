@@ -1,0 +1,90 @@
+//! `demo`: the main job on the sandbox. Needs cargo and a C compiler, nothing else.
+
+use crate::run::{Job, Outcome, copy_program, make_folder, say, target};
+use crate::stage::{Act, Stage};
+use std::path::{Path, PathBuf};
+
+const AFTERWARDS: &str = "
+That was the sandbox. With a real account:
+
+  claviger init                                 a vault, with a passphrase and a recovery code
+  claviger access-key add dev                   the access key of your IAM user
+  claviger mfa add --for dev                    the seed of its virtual MFA device
+  claviger login prod                           one code; prod is a profile of ~/.aws/config
+
+and in ~/.aws/config, for every tool:
+
+  [profile prod-claviger]
+  credential_process = claviger process prod
+
+docs/guide/start.md has the details.";
+
+/// Builds and plays.
+pub(crate) fn run() -> Outcome {
+    let binaries = build()?;
+    play(&binaries)
+}
+
+/// The programs as shipped, in the dev profile, in a folder where no other build replaces them.
+pub(crate) fn build() -> Outcome<PathBuf> {
+    let folder = target().join("plain");
+    make_folder(&folder)?;
+    for package in ["claviger", "claviger-agent", "claviger-sandbox"] {
+        Job::cargo(&format!("build --quiet --locked -p {package}")).run()?;
+        copy_program(&target().join("debug").join(package), &folder)?;
+    }
+    Ok(folder)
+}
+
+/// Plays the story with these programs.
+pub(crate) fn play(binaries: &Path) -> Outcome {
+    let stage = Stage::set("demo", binaries)?;
+    say(&format!(
+        "\nAn AWS of its own answers on {}; all else is in {}.\n",
+        stage.cast().url,
+        stage.folder().display()
+    ));
+    let more = ["status", "process prod", "whoami prod", "lock", "status"].map(|words| Act::new(words, "", ""));
+    for act in stage.acts().into_iter().chain(more) {
+        say(&format!("$ {}", act.line()));
+        let output = act.play(&stage)?;
+        for text in [&output.stderr, &output.stdout] {
+            String::from_utf8_lossy(text).lines().for_each(|line| say(&format!("  {}", cut_secrets(line))));
+        }
+    }
+    drop(stage);
+    say(AFTERWARDS);
+    Ok(())
+}
+
+/// The line with the values of credential fields cut short. Even of the sandbox no secret belongs on a screen.
+fn cut_secrets(line: &str) -> String {
+    ["SecretAccessKey", "SessionToken"].iter().fold(line.to_owned(), |line, key| {
+        let Some((before, value)) = line.split_once(&format!("\"{key}\"")) else { return line };
+        let mut parts = value.splitn(3, '"');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(colon), Some(secret), Some(rest)) => {
+                let start: String = secret.chars().take(4).collect();
+                format!("{before}\"{key}\"{colon}\"{start}…\"{rest}")
+            }
+            _ => line,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut_secrets;
+
+    #[test]
+    fn credentials_are_cut_and_the_rest_stays() {
+        let line =
+            r#"{"Version":1,"AccessKeyId":"ASIAX","SecretAccessKey":"abcdefgh","SessionToken": "tokentoken","Z":1}"#;
+        let cut = cut_secrets(line);
+        assert_eq!(
+            cut,
+            r#"{"Version":1,"AccessKeyId":"ASIAX","SecretAccessKey":"abcd…","SessionToken": "toke…","Z":1}"#
+        );
+        assert_eq!(cut_secrets("plain"), "plain");
+    }
+}

@@ -1,0 +1,99 @@
+//! `dist`: release binaries, stripped, in `target/dist`, each looked at before it counts.
+
+use crate::elf::{self, Elf};
+use crate::run::{Failure, Job, Outcome, copy_program, make_folder, root, say, target};
+use std::path::{Path, PathBuf};
+
+/// A text that every build with the feature `test-seams` contains (`agent/src/testing.rs`). Put together here,
+/// so that the task runner itself does not contain it.
+fn marker() -> String {
+    ["claviger", "test", "seams"].join("-")
+}
+
+/// Builds them and checks them; returns their folder.
+pub(crate) fn run() -> Outcome<PathBuf> {
+    let folder = target().join("dist");
+    make_folder(&folder)?;
+    let host = host()?;
+    for (package, linked) in
+        [("claviger", Linked::Static), ("claviger-agent", Linked::Any), ("claviger-sandbox", Linked::Any)]
+    {
+        let flags = flags(linked);
+        Job::cargo(&format!("build --release --locked -p {package} --target {host}")).with("RUSTFLAGS", flags).run()?;
+        let binary = copy_program(&target().join(&host).join("release").join(package), &folder)?;
+        inspect(&binary, linked)?;
+    }
+    say(&format!("\n{}", folder.display()));
+    Ok(folder)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Linked {
+    Any,
+    Static,
+}
+
+/// The explicit `--target` keeps these away from build scripts and proc macros, which must stay dynamic.
+/// The builder's folders are cut from panic messages.
+fn flags(linked: Linked) -> String {
+    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
+    let mut flags = vec![format!("--remap-path-prefix={}=claviger", root().display())];
+    flags.extend(home.map(|home| format!("--remap-path-prefix={home}=cargo")));
+    flags.extend((linked == Linked::Static).then(|| "-C target-feature=+crt-static".to_owned()));
+    flags.join(" ")
+}
+
+fn host() -> Outcome<String> {
+    let version = Job::new(["rustc", "-vV"]).stdout()?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| Failure::new("rustc -vV names no host"))
+}
+
+fn inspect(binary: &Path, linked: Linked) -> Outcome {
+    let file = std::fs::read(binary).map_err(Failure::from(format!("cannot read {}", binary.display())))?;
+    let complaints = complaints(&file, linked);
+    if complaints.is_empty() {
+        say(&format!("  {:>9} bytes  {}", file.len(), binary.display()));
+        return Ok(());
+    }
+    let _ = std::fs::remove_file(binary);
+    Err(Failure::new(format!("{} {}", binary.display(), complaints.join(", "))))
+}
+
+fn complaints(file: &[u8], linked: Linked) -> Vec<&'static str> {
+    let mut complaints = Vec::new();
+    if has_test_seams(file) {
+        complaints.push("contains test seams");
+    }
+    match elf::read(file) {
+        None => complaints.push("is no 64-bit ELF file"),
+        Some(Elf { interpreter, position_independent, symbols }) => {
+            complaints.extend((linked == Linked::Static && interpreter).then_some("is not static"));
+            complaints.extend((!position_independent).then_some("is not position independent"));
+            complaints.extend(symbols.then_some("is not stripped"));
+        }
+    }
+    complaints
+}
+
+/// Whether a binary was built with the feature `test-seams`.
+pub(crate) fn has_test_seams(file: &[u8]) -> bool {
+    let marker = marker();
+    file.windows(marker.len()).any(|window| window == marker.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Linked, complaints, has_test_seams, marker};
+
+    #[test]
+    fn a_debug_build_with_the_marker_is_refused_on_every_ground_it_gives() {
+        let mut own = std::fs::read(std::env::current_exe().expect("path")).expect("file");
+        let found = complaints(&own, Linked::Static);
+        assert!(found.contains(&"is not static") && found.contains(&"is not stripped"), "{found:?}");
+        assert!(!has_test_seams(&own), "the task runner itself must not contain the marker");
+        own.extend_from_slice(marker().as_bytes());
+        assert!(complaints(&own, Linked::Any).contains(&"contains test seams"));
+        assert_eq!(complaints(b"#!/bin/sh", Linked::Any), ["is no 64-bit ELF file"]);
+    }
+}

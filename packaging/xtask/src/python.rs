@@ -1,0 +1,78 @@
+//! The Python that drives real clients: one virtual environment under the target folder, versions pinned.
+
+use crate::run::{Failure, Job, Outcome, make_folder, root, target, write};
+use crate::tools;
+use std::path::{Path, PathBuf};
+
+/// A virtual environment: its folder under the target folder, and the file of what is installed in it.
+pub(crate) struct Environment {
+    folder: &'static str,
+    requirements: &'static str,
+}
+
+/// Clients, peers, and moto.
+pub(crate) const CLIENTS: Environment = Environment { folder: "venv", requirements: "tests/interop/requirements.txt" };
+/// ministack pins another botocore than the clients.
+pub(crate) const MINISTACK: Environment =
+    Environment { folder: "venv-ministack", requirements: "tests/interop/requirements.ministack.txt" };
+
+/// Where scripts are found; each runs by itself, without arguments.
+const FOLDERS: [(&str, &str); 3] = [("tests/vectors", ""), ("tests/sandbox/tests", ""), ("tests/interop", "test_")];
+
+/// The folder of the environment's programs; made anew when its requirements change.
+pub(crate) fn environment(environment: &Environment) -> Outcome<PathBuf> {
+    tools::require("python3")?;
+    let requirements = environment.requirements;
+    let wanted = std::fs::read_to_string(root().join(requirements)).map_err(Failure::from(requirements))?;
+    let folder = target().join(environment.folder);
+    let stamp = folder.join("requirements.installed");
+    let programs = folder.join("bin");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(programs);
+    }
+    make_folder(&target())?;
+    Job::new(["python3", "-m", "venv", "--clear"]).and([&folder]).run()?;
+    Job::new([programs.join("pip")]).and(["install", "--quiet", "-r", requirements]).run()?;
+    write(&stamp, &wanted)?;
+    Ok(programs)
+}
+
+/// The scripts of this tree, by their path from the root.
+pub(crate) fn scripts() -> Vec<String> {
+    let mut scripts = Vec::new();
+    for (folder, prefix) in FOLDERS {
+        let Ok(entries) = std::fs::read_dir(root().join(folder)) else { continue };
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let wanted = names.filter(|name| name.ends_with(".py") && name.starts_with(prefix));
+        scripts.extend(wanted.map(|name| format!("{folder}/{name}")));
+    }
+    scripts.sort();
+    scripts
+}
+
+/// Runs a script of the project with the programs in `binaries`. No AWS setting of the person reaches it.
+pub(crate) fn run(path: &str, binaries: &Path) -> Outcome {
+    let clients = environment(&CLIENTS)?;
+    let ministack = environment(&MINISTACK)?;
+    let own = |name: &str| name.starts_with("AWS_") || name.starts_with("CLAVIGER_");
+    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).filter(|name| own(name));
+    Job::new(["env"])
+        .and(names.flat_map(|name| ["-u".to_owned(), name]))
+        .and([format!("CLAVIGER_BIN={}", binaries.display())])
+        .and([format!("CLAVIGER_MINISTACK={}", ministack.join("ministack").display())])
+        .and([clients.join("python3")])
+        .and([path])
+        .run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scripts;
+
+    #[test]
+    fn scripts_are_found_and_helpers_are_not() {
+        let scripts = scripts();
+        assert!(scripts.contains(&"tests/interop/test_clients.py".to_owned()), "{scripts:?}");
+        assert!(!scripts.iter().any(|path| path.ends_with("/rig.py")));
+    }
+}

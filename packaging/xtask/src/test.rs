@@ -1,0 +1,174 @@
+//! `test`: everything CI runs, fastest first. It stops at the first failure.
+
+use crate::run::{Failure, Job, Outcome, root, say, target, timed};
+use crate::{demo, dist, lint, python, tools};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A step: what it is called, and a tool it cannot do without.
+struct Step {
+    name: String,
+    tool: Option<&'static str>,
+    work: Box<dyn FnOnce() -> Outcome>,
+}
+
+impl Step {
+    fn new(name: impl Into<String>, work: impl FnOnce() -> Outcome + 'static) -> Self {
+        Self { name: name.into(), tool: None, work: Box::new(work) }
+    }
+
+    fn job(name: &str, job: Job) -> Self {
+        Self::new(name, move || job.run())
+    }
+
+    fn needs(self, tool: &'static str) -> Self {
+        Self { tool: Some(tool), ..self }
+    }
+}
+
+/// Runs the steps, or those whose name contains `only`.
+pub(crate) fn run(only: Option<&str>) -> Outcome {
+    let mut steps = steps();
+    steps.retain(|step| only.is_none_or(|word| step.name.contains(word)));
+    if steps.is_empty() {
+        return Err(Failure::new(format!("no step is called {}", only.unwrap_or_default())));
+    }
+    let mut tally = Tally::default();
+    let (outcome, time) = timed(|| steps.into_iter().try_for_each(|step| tally.take(step)));
+    say(&format!("\n{}\n{}", tally.times.join("\n"), clock("all", time)));
+    tally.skips.iter().for_each(|skip| say(&format!("skipped: {skip}")));
+    say(&format!("{} passed, {} failed, {} skipped", tally.passed, u8::from(outcome.is_err()), tally.skips.len()));
+    outcome
+}
+
+fn clock(name: &str, time: Duration) -> String {
+    format!("{:>7.1} s  {name}", time.as_secs_f64())
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    skips: Vec<String>,
+    times: Vec<String>,
+}
+
+impl Tally {
+    /// Runs a step. A missing tool that cannot be installed is an error in CI and a skip elsewhere.
+    fn take(&mut self, step: Step) -> Outcome {
+        say(&format!("\n== {}", step.name));
+        if let Some(failure) = step.tool.and_then(|tool| tools::require(tool).err()) {
+            if tools::in_ci() {
+                return Err(Failure::new(format!("{}: {failure}", step.name)));
+            }
+            say(&format!("skipped: {failure}"));
+            self.skips.push(format!("{}: {failure}", step.name));
+            return Ok(());
+        }
+        let (outcome, time) = timed(step.work);
+        self.times.push(clock(&step.name, time));
+        outcome.map_err(|failure| Failure::new(format!("{}: {failure}", step.name)))?;
+        self.passed += 1;
+        Ok(())
+    }
+}
+
+fn steps() -> Vec<Step> {
+    let mut steps: Vec<Step> = lint::jobs()
+        .into_iter()
+        .map(|job| {
+            let line = job.line();
+            let name = ["fmt", "clippy", "house"].into_iter().find(|word| line.contains(word)).unwrap_or("lint");
+            let step = Step::job(&format!("lint: {line}"), job);
+            match name {
+                "fmt" => step.needs("cargo fmt"),
+                "clippy" => step.needs("cargo clippy"),
+                _ => step,
+            }
+        })
+        .collect();
+    for what in ["-p xtask", "-p claviger-sandbox", "-p claviger-agent --features test-seams", "-p claviger"] {
+        steps.push(Step::job(&format!("unit: {what}"), Job::cargo(&format!("test --quiet --locked {what}"))));
+    }
+    steps.push(Step::new("seams: a build with test seams is recognised", seams));
+    steps.push(Step::new("demo: as shipped", || demo::play(&plain()?)));
+    for path in python::scripts() {
+        let step = Step::new(format!("python: {path}"), {
+            let path = path.clone();
+            move || python::run(&path, &plain()?)
+        });
+        let step = step.needs("python3");
+        if path.contains("fakecloud") {
+            steps.push(Step::new("build: fakecloud", fakecloud));
+        }
+        steps.push(step);
+    }
+    steps
+}
+
+/// Shows that the check of `dist` can fail: the agent with the feature has the marker.
+fn seams() -> Outcome {
+    Job::cargo("build --quiet --locked -p claviger-agent --features test-seams").run()?;
+    if contains_seams(&target().join("debug/claviger-agent"))? {
+        Ok(())
+    } else {
+        Err(Failure::new("the marker is not in an agent built with test-seams, so dist could not refuse one"))
+    }
+}
+
+/// The programs as shipped: without the marker.
+fn plain() -> Outcome<PathBuf> {
+    let folder = demo::build()?;
+    for program in ["claviger", "claviger-agent"] {
+        if contains_seams(&folder.join(program))? {
+            return Err(Failure::new(format!("{program} as shipped contains test seams")));
+        }
+    }
+    Ok(folder)
+}
+
+fn contains_seams(program: &Path) -> Outcome<bool> {
+    let file = std::fs::read(program).map_err(Failure::from(format!("cannot read {}", program.display())))?;
+    Ok(dist::has_test_seams(&file))
+}
+
+/// The outside reference for MFA codes: its own workspace, its own process (AGPL, never linked).
+fn fakecloud() -> Outcome {
+    let manifest = root().join("tests/rigs/fakecloud/Cargo.toml");
+    let folder = target().join("fakecloud");
+    let build = Job::cargo("build --quiet --locked --manifest-path").and([&manifest]);
+    build.and(["--target-dir"]).and([&folder]).run()?;
+    crate::run::copy_program(&folder.join("debug/claviger-fakecloud"), &target().join("plain")).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Step, Tally, steps};
+    use crate::run::Failure;
+
+    #[test]
+    fn steps_are_counted_and_a_failure_names_its_step() {
+        let mut tally = Tally::default();
+        tally.take(Step::new("good", || Ok(()))).expect("good");
+        let failure = tally.take(Step::new("bad", || Err(Failure::new("broken")))).expect_err("bad");
+        assert_eq!((tally.passed, tally.times.len(), failure.to_string().as_str()), (1, 2, "bad: broken"));
+    }
+
+    #[test]
+    fn a_missing_tool_is_an_error_in_ci_and_a_named_skip_elsewhere() {
+        let mut tally = Tally::default();
+        let outcome = tally.take(Step::new("needy", || Ok(())).needs("no such tool"));
+        if crate::tools::in_ci() {
+            assert!(outcome.is_err());
+        } else {
+            assert_eq!((tally.passed, tally.skips.len()), (0, 1));
+        }
+    }
+
+    #[test]
+    fn lint_comes_first_and_the_demo_before_python() {
+        let names: Vec<String> = steps().into_iter().map(|step| step.name).collect();
+        let place = |start: &str| names.iter().position(|name| name.starts_with(start)).expect("step");
+        assert!(place("lint") < place("unit") && place("unit") < place("demo") && place("demo") < place("python"));
+        assert!(place("build: fakecloud") < place("python: tests/interop/test_fakecloud.py"));
+    }
+}

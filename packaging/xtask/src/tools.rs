@@ -1,0 +1,82 @@
+//! Programs that the tests need beside cargo and a C compiler.
+
+use crate::run::{Failure, Job, Outcome, say};
+
+/// A tool: how to see that it is there, and what brings it.
+struct Tool {
+    name: &'static str,
+    probe: &'static [&'static str],
+    install: &'static [&'static str],
+    debian: bool,
+}
+
+const TOOLS: [Tool; 4] = [
+    Tool {
+        name: "aws CLI 2",
+        probe: &["sh", "-c", "/usr/bin/aws --version 2>&1 | grep -q '^aws-cli/2'"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "awscli"],
+        debian: true,
+    },
+    Tool {
+        name: "cargo fmt",
+        probe: &["cargo", "fmt", "--version"],
+        install: &["rustup", "component", "add", "rustfmt"],
+        debian: false,
+    },
+    Tool {
+        name: "cargo clippy",
+        probe: &["cargo", "clippy", "--version"],
+        install: &["rustup", "component", "add", "clippy"],
+        debian: false,
+    },
+    Tool {
+        name: "python3",
+        // ensurepip is what Debian keeps apart from python3, and what a venv needs.
+        probe: &["python3", "-c", "import ensurepip, venv"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "python3", "python3-venv"],
+        debian: true,
+    },
+];
+
+/// Makes sure a tool is there, installing it where that can be done without asking.
+/// The failure is the one line a person can type.
+pub(crate) fn require(name: &str) -> Outcome {
+    let Some(tool) = TOOLS.iter().find(|tool| tool.name == name) else {
+        return Err(Failure::new(format!("{name} is not in the list of tools")));
+    };
+    if Job::new(tool.probe).succeeds() {
+        return Ok(());
+    }
+    let line = |sudo: bool| Job::new(sudo.then_some("sudo").into_iter().chain(tool.install.iter().copied()));
+    let missing = || Failure::new(format!("{name} is missing; install it with: {}", line(tool.debian).line()));
+    say(&format!("{name} is missing"));
+    let installed = if !tool.debian {
+        line(false).run()
+    } else if Job::new(["test", "-e", "/etc/debian_version"]).succeeds() {
+        if Job::new(["id", "-u"]).stdout()?.trim() == "0" {
+            Job::new(["apt-get", "update", "-q"]).run().and_then(|()| line(false).run())
+        } else if Job::new(["sudo", "-n", "true"]).succeeds() {
+            Job::new(["sudo", "-n", "apt-get", "update", "-q"]).run().and_then(|()| line(true).run())
+        } else {
+            return Err(missing());
+        }
+    } else {
+        return Err(missing());
+    };
+    installed.map_err(|_| missing())
+}
+
+/// Whether a missing tool is an error (CI) or a skip.
+pub(crate) fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::require;
+
+    #[test]
+    fn a_tool_that_nobody_listed_is_a_failure() {
+        assert!(require("cargo teleport").is_err());
+    }
+}
