@@ -15,9 +15,9 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 use std::error::Error as StdError;
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 use tower_service::Service;
 use zeroize::Zeroizing;
 
@@ -131,11 +131,17 @@ async fn converse(stream: Stream, request: Request<Full<Bytes>>) -> Result<HttpR
         .handshake(stream)
         .await
         .map_err(|error| answer_fault(&error))?;
-    // Ends with this call: a set aborts its tasks when it is dropped.
-    let mut driver = JoinSet::new();
-    driver.spawn(connection);
-    let answer = sender.send_request(request).await.map_err(|error| answer_fault(&error))?;
-    whole(answer).await
+    // Both in this task, not one in its own: whoever drops the call has closed the connection.
+    let exchange = async move {
+        let answer = sender.send_request(request).await.map_err(|error| answer_fault(&error))?;
+        whole(answer).await
+    };
+    let mut exchange = pin!(exchange);
+    tokio::select! {
+        biased;
+        answer = &mut exchange => answer,
+        _ = connection => exchange.await,
+    }
 }
 
 async fn whole(answer: Response<Incoming>) -> Result<HttpResponse, NetworkFault> {
