@@ -27,9 +27,14 @@ pub async fn serve(listener: TcpListener, sandbox: Sandbox) -> io::Result<()> {
             Ok(accepted) => accepted,
             // A client that gave up before it was accepted is no failure of the listener.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            // Too many connections: the next may fit once one of them ends.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
+                tokio::task::yield_now().await;
+                continue;
+            }
             Err(error) => return Err(error),
         };
-        let socket = Arc::new(stream.as_fd().try_clone_to_owned()?);
+        let Ok(socket) = stream.as_fd().try_clone_to_owned().map(Arc::new) else { continue };
         let sandbox = sandbox.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| exchange(sandbox.clone(), socket.clone(), request));
@@ -62,28 +67,35 @@ async fn exchange(sandbox: Sandbox, socket: Arc<OwnedFd>, request: Request<Incom
         Answer::Truncated(mut reply, lacks) => {
             let length = (reply.body().len() + lacks).into();
             reply.headers_mut().insert(http::header::CONTENT_LENGTH, length);
-            Ok(reply.map(|bytes| Reply { bytes: Some(bytes), lacks }))
+            Ok(reply.map(|bytes| Reply { bytes: Some(bytes), lacks, flushed: false }))
         }
     }
 }
 
 fn whole(reply: Response<Bytes>) -> Response<Reply> {
-    reply.map(|bytes| Reply { bytes: Some(bytes), lacks: 0 })
+    reply.map(|bytes| Reply { bytes: Some(bytes), lacks: 0, flushed: false })
 }
 
 /// A body that may end before its length says so.
 struct Reply {
     bytes: Option<Bytes>,
     lacks: usize,
+    flushed: bool,
 }
 
 impl Body for Reply {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.bytes.take() {
             Some(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            _ if self.lacks > 0 && !self.flushed => {
+                // An error drops what hyper still holds; a pause lets it write that first.
+                self.flushed = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             _ if self.lacks > 0 => Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
             _ => Poll::Ready(None),
         }

@@ -35,21 +35,35 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &Request<Bytes>) -> Response<By
         }
         (&Method::GET, "history") => json_reply(200, &json!(sandbox.history())),
         (&Method::POST, "clock") => match serde_json::from_slice(request.body()) {
-            Ok(Clock::AdvanceMillis(millis)) => done(sandbox.advance_millis(millis)),
-            Ok(Clock::OffsetMillis(millis)) => done(sandbox.set_offset_millis(millis)),
+            Ok(clock) => {
+                match clock {
+                    Clock::AdvanceMillis(millis) => sandbox.advance_millis(millis),
+                    Clock::OffsetMillis(millis) => sandbox.set_offset_millis(millis),
+                }
+                done()
+            }
             Err(error) => junk(&error),
         },
         (&Method::POST, "faults") => match serde_json::from_slice::<Fault>(request.body()) {
-            Ok(fault) => done(sandbox.inject(fault)),
+            Ok(fault) => {
+                sandbox.inject(fault);
+                done()
+            }
             Err(error) => junk(&error),
         },
-        (&Method::DELETE, "faults") => done(sandbox.clear_faults()),
-        (&Method::POST, "release") => done(sandbox.release()),
+        (&Method::DELETE, "faults") => {
+            sandbox.clear_faults();
+            done()
+        }
+        (&Method::POST, "release") => {
+            sandbox.release();
+            done()
+        }
         _ => json_reply(404, &json!({"error": "the control side has no such page"})),
     }
 }
 
-fn done((): ()) -> Response<Bytes> {
+fn done() -> Response<Bytes> {
     json_reply(200, &json!({}))
 }
 

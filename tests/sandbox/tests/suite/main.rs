@@ -1,0 +1,16 @@
+//! The double against its own rules, each with a positive control. `clients.py` drives it with AWS's own clients.
+
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod control;
+#[cfg(test)]
+mod iam;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod sigv4;
+#[cfg(test)]
+mod sts;
+#[cfg(test)]
+mod trust;

@@ -1,0 +1,109 @@
+//! The server: plain HTTP, the control side, and the faults that need a connection.
+
+use crate::common::{Rig, demo, form, signed};
+use bytes::Bytes;
+use http::Request;
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+async fn start(rig: &Rig) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(claviger_sandbox::serve(listener, rig.sandbox.clone()));
+    address
+}
+
+/// The whole answer to one request, or how the connection failed.
+async fn exchange(address: SocketAddr, request: Request<Bytes>) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let mut text = format!(
+        "{} {} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n",
+        request.method(),
+        request.uri(),
+        request.body().len()
+    );
+    for (name, value) in request.headers() {
+        text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+    }
+    stream.write_all(text.as_bytes()).await?;
+    stream.write_all(b"\r\n").await?;
+    stream.write_all(request.body()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+async fn control(address: SocketAddr, method: &str, page: &str, body: &'static str) -> String {
+    let request = Request::builder().method(method).uri(format!("/_sandbox/{page}")).header("host", "x");
+    exchange(address, request.body(Bytes::from_static(body.as_bytes())).unwrap()).await.unwrap()
+}
+
+fn identity(rig: &Rig) -> Request<Bytes> {
+    signed(&rig.ada(), "sts", "us-east-1", rig.now(), form("sts", "GetCallerIdentity", &[]))
+}
+
+#[tokio::test]
+async fn it_speaks_http_and_says_its_own_time() {
+    let rig = demo();
+    let address = start(&rig).await;
+    let answer = exchange(address, identity(&rig)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("user/ada"), "{answer}");
+    assert!(answer.contains("date: Sun, 01 Mar 2026 12:00:10 GMT\r\n"));
+    assert_eq!(answer.matches("date: ").count(), 1);
+}
+
+#[tokio::test]
+async fn the_control_side_is_there_and_nowhere_else() {
+    let rig = demo();
+    let address = start(&rig).await;
+    exchange(address, identity(&rig)).await.unwrap();
+    let state = control(address, "GET", "state", "").await;
+    assert!(state.contains(r#""GetCallerIdentity":{"calls":1,"refused":0,"with_token_code":0}"#), "{state}");
+    assert!(control(address, "GET", "history", "").await.contains("request_id"));
+    assert!(control(address, "POST", "clock", r#"{"advance_millis": 3600000}"#).await.starts_with("HTTP/1.1 200"));
+    assert!(exchange(address, identity(&rig)).await.unwrap().contains("Signature expired"));
+    control(address, "POST", "clock", r#"{"offset_millis": 0}"#).await;
+    assert!(exchange(address, identity(&rig)).await.unwrap().starts_with("HTTP/1.1 200"));
+    for (page, junk) in [("clock", "{}"), ("clock", r#"{"advance_millis":"x"}"#), ("faults", r#"{"kind":"melt"}"#)] {
+        assert!(control(address, "POST", page, junk).await.starts_with("HTTP/1.1 400"), "{page} {junk}");
+    }
+    assert!(control(address, "GET", "elsewhere", "").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn reset_and_truncate_break_the_connection() {
+    let rig = demo();
+    let address = start(&rig).await;
+    control(address, "POST", "faults", r#"{"action": "GetCallerIdentity", "kind": {"reset": {"done": true}}}"#).await;
+    assert_eq!(exchange(address, identity(&rig)).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(rig.sandbox.history().len(), 1);
+    control(address, "POST", "faults", r#"{"action": "GetCallerIdentity", "kind": {"reset": {"done": false}}}"#).await;
+    assert_eq!(exchange(address, identity(&rig)).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(rig.sandbox.history().len(), 1);
+    control(address, "POST", "faults", r#"{"action": "GetCallerIdentity", "kind": {"truncate": 40}}"#).await;
+    let answer = exchange(address, identity(&rig)).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let promised: usize = head.split_once("content-length: ").unwrap().1.lines().next().unwrap().parse().unwrap();
+    assert!(body.len() == 40 && promised > 40, "{promised}");
+    assert!(exchange(address, identity(&rig)).await.unwrap().starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_hanging_request_waits_for_its_release() {
+    let rig = demo();
+    let address = start(&rig).await;
+    control(address, "POST", "faults", r#"{"kind": "hang", "times": 2}"#).await;
+    let first = tokio::spawn(exchange(address, identity(&rig)));
+    let second = tokio::spawn(exchange(address, identity(&rig)));
+    while rig.sandbox.hanging() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!first.is_finished() && rig.sandbox.history().is_empty());
+    assert!(exchange(address, identity(&rig)).await.unwrap().starts_with("HTTP/1.1 200"));
+    control(address, "POST", "release", "").await;
+    for held in [first, second] {
+        assert!(held.await.unwrap().unwrap().starts_with("HTTP/1.1 200"));
+    }
+    assert_eq!(rig.sandbox.hanging(), 0);
+}
