@@ -1,5 +1,7 @@
 //! The built client against a scripted agent: what it sends, what it says, how it ends.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod agent;
 mod launch;
 mod person;

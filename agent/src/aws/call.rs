@@ -78,9 +78,8 @@ impl AwsEdge {
                 Err(failure) => failure,
             };
             if matches!(error, Error::ClockSkew { .. }) {
-                // Sending once more is safe with a code too: AWS checks the signature first, so the code of a request
-                // with a refused signature is unused.
-                if !resigned && self.corrected_now().0.abs_diff(signed_at.0) > SKEW_MILLIS {
+                // Not with a code: it was computed by the clock that AWS has just refused.
+                if call.code.is_none() && !resigned && self.corrected_now().0.abs_diff(signed_at.0) > SKEW_MILLIS {
                     resigned = true;
                     continue;
                 }

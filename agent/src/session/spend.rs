@@ -187,6 +187,7 @@ impl Codes<'_> {
         let passing = matches!(
             error,
             aws::Error::BadAnswer { .. }
+                | aws::Error::ClockSkew { .. }
                 | aws::Error::ServiceError { .. }
                 | aws::Error::Throttled { .. }
                 | aws::Error::TimedOut { .. }

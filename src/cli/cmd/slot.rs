@@ -116,6 +116,8 @@ fn page(rows: &[SlotRow]) -> String {
         SlotKind::Passphrase => "passphrase",
         SlotKind::Recovery => "recovery",
     };
-    let rows = rows.iter().map(|row| [row.id.to_string(), kind(row.kind).to_owned(), minute(&row.added)]);
+    let rows = rows
+        .iter()
+        .map(|row| [row.id.to_string(), row.kind.map_or("of a newer claviger", kind).to_owned(), minute(&row.added)]);
     table(["ID", "KIND", "ADDED"], rows)
 }

@@ -119,7 +119,7 @@ async fn devices_are_listed_over_pages_and_an_endless_list_ends() {
     let more = "<IsTruncated>true</IsTruncated><Marker>next page</Marker>";
     let last = "<IsTruncated>false</IsTruncated>";
     let desk = Desk::playing([aws(200, &page("a", more)), aws(200, &page("b", last))]);
-    let iam = desk.edge.iam_endpoint(Partition::by_id("aws").expect("aws"), None).expect("AWS's own");
+    let iam = desk.edge.rules().iam(Partition::by_id("aws").expect("aws"), None).expect("AWS's own");
     let serials = desk.edge.list_mfa_devices(desk.by(), &iam).await.expect("devices");
     let serials: Vec<_> = serials.iter().map(|serial| serial.as_str()).collect();
     assert_eq!(serials, ["arn:aws:iam::123456789012:mfa/a", "arn:aws:iam::123456789012:mfa/b"]);

@@ -85,7 +85,7 @@ impl Desk {
     }
 
     fn sts(&self) -> Endpoint {
-        self.edge.sts_endpoint(&"eu-central-1".parse().expect("a region"), None).expect("AWS's own")
+        self.edge.rules().sts(&"eu-central-1".parse().expect("a region"), None).expect("AWS's own")
     }
 }
 
