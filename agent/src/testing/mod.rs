@@ -1,5 +1,9 @@
 //! Fakes of the outside, for tests. Exists only with the feature `test-seams`; never in a release binary.
 
+mod disk;
+
+pub use disk::{CrashState, Files, MemoryDisk};
+
 use crate::world::{BootTime, BoxFuture, Clock, Entropy, WallTime, World};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -50,6 +50,11 @@ impl ConfirmedCode {
     pub(super) fn bits(&self) -> &CodeBits {
         &self.0
     }
+
+    #[cfg(test)]
+    pub(super) fn from_bits(bits: CodeBits) -> Self {
+        Self(bits)
+    }
 }
 
 /// Reads a code as typed: case, spaces and dashes do not matter. None where the characters, the length or the check

@@ -202,6 +202,14 @@ impl Slot {
     }
 }
 
+#[cfg(test)]
+impl Slot {
+    /// As if a newer claviger had made the slot.
+    pub(super) fn set_kind(&mut self, kind: &str) {
+        self.method = Method::Unknown(kind.to_owned());
+    }
+}
+
 const MASTER: &str = "claviger/v1/slot/master";
 
 fn recovery_key(code: &CodeBits, salt: &[u8; 32]) -> Key32 {
