@@ -30,7 +30,7 @@ Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not
 #[derive(Args, Default)]
 pub(super) struct Proof {
     /// Read the passphrase from file descriptor N instead of the terminal
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = descriptor)]
     pub(super) passphrase_fd: Option<u32>,
     /// Prove with a recovery code instead of the passphrase
     #[arg(long)]
@@ -56,6 +56,11 @@ pub(super) fn profile_or_default(given: Option<&str>) -> String {
         .map(str::to_owned)
         .or_else(|| std::env::var("AWS_PROFILE").ok().filter(|profile| !profile.is_empty()))
         .unwrap_or_else(|| "default".to_owned())
+}
+
+/// The number of a file descriptor.
+pub(super) fn descriptor(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "a file descriptor is a number")
 }
 
 /// One thing at a time may come from stdin.
@@ -118,7 +123,8 @@ fn usage(error: &clap::Error, argv: &[OsString]) -> Fault {
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
         _ => "the command line is not understood".to_owned(),
     };
-    Fault::new(Code::Usage, message).hint(format!("{} --help", verb(argv)))
+    let near = context(ContextKind::SuggestedSubcommand).filter(|near| !near.contains(", "));
+    Fault::new(Code::Usage, message).hint(format!("{} {}", verb(argv), near.as_deref().unwrap_or("--help")))
 }
 
 /// `claviger` and the verbs at the front of the command line, as far as they are ours.
@@ -223,7 +229,7 @@ mod tests {
         usage: there is no verb logn (try: claviger --help)
         usage: there is an argument too many (try: claviger login --help)
         usage: there is no option --passphrase (try: claviger login --help)
-        usage: the value of --passphrase-fd <N> is not valid: invalid digit found in string (try: claviger login --help)
+        usage: the value of --passphrase-fd <N> is not valid: a file descriptor is a number (try: claviger login --help)
         usage: --passphrase-fd <N> has no value (try: claviger login --help)
         usage: there is an argument too many (try: claviger access-key add --help)
         usage: <NAME> is missing (try: claviger access-key add --help)
