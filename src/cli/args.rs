@@ -123,7 +123,8 @@ fn usage(error: &clap::Error, argv: &[OsString]) -> Fault {
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
         _ => "the command line is not understood".to_owned(),
     };
-    let near = context(ContextKind::SuggestedSubcommand).filter(|near| !near.contains(", "));
+    // The nearest one comes last.
+    let near = context(ContextKind::SuggestedSubcommand).and_then(|near| near.rsplit(", ").next().map(str::to_owned));
     Fault::new(Code::Usage, message).hint(format!("{} {}", verb(argv), near.as_deref().unwrap_or("--help")))
 }
 
@@ -226,7 +227,7 @@ mod tests {
         assert!(!page.contains("hunter2"), "{page}");
         insta::assert_snapshot!(page, @"
         usage: a verb is missing (try: claviger --help)
-        usage: there is no verb logn (try: claviger --help)
+        usage: there is no verb logn (try: claviger login)
         usage: there is an argument too many (try: claviger login --help)
         usage: there is no option --passphrase (try: claviger login --help)
         usage: the value of --passphrase-fd <N> is not valid: a file descriptor is a number (try: claviger login --help)
