@@ -7,7 +7,10 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
+mod memory;
 mod real;
+
+pub use memory::keep_in_memory;
 
 /// A future that a trait object returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

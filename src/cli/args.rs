@@ -30,7 +30,7 @@ Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not
 #[derive(Args, Default)]
 pub(super) struct Proof {
     /// Read the passphrase from file descriptor N instead of the terminal
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = descriptor)]
     pub(super) passphrase_fd: Option<u32>,
     /// Prove with a recovery code instead of the passphrase
     #[arg(long)]
@@ -56,6 +56,11 @@ pub(super) fn profile_or_default(given: Option<&str>) -> String {
         .map(str::to_owned)
         .or_else(|| std::env::var("AWS_PROFILE").ok().filter(|profile| !profile.is_empty()))
         .unwrap_or_else(|| "default".to_owned())
+}
+
+/// The number of a file descriptor.
+pub(super) fn descriptor(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "a file descriptor is a number")
 }
 
 /// One thing at a time may come from stdin.
@@ -118,7 +123,9 @@ fn usage(error: &clap::Error, argv: &[OsString]) -> Fault {
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
         _ => "the command line is not understood".to_owned(),
     };
-    Fault::new(Code::Usage, message).hint(format!("{} --help", verb(argv)))
+    // The nearest one comes last.
+    let near = context(ContextKind::SuggestedSubcommand).and_then(|near| near.rsplit(", ").next().map(str::to_owned));
+    Fault::new(Code::Usage, message).hint(format!("{} {}", verb(argv), near.as_deref().unwrap_or("--help")))
 }
 
 /// `claviger` and the verbs at the front of the command line, as far as they are ours.
@@ -157,7 +164,39 @@ mod tests {
 
     #[test]
     fn the_top_help() {
-        insta::assert_snapshot!(Arguments::command().render_help().to_string(), @"");
+        insta::assert_snapshot!(Arguments::command().render_help().to_string(), @"
+        Holds your MFA devices and AWS sessions, so that every tool just works after one touch
+
+        Usage: claviger <COMMAND>
+
+        Commands:
+          init        Make the vault: a passphrase to open it, and a recovery code for the day it is forgotten
+          unlock      Open the vault
+          lock        Wipe keys and sessions from memory
+          status      Show what the agent holds: vault, sessions, warnings
+          login       Obtain the credentials of a profile now, with you here
+          logout      Forget the sessions of a profile, or all
+          whoami      Ask AWS who a profile's credentials act as
+          process     Print credentials as JSON, for credential_process in ~/.aws/config
+          access-key  Access keys of IAM users: add, list, remove, export
+          mfa         Authenticators: add, list, code, rename, remove, export
+          profile     Profiles: list, show, explain
+          slot        The ways to open the vault: list, add, remove
+          agent       The agent: start, stop, restart, run
+
+        Options:
+          -h, --help     Print help
+          -V, --version  Print version
+
+        First steps:
+          claviger init                    make the vault
+          claviger access-key add dev      store the access key of an IAM user
+          claviger mfa add --for dev       store that user's virtual MFA device
+          claviger login prod              one code, and every tool has credentials
+
+        PROFILE is AWS_PROFILE where it is left out, else default.
+        Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network.
+        ");
     }
 
     #[test]
@@ -186,6 +225,23 @@ mod tests {
             page.push_str(&format!("{}\n", usage(&error, &argv)));
         }
         assert!(!page.contains("hunter2"), "{page}");
-        insta::assert_snapshot!(page, @"");
+        insta::assert_snapshot!(page, @"
+        usage: a verb is missing (try: claviger --help)
+        usage: there is no verb logn (try: claviger login)
+        usage: there is an argument too many (try: claviger login --help)
+        usage: there is no option --passphrase (try: claviger login --help)
+        usage: the value of --passphrase-fd <N> is not valid: a file descriptor is a number (try: claviger login --help)
+        usage: --passphrase-fd <N> has no value (try: claviger login --help)
+        usage: there is an argument too many (try: claviger access-key add --help)
+        usage: <NAME> is missing (try: claviger access-key add --help)
+        usage: the value of <NAME> is not valid: a name is 1 to 64 letters, digits and _+=,.@- (try: claviger access-key add --help)
+        usage: a verb is missing (try: claviger access-key --help)
+        usage: there is no option --seed (try: claviger mfa add --help)
+        usage: [PROFILE] and --all exclude each other (try: claviger logout --help)
+        usage: the value of --wait <SECONDS> is not valid: a wait is 0 to 86400 seconds (try: claviger process --help)
+        usage: --wait <SECONDS> is given twice (try: claviger process --help)
+        usage: there is an argument too many (try: claviger process --help)
+        usage: the value of <KIND> is not valid (try: claviger slot add --help)
+        ");
     }
 }

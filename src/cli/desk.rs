@@ -251,12 +251,12 @@ fn record(code: &TokenCode, number: Option<u32>) -> Result<(), Fault> {
 
 /// Shows the code, has it typed back, and takes it from the screen.
 fn type_back(terminal: &mut Terminal, code: &TokenCode) -> Result<TokenCode, Fault> {
-    terminal.show(
-        "Write this recovery code on paper: it opens the vault when the passphrase is lost, and is not shown again.\n\n    ",
-    )?;
+    // Lines of at most 80 columns: their number is what is taken from the screen again.
+    terminal.show("Write this recovery code on paper. It opens the vault when the passphrase is\n")?;
+    terminal.show("lost, and is not shown again.\n\n    ")?;
     terminal.show(&Label(code.expose()).to_string())?;
     terminal.show("\n\n")?;
-    let mut lines = 4;
+    let mut lines = 5;
     for tries in 1.. {
         let typed = TokenCode::from_text(terminal.ask("Type it back: ")?.to_string());
         lines += 1;

@@ -79,7 +79,11 @@ mod tests {
             ["dev".to_owned(), "é\u{1b}[1m".to_owned(), String::new()],
             ["a-long-name".to_owned(), "x".to_owned(), "end".to_owned()],
         ];
-        insta::assert_snapshot!(table(["NAME", "ID", "USER"], rows), @"");
+        insta::assert_snapshot!(table(["NAME", "ID", "USER"], rows), @"
+        NAME         ID     USER
+        dev          é?[1m
+        a-long-name  x      end
+        ");
     }
 
     #[test]

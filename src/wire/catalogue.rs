@@ -125,6 +125,7 @@ catalogue! {
     ProfileUnsupported, "profile.unsupported", Usage, "the profile's source is not served yet", None;
     RequestCancelled, "request.cancelled", Fault, "the request was cancelled", None;
     RequestTimedOut, "request.timed_out", Person, "the wait ended before an answer came", None;
+    SlotCopiesLeft, "slot.copies_left", Fault, "the slot is gone, but older copies of the vault still open with it", Some("claviger status");
     SlotLast, "slot.last", Refused, "the last slot of its kind that a person can open cannot be removed", Some("claviger slot add");
     SlotNotFound, "slot.not_found", NotFound, "no such slot", Some("claviger slot list");
     SlotsFull, "slot.full", Refused, "the vault has as many slots as it takes", Some("claviger slot remove");
@@ -136,8 +137,11 @@ catalogue! {
     VaultExists, "vault.exists", Refused, "there is a vault already", Some("claviger status");
     VaultLocked, "vault.locked", Locked, "the vault is locked", Some("claviger unlock");
     VaultNewer, "vault.newer", Fault, "the vault was written by a newer claviger; it was left untouched", None;
+    VaultNoMemory, "vault.no_memory", Fault, "there is not enough memory to open or make the slot", None;
     VaultRecoveryMismatch, "vault.recovery_mismatch", Refused, "the recovery code was not typed back as shown", None;
+    VaultUnreadable, "vault.unreadable", Fault, "the vault or its state cannot be read; it was left untouched", None;
     VaultUnsaved, "vault.unsaved", Fault, "the vault cannot be saved; the old one stands", None;
+    VaultUnsynced, "vault.unsynced", Fault, "the vault was saved, but the disk did not confirm it", None;
     VaultWait, "vault.wait", Refused, "too many wrong guesses; wait before the next", None;
     VaultWeakPassphrase, "vault.weak_passphrase", Usage, "the passphrase is empty or too long", None;
     VaultWrongProof, "vault.wrong_proof", Refused, "the passphrase or recovery code opens no slot", None;

@@ -12,20 +12,20 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// A CLAVIGER_HOME of one test.
-pub struct Home(TempDir);
+pub(crate) struct Home(TempDir);
 
 impl Home {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Beside the built program, so that it can be linked to.
         Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder"))
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// Serves a socket in `folder`, each connection by `script`, for as long as the test runs.
-    pub fn serve(
+    pub(crate) fn serve(
         &self,
         folder: &str,
         script: impl Fn(&Request, &mut Line) -> Result<Reply, Fault> + Send + Sync + 'static,
@@ -46,20 +46,20 @@ impl Home {
 }
 
 /// One connection, for the script.
-pub struct Line {
+pub(crate) struct Line {
     reader: BufReader<UnixStream>,
     id: u64,
-    pub hello: Hello,
+    pub(crate) hello: Hello,
 }
 
 impl Line {
     /// Sends an event.
-    pub fn event(&mut self, event: Event) {
+    pub(crate) fn event(&mut self, event: Event) {
         self.say(self.id, AgentMessage::Event(event));
     }
 
     /// Sends an event and returns what the client answers; None where it gives up.
-    pub fn ask(&mut self, event: Event) -> Option<String> {
+    pub(crate) fn ask(&mut self, event: Event) -> Option<String> {
         use claviger::secret::SecretText;
         self.event(event);
         match self.next()?.message {

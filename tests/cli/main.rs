@@ -1,6 +1,11 @@
 //! The built client against a scripted agent: what it sends, what it says, how it ends.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
 
 mod agent;
 mod launch;
@@ -141,10 +146,11 @@ fn an_access_key_goes_from_stdin_to_the_agent_and_back_out_against_a_proof() {
 fn a_reader_that_has_gone_ends_a_command_quietly() {
     let home = Home::new();
     home.serve("run", |_, _| Ok(status("unlocked")));
-    // The status of the client itself, written to stderr once the reader has closed.
-    let gone =
-        shell(&home, "{ read wait < fifo_is_not_needed 2>/dev/null; \"$claviger\" status; echo $? >&2; } | true");
-    assert!(gone.stderr == "0\n", "{gone:?}");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = program::without_terminal(&home, env!("CARGO_BIN_EXE_claviger").as_ref());
+    let gone: program::Ended = command.arg("status").stdout(writer).output().expect("an end").into();
+    assert_eq!(gone, ended(0, "", ""));
     assert!(run(&home, &["status"], "").stdout.starts_with("agent     fake/0, pid 7\nvault     open\n"));
 }
 

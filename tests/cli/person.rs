@@ -20,17 +20,16 @@ fn init_asks_twice_shows_the_recovery_code_and_has_it_typed_back() {
         other => no_request(other),
     });
     let mut person = OnTerminal::start(&home, &["init"]);
-    for (first, second) in
-        [("", None), ("correct hrose", Some("correct horse")), ("correct horse", Some("correct horse"))]
-    {
+    person.wait_for("New passphrase: ");
+    person.enter_hidden("");
+    person.wait_for("An empty passphrase protects nothing.");
+    for (second, said) in [("correct hrose", "The two differ."), ("correct horse", "Write this recovery code")] {
         person.wait_for("New passphrase: ");
-        person.enter_hidden(first);
-        if let Some(second) = second {
-            person.wait_for("The same again: ");
-            person.enter_hidden(second);
-        }
+        person.enter_hidden("correct horse");
+        person.wait_for("The same again: ");
+        person.enter_hidden(second);
+        person.wait_for(said);
     }
-    person.wait_for("The two differ.");
     person.wait_for("    ABCDE-FGHIJ");
     person.wait_for("Type it back: ");
     person.enter("ABCDE-FGHIX");
@@ -38,7 +37,7 @@ fn init_asks_twice_shows_the_recovery_code_and_has_it_typed_back() {
     person.wait_for("Type it back: ");
     person.enter("abcde fghij");
     // Up to the explanation, and all below it cleared.
-    person.wait_for("\u{1b}[7A\r\u{1b}[J");
+    person.wait_for("\u{1b}[8A\r\u{1b}[J");
     let ended = person.end();
     assert_eq!((ended.exit, ended.stdout.as_str()), (0, ""));
     assert_eq!(ended.stderr, "The vault is made and open. Next: claviger access-key add NAME\r\n");
@@ -116,11 +115,13 @@ fn a_cancelled_question_cancels_the_request() {
     let (told, asked) = std::sync::mpsc::channel();
     home.serve("run", move |_, line| {
         told.send(line.ask(Event::Question { prompt: "Code".to_owned(), echo: true })).expect("a test");
-        Err(Fault::new(Code::RequestCancelled, "cancelled"))
+        Err(Fault::new(Code::Internal, "nobody reads this"))
     });
     let mut person = OnTerminal::start(&home, &["login"]);
     person.wait_for("Code: ");
-    person.enter("\u{4}");
-    drop(asked);
-    let _ = person;
+    // The end of input, at the start of a line.
+    person.press("\u{4}");
+    assert_eq!(asked.recv().expect("the agent is told"), None);
+    let ended = person.end();
+    assert_eq!((ended.exit, ended.stderr.as_str()), (1, "claviger: cancelled\r\n"));
 }

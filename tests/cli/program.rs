@@ -1,6 +1,7 @@
 //! Running the built client, with a terminal or surely without one.
 
 use crate::agent::Home;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
@@ -14,13 +15,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_claviger");
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Ended {
-    pub exit: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) exit: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-pub fn ended(exit: i32, stdout: &str, stderr: &str) -> Ended {
+pub(crate) fn ended(exit: i32, stdout: &str, stderr: &str) -> Ended {
     Ended { exit, stdout: stdout.to_owned(), stderr: stderr.to_owned() }
 }
 
@@ -36,14 +37,14 @@ impl From<Output> for Ended {
 }
 
 /// A session of its own, and so no controlling terminal, whatever runs the tests.
-pub fn without_terminal(home: &Home, program: &std::path::Path) -> Command {
+pub(crate) fn without_terminal(home: &Home, program: &std::path::Path) -> Command {
     let mut command = Command::new("setsid");
     command.arg("--wait").arg(program).env_clear().env("CLAVIGER_HOME", home.path()).env("PATH", "/usr/bin:/bin");
     command
 }
 
 /// Runs it with this on stdin.
-pub fn run(home: &Home, arguments: &[&str], stdin: &str) -> Ended {
+pub(crate) fn run(home: &Home, arguments: &[&str], stdin: &str) -> Ended {
     let mut command = without_terminal(home, PROGRAM.as_ref());
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program");
@@ -53,21 +54,21 @@ pub fn run(home: &Home, arguments: &[&str], stdin: &str) -> Ended {
 }
 
 /// Runs it under a shell, for its redirections; `$claviger` is the program.
-pub fn shell(home: &Home, script: &str) -> Ended {
+pub(crate) fn shell(home: &Home, script: &str) -> Ended {
     let mut command = without_terminal(home, "sh".as_ref());
     command.args(["-c", script]).env("claviger", PROGRAM).current_dir(home.path()).stdin(Stdio::null());
     command.output().expect("a shell").into()
 }
 
 /// A run on a pseudo-terminal.
-pub struct OnTerminal {
+pub(crate) struct OnTerminal {
     child: Child,
     screen: File,
     seen: Vec<u8>,
 }
 
 impl OnTerminal {
-    pub fn start(home: &Home, arguments: &[&str]) -> Self {
+    pub(crate) fn start(home: &Home, arguments: &[&str]) -> Self {
         let screen: OwnedFd =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&screen).expect("its other end");
@@ -86,25 +87,34 @@ impl OnTerminal {
     }
 
     /// Waits until this is on the screen, beyond what was waited for before.
-    pub fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         let mut chunk = [0; 1024];
         loop {
             if let Some(place) = self.seen.windows(text.len()).position(|window| window == text.as_bytes()) {
                 self.seen.drain(..place + text.len());
                 return;
             }
+            // A test that waits in vain should say so, not hang.
+            let long = Timespec { tv_sec: 60, tv_nsec: 0 };
+            let came = poll(&mut [PollFd::new(&self.screen, PollFlags::IN)], Some(&long)).expect("a poll");
+            assert!(came > 0, "{text:?} never came; {}", self.left());
             let count = self.screen.read(&mut chunk).unwrap_or_else(|_| panic!("{text:?} never came; {}", self.left()));
             self.seen.extend_from_slice(&chunk[..count]);
         }
     }
 
     /// Types a line that is shown.
-    pub fn enter(&mut self, text: &str) {
-        self.screen.write_all(format!("{text}\n").as_bytes()).expect("the terminal");
+    pub(crate) fn enter(&mut self, text: &str) {
+        self.press(&format!("{text}\n"));
+    }
+
+    /// Types these keys alone.
+    pub(crate) fn press(&mut self, keys: &str) {
+        self.screen.write_all(keys.as_bytes()).expect("the terminal");
     }
 
     /// Types a line once the terminal no longer shows what is typed.
-    pub fn enter_hidden(&mut self, text: &str) {
+    pub(crate) fn enter_hidden(&mut self, text: &str) {
         while tcgetattr(&self.screen).expect("its modes").local_modes.contains(LocalModes::ECHO) {
             std::thread::yield_now();
         }
@@ -116,7 +126,7 @@ impl OnTerminal {
     }
 
     /// The end: what is on stdout, and what else the terminal showed.
-    pub fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> Ended {
         let mut chunk = [0; 1024];
         while let Ok(count @ 1..) = self.screen.read(&mut chunk) {
             self.seen.extend_from_slice(&chunk[..count]);

@@ -1,7 +1,7 @@
 //! Golden lines of the control protocol: read, written again, byte for byte the same. Lines are added, never changed:
 //! a program that was written against an old one must go on working.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use claviger::wire::{AgentLine, AgentMessage, ClientLine, ClientMessage, Code, Request};
 use serde::Serialize;

@@ -88,7 +88,9 @@ impl Server {
         Ok(Reply::Session(self.row(&session)))
     }
 
+    /// Only while the vault is open: sealed copies that cannot be removed would come back.
     fn logout(&self, profile: Option<&str>, conversation: &Conversation) -> Result<Reply, Fault> {
+        self.custody.require_unlocked().map_err(fault::vault)?;
         match profile {
             None => drop(self.office.forget_all()),
             Some(profile) => {

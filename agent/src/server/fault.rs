@@ -59,14 +59,12 @@ fn vault_ref(error: &vault::Error) -> Fault {
         Error::Wait { .. } => Code::VaultWait,
         Error::WeakPassphrase => Code::VaultWeakPassphrase,
         Error::WrongProof => Code::VaultWrongProof,
-        Error::CopiesLeft { .. }
-        | Error::Interrupted
-        | Error::NoEntropy { .. }
-        | Error::NoMemory
-        | Error::TooLarge
-        | Error::Unreadable { .. }
-        | Error::Unsaved { .. }
-        | Error::Unsynced { .. } => Code::VaultUnsaved,
+        Error::CopiesLeft { .. } => Code::SlotCopiesLeft,
+        Error::Interrupted => Code::Internal,
+        Error::NoMemory => Code::VaultNoMemory,
+        Error::Unreadable { .. } => Code::VaultUnreadable,
+        Error::Unsynced { .. } => Code::VaultUnsynced,
+        Error::NoEntropy { .. } | Error::TooLarge | Error::Unsaved { .. } => Code::VaultUnsaved,
     };
     // What the disk said is what a person needs to act on: "No space left on device".
     let cause =

@@ -83,13 +83,8 @@ pub(super) fn resolve<'a>(
                         &other.origin,
                     ));
                 }
-                if !has_role && own_key.is_some() {
-                    return Ok(Chain {
-                        profile: name,
-                        access_key: own_key.ok_or_else(|| PlanError::NoSource(current.to_owned()))?,
-                        hops,
-                        base: Some(profile),
-                    });
+                if let (false, Some(access_key)) = (has_role, own_key) {
+                    return Ok(Chain { profile: name, access_key, hops, base: Some(profile) });
                 }
                 from = Some(source);
                 current = source.text();

@@ -4,9 +4,9 @@
 //! takes both takes `vault` first.
 
 use super::{ConfirmedCode, Error, Items, KdfCost, Result, SlotInfo, State, Vault, VaultFolder};
-use crate::world::{BootTime, WallTime, World};
+use crate::world::{BootTime, WallTime, World, keep_in_memory};
 use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
-use claviger::secret::{Passphrase, SecretAccessKey, TotpSeed};
+use claviger::secret::{Passphrase, SecretAccessKey, SecretText, TotpSeed};
 use claviger::wire::SlotProof;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -245,6 +245,7 @@ impl Custody {
         let mut vault = self.vault();
         let open = vault.as_mut().ok_or(Error::Locked)?;
         let removed = self.guess(|| open.remove_slot(id, proof, now));
+        lock_pages(open);
         if let Some(quick) = self.quick().open.as_mut() {
             quick.state.follow(open.state_access())?;
         }
@@ -316,6 +317,7 @@ impl Custody {
         quick.warning = how
             .burned_all()
             .then_some("the ledger beside the vault was incomplete: codes up to the next half minute count as spent");
+        lock_pages(&opened);
         quick.open = Some(Open { items: opened.items().clone(), state });
         quick.knowledge = Arc::new(know(opened.items()));
         quick.opened_once = true;
@@ -324,6 +326,7 @@ impl Custody {
     }
 
     fn refresh(&self, vault: &Vault) {
+        lock_pages(vault);
         let mut quick = self.quick();
         quick.knowledge = Arc::new(know(vault.items()));
         if let Some(open) = quick.open.as_mut() {
@@ -356,6 +359,18 @@ impl Custody {
 
     fn quick(&self) -> MutexGuard<'_, Quick> {
         self.quick.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the master key and the long-lived secrets out of swap, as far as RLIMIT_MEMLOCK goes.
+fn lock_pages(vault: &Vault) {
+    let items = vault.items();
+    let keys = items.access_keys.values().map(|key| key.secret.expose().as_bytes());
+    let seeds = items.authenticators.values().map(|device| device.seed.expose());
+    let secrets = keys.chain(seeds).chain([vault.master_key()]);
+    let refused = secrets.filter_map(|bytes| keep_in_memory(bytes).err()).fold(None, |_, error| Some(error));
+    if let Some(error) = refused {
+        tracing::warn!(%error, "some secrets can be swapped out: raise RLIMIT_MEMLOCK");
     }
 }
 

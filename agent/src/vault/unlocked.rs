@@ -47,6 +47,11 @@ impl Vault {
         &self.contents.items
     }
 
+    /// The master key, for whoever locks its pages in memory.
+    pub(super) fn master_key(&self) -> &[u8] {
+        self.master.as_slice()
+    }
+
     /// How often it has been saved.
     pub fn generation(&self) -> u64 {
         self.header.generation

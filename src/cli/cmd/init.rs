@@ -1,6 +1,6 @@
 //! `claviger init`.
 
-use crate::cli::args::Proof;
+use crate::cli::args::{Proof, descriptor};
 use crate::cli::desk::{Desk, Recording};
 use crate::cli::exit::Outcome;
 use crate::cli::{intake, ui};
@@ -16,10 +16,10 @@ Examples:
   claviger init --passphrase-fd 3 --recovery-fd 4 3<passphrase 4>recovery-code")]
 pub(in crate::cli) struct Init {
     /// Read the new passphrase from file descriptor N instead of the terminal
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = descriptor)]
     passphrase_fd: Option<u32>,
     /// Write the recovery code to file descriptor N instead of showing it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = descriptor)]
     recovery_fd: Option<u32>,
 }
 

@@ -136,7 +136,19 @@ mod tests {
             frozen: vec![step("AssumeRole", role, 14_400, Some(serial))],
             notes: vec!["duration_seconds = 14400 is only kept by env and exec --env".to_owned()],
         };
-        insta::assert_snapshot!(explain_page(&explanation), @"");
+        insta::assert_snapshot!(explain_page(&explanation), @"
+        Refreshed for as long as a tool runs (process):
+          1. GetSessionToken for access key dev with a code of arn:aws:iam::123456789012:mfa/ada
+             lasts 12 h, from https://sts.eu-central-1.amazonaws.com
+          2. AssumeRole for arn:aws:iam::210987654321:role/admin
+             lasts 1 h, from https://sts.eu-central-1.amazonaws.com
+
+        Frozen (env, exec --env):
+          1. AssumeRole for arn:aws:iam::210987654321:role/admin with a code of arn:aws:iam::123456789012:mfa/ada
+             lasts 4 h, from https://sts.eu-central-1.amazonaws.com
+
+        note: duration_seconds = 14400 is only kept by env and exec --env
+        ");
         let rows = [
             ProfileRow { profile: "dev".to_owned(), source: "access key dev".to_owned(), role: None, fault: None },
             ProfileRow {
@@ -152,12 +164,20 @@ mod tests {
                 fault: Some("profile.unsupported".to_owned()),
             },
         ];
-        insta::assert_snapshot!(list_page(&rows), @"");
+        insta::assert_snapshot!(list_page(&rows), @"
+        PROFILE  SOURCE          ROLE                                  FAULT
+        dev      access key dev  -
+        prod     role            arn:aws:iam::210987654321:role/admin
+        old      not served      -                                     profile.unsupported
+        ");
         let settings = [Setting {
             key: "role_arn".to_owned(),
             value: role.to_owned(),
             origin: "/home/ada/.aws/config:7".to_owned(),
         }];
-        insta::assert_snapshot!(show_page(&settings), @"");
+        insta::assert_snapshot!(show_page(&settings), @"
+        SETTING   VALUE                                 FROM
+        role_arn  arn:aws:iam::210987654321:role/admin  /home/ada/.aws/config:7
+        ");
     }
 }

@@ -1,6 +1,6 @@
 //! `claviger slot …`: the ways to open the vault.
 
-use crate::cli::args::Proof;
+use crate::cli::args::{Proof, descriptor};
 use crate::cli::desk::{Desk, Recording, unexpected};
 use crate::cli::exit::Outcome;
 use crate::cli::render::{minute, table};
@@ -47,10 +47,10 @@ pub(in crate::cli) struct Add {
     /// What opens it
     kind: Kind,
     /// Read the new passphrase from file descriptor N instead of the terminal
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = descriptor)]
     new_passphrase_fd: Option<u32>,
     /// Write the recovery code to file descriptor N instead of showing it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = descriptor)]
     recovery_fd: Option<u32>,
     #[command(flatten)]
     proof: Proof,

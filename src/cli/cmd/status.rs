@@ -115,7 +115,19 @@ mod tests {
             clock_skew: Some(12),
             warnings: vec!["memory could not be locked".to_owned(), "config.toml is open to others".to_owned()],
         };
-        insta::assert_snapshot!(page(&open), @"");
+        insta::assert_snapshot!(page(&open), @"
+        agent     claviger-agent/0.1.0, pid 4711
+        vault     open, locks after 7 h 46 min without a request
+        presence  codes may be spent for 7 h
+        clock     12 s behind AWS
+
+        SESSION                                           ACCESS KEY ID         LEFT         ENDS
+        arn:aws:iam::123456789012:user/ada                ASIAIOSFODNN7EXAMPLE  11 h 42 min  2026-11-22 13:45 UTC
+        arn:aws:sts::210987654321:assumed-role/admin/ada  ASIAI44QH8DHBEXAMPLE  1 h          2026-11-22 03:03 UTC
+
+        warning: memory could not be locked
+        warning: config.toml is open to others
+        ");
         let locked = Status {
             vault: "locked".to_owned(),
             locked_by: Some("idle".to_owned()),
@@ -126,6 +138,10 @@ mod tests {
             warnings: Vec::new(),
             ..open
         };
-        insta::assert_snapshot!(page(&locked), @"");
+        insta::assert_snapshot!(page(&locked), @"
+        agent     claviger-agent/0.1.0, pid 4711
+        vault     locked after idle time (claviger unlock)
+        sessions  none
+        ");
     }
 }

@@ -46,7 +46,6 @@ impl Server {
                     extra: Extra::default(),
                 };
                 access_key::add(custody, name.clone(), key, now).await.map_err(fault::job)?;
-                self.office.mark_presence();
                 self.access_key_rows()?
                     .into_iter()
                     .find(|row| row.name == name)
@@ -150,7 +149,6 @@ impl Server {
             extra: Extra::default(),
         };
         mfa_device::add(self.custody.clone(), name.clone(), device, now).await.map_err(fault::job)?;
-        self.office.mark_presence();
         if let Some(credentials) = proved {
             self.office.adopt(&profiles, &access_key, credentials);
         }
