@@ -16,8 +16,11 @@ pub(crate) const CLIENTS: Environment = Environment { folder: "venv", requiremen
 pub(crate) const MINISTACK: Environment =
     Environment { folder: "venv-ministack", requirements: "tests/interop/requirements.ministack.txt" };
 
-/// Where scripts are found; each runs by itself, without arguments.
+/// Where scripts are found; each runs by itself.
 const FOLDERS: [(&str, &str); 3] = [("tests/vectors", ""), ("tests/sandbox/tests", ""), ("tests/interop", "test_")];
+
+/// The ones that want to be told what to check.
+const ARGUMENTS: [(&str, [&str; 2]); 1] = [("tests/vectors/vault_reader.py", ["--check", "tests/vectors/vault"])];
 
 /// The folder of the environment's programs; made anew when its requirements change.
 pub(crate) fn environment(environment: &Environment) -> Outcome<PathBuf> {
@@ -59,9 +62,11 @@ pub(crate) fn run(path: &str, binaries: &Path) -> Outcome {
     Job::new(["env"])
         .and(names.flat_map(|name| ["-u".to_owned(), name]))
         .and([format!("CLAVIGER_BIN={}", binaries.display())])
+        .and([format!("CLAVIGER_SANDBOX={}", binaries.join("claviger-sandbox").display())])
         .and([format!("CLAVIGER_MINISTACK={}", ministack.join("ministack").display())])
         .and([clients.join("python3")])
         .and([path])
+        .and(ARGUMENTS.iter().filter(|(script, _)| *script == path).flat_map(|(_, words)| words))
         .run()
 }
 
