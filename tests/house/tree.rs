@@ -57,8 +57,23 @@ fn relative(path: &Path) -> String {
 /// The Rust files of the two product crates, without files of tests.
 pub(crate) fn product() -> Vec<File> {
     let mut files = files(&["src", "agent/src"], ".rs");
-    files.retain(|file| !is_test_file(&file.path));
+    let tests: Vec<String> = files.iter().flat_map(test_modules).collect();
+    files.retain(|file| !is_test_file(&file.path) && !tests.iter().any(|test| file.path.starts_with(test.as_str())));
     files
+}
+
+/// The modules of tests alone that a file declares (`#[cfg(test)] mod cases;`), as the beginning of their paths.
+fn test_modules(file: &File) -> Vec<String> {
+    let (folder, name) = file.path.rsplit_once('/').unwrap_or_default();
+    let folder = match name {
+        "mod.rs" | "lib.rs" | "main.rs" => folder.to_owned(),
+        _ => format!("{folder}/{}", name.trim_end_matches(".rs")),
+    };
+    let lines = file.text.lines().zip(file.text.lines().skip(1)).filter(|(line, _)| *line == "#[cfg(test)]");
+    lines
+        .filter_map(|(_, item)| item.strip_prefix("mod ")?.strip_suffix(';'))
+        .flat_map(|module| [format!("{folder}/{module}.rs"), format!("{folder}/{module}/")])
+        .collect()
 }
 
 /// Whether a file is of tests alone: `tests.rs`, or in a folder `tests`.
@@ -125,5 +140,7 @@ fn what_ships_is_told_from_tests() {
     assert_eq!(shipped(text), "use a;\nfn b() {\n    c();\n}\nuse d;\n");
     assert_eq!((code("a // b"), code(r#"x("http://y")"#)), ("a ", r#"x("http://y")"#));
     assert!(is_test_file("agent/src/vault/tests.rs") && !is_test_file("tests/house/size.rs"));
+    let parent = File { path: "src/a/mod.rs".to_owned(), text: "#[cfg(test)]\nmod cases;\nmod real;\n".to_owned() };
+    assert_eq!(test_modules(&parent), ["src/a/cases.rs", "src/a/cases/"]);
     assert!(product().iter().any(|file| file.path == "src/wire/mod.rs"), "the walk finds the product");
 }
