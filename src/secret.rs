@@ -2,6 +2,8 @@
 //!
 //! The one way out is `expose`; searching for that word lists every place where a secret leaves its type.
 
+pub mod text;
+
 use zeroize::Zeroize;
 
 /// A value wiped when it is dropped. It has no `Debug`, `Display`, `Clone`, `PartialEq` or `Serialize`,

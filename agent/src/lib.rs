@@ -7,7 +7,7 @@
 //! 3 office  session/
 //! 2 desk    mfa/
 //! 1 edge    aws/  vault/
-//! 0 ground  world · ask · config             ── crate claviger: wire → model → secret
+//! 0 ground  ask · config, over world             ── crate claviger: wire → model → secret
 //! ```
 
 pub mod ask;

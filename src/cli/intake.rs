@@ -2,8 +2,9 @@
 
 use super::terminal::Terminal;
 use crate::model::AccessKeyId;
+use crate::secret::text;
 use crate::secret::{Passphrase, SecretAccessKey, SecretText};
-use crate::wire::{Code, Fault, text};
+use crate::wire::{Code, Fault};
 use serde::Deserialize;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};

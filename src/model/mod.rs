@@ -2,6 +2,8 @@
 
 pub mod aws;
 pub mod label;
+pub mod slot;
 
 pub use aws::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Partition, Region};
 pub use label::Label;
+pub use slot::{SlotKind, SlotProof};

@@ -7,16 +7,17 @@ mod catalogue;
 mod fault;
 mod reply;
 mod request;
-pub mod text;
 
+pub use crate::model::{SlotKind, SlotProof};
 pub use catalogue::{Code, Exit};
 pub use fault::Fault;
 pub use reply::{
     AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, ProfileRow, Reply, SessionRow, Setting,
     SlotRow, Status, Whoami,
 };
-pub use request::{Hello, NewSlot, Request, SlotKind, SlotProof};
+pub use request::{Hello, NewSlot, Request};
 
+use crate::secret::text;
 use serde::{Deserialize, Serialize};
 
 /// The protocol this build speaks. An agent also accepts the one before it.

@@ -1,8 +1,7 @@
 //! What the agent answers.
 
-use super::{SlotKind, text};
-use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name};
-use crate::secret::{SecretAccessKey, SessionToken, TotpSeedText};
+use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, SlotKind};
+use crate::secret::{SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
 /// One variant per shape of answer.

@@ -1,8 +1,7 @@
 //! What a client may ask.
 
-use super::text;
-use crate::model::{AccessKeyId, MfaSerial, Name, Region};
-use crate::secret::{Passphrase, RecoveryCode, SecretAccessKey, TotpSeedText};
+use crate::model::{AccessKeyId, MfaSerial, Name, Region, SlotProof};
+use crate::secret::{Passphrase, SecretAccessKey, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
 /// The client's side of the greeting.
@@ -18,26 +17,6 @@ pub struct Hello {
     /// The client's `AWS_CONFIG_FILE`, if set: one that differs from the agent's earns a hint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_config_file: Option<String>,
-}
-
-/// Opening a vault slot afresh, by a person. Never the keyring.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SlotProof {
-    /// The passphrase of a passphrase slot.
-    Passphrase(#[serde(with = "text")] Passphrase),
-    /// The code of a recovery slot.
-    Recovery(#[serde(with = "text")] RecoveryCode),
-}
-
-/// The kinds of vault slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SlotKind {
-    /// Argon2id of a passphrase.
-    Passphrase,
-    /// A 160-bit code on paper.
-    Recovery,
 }
 
 /// A slot to add.

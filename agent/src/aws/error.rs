@@ -54,12 +54,12 @@ pub enum Error {
         action: &'static str,
     },
     /// AWS does not know the key or the token, or the secret is another.
-    #[error("AWS does not accept the credentials of {action} ({code})")]
+    #[error("AWS does not accept the credentials of {action} ({error_code})")]
     InvalidCredentials {
         /// Such as `sts:AssumeRole`.
         action: &'static str,
         /// AWS's error code. Its text is never shown: it may repeat the signed request.
-        code: String,
+        error_code: String,
     },
     /// AWS finds a parameter invalid.
     #[error("AWS finds a parameter of {action} invalid{}", tail(.message))]
@@ -76,12 +76,12 @@ pub enum Error {
         host: String,
     },
     /// A failure on AWS's side, or an error code that nobody here knows.
-    #[error("AWS failed at {action} (status {status}, {code})")]
+    #[error("AWS failed at {action} (status {status}, {error_code})")]
     ServiceError {
         /// Such as `sts:AssumeRole`.
         action: &'static str,
-        /// AWS's error code, or what stands for it.
-        code: String,
+        /// AWS's error error_code, or what stands for it.
+        error_code: String,
         /// The status of the answer.
         status: u16,
     },

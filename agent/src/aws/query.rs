@@ -114,7 +114,7 @@ impl Reading<'_> {
         let action = self.action;
         match status {
             429 => Some(Error::Throttled { action }),
-            500..=599 => Some(Error::ServiceError { action, code: "no code".to_owned(), status }),
+            500..=599 => Some(Error::ServiceError { action, error_code: "no code".to_owned(), status }),
             300..=399 => Some(Error::BadAnswer { action, why: "it is a redirect" }),
             _ => None,
         }
@@ -144,7 +144,7 @@ impl Reading<'_> {
             | "MissingAuthenticationToken"
             | "NotAuthorized"
             | "SignatureDoesNotMatch"
-            | "UnrecognizedClient" => Error::InvalidCredentials { action, code: self.shown(code) },
+            | "UnrecognizedClient" => Error::InvalidCredentials { action, error_code: self.shown(code) },
             "InvalidInput"
             | "InvalidParameterCombination"
             | "InvalidParameterValue"
@@ -164,7 +164,7 @@ impl Reading<'_> {
             | "TooManyRequests"
             | "PriorRequestNotComplete" => Error::Throttled { action },
             _ if status == 429 => Error::Throttled { action },
-            _ => Error::ServiceError { action, code: self.shown(code), status },
+            _ => Error::ServiceError { action, error_code: self.shown(code), status },
         })
     }
 

@@ -24,9 +24,9 @@ struct Written<'a> {
 #[derive(Deserialize)]
 struct Read {
     access_key_id: AccessKeyId,
-    #[serde(with = "claviger::wire::text")]
+    #[serde(with = "claviger::secret::text")]
     secret_access_key: SecretAccessKey,
-    #[serde(with = "claviger::wire::text")]
+    #[serde(with = "claviger::secret::text")]
     session_token: SessionToken,
     expiration_millis: i64,
     principal: String,

@@ -5,9 +5,9 @@
 
 use super::{ConfirmedCode, Error, Items, KdfCost, Result, SlotInfo, State, Vault, VaultFolder};
 use crate::world::{BootTime, WallTime, World, keep_in_memory};
+use claviger::model::SlotProof;
 use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
 use claviger::secret::{Passphrase, SecretAccessKey, SecretText, TotpSeed};
-use claviger::wire::SlotProof;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

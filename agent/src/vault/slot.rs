@@ -11,8 +11,8 @@ use super::json::{Extra, Fields, Node};
 use super::kdf::{self, KdfCost};
 use super::recovery::{self, CodeBits};
 use crate::world::{WallTime, World};
+use claviger::model::{SlotKind, SlotProof};
 use claviger::secret::Passphrase;
-use claviger::wire::{SlotKind, SlotProof};
 use serde_json::Value;
 use zeroize::Zeroizing;
 

@@ -14,8 +14,8 @@ use super::save::{Copies, Save};
 use super::slot::{NewSlot, Place, SLOT_LIMIT, Slot, SlotInfo};
 use super::state::StateAccess;
 use crate::world::WallTime;
+use claviger::model::SlotProof;
 use claviger::secret::Passphrase;
-use claviger::wire::SlotProof;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 

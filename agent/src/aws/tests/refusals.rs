@@ -25,13 +25,23 @@ async fn each_error_code_has_its_variant() {
         (403, "AccessDenied", serial_text, Error::CodeRefused { message: said(serial_text) }),
         (403, "ExpiredToken", "over", Error::Expired { action }),
         (403, "ExpiredTokenException", "over", Error::Expired { action }),
-        (403, "InvalidClientTokenId", "x", Error::InvalidCredentials { action, code: said("InvalidClientTokenId") }),
-        (403, "SignatureDoesNotMatch", "x", Error::InvalidCredentials { action, code: said("SignatureDoesNotMatch") }),
+        (
+            403,
+            "InvalidClientTokenId",
+            "x",
+            Error::InvalidCredentials { action, error_code: said("InvalidClientTokenId") },
+        ),
+        (
+            403,
+            "SignatureDoesNotMatch",
+            "x",
+            Error::InvalidCredentials { action, error_code: said("SignatureDoesNotMatch") },
+        ),
         (
             403,
             "UnrecognizedClientException",
             "x",
-            Error::InvalidCredentials { action, code: said("UnrecognizedClientException") },
+            Error::InvalidCredentials { action, error_code: said("UnrecognizedClientException") },
         ),
         (400, "ValidationError", "bad value", Error::InvalidRequest { action, message: said("bad value") }),
         (400, "MalformedPolicyDocument", "bad", Error::InvalidRequest { action, message: said("bad") }),
@@ -41,8 +51,8 @@ async fn each_error_code_has_its_variant() {
         (400, "ThrottlingException", "slow", Error::Throttled { action }),
         (503, "RequestLimitExceeded", "slow", Error::Throttled { action }),
         (429, "Anything", "slow", Error::Throttled { action }),
-        (500, "InternalFailure", "x", Error::ServiceError { action, code: said("InternalFailure"), status: 500 }),
-        (400, "Novelty", "x", Error::ServiceError { action, code: said("Novelty"), status: 400 }),
+        (500, "InternalFailure", "x", Error::ServiceError { action, error_code: said("InternalFailure"), status: 500 }),
+        (400, "Novelty", "x", Error::ServiceError { action, error_code: said("Novelty"), status: 400 }),
     ];
     for (status, code, message, expected) in cases {
         let error = refused_with_code(refusal(status, code, message)).await;
@@ -50,7 +60,7 @@ async fn each_error_code_has_its_variant() {
         assert!(error.code_counts_as_sent(), "{code}");
     }
     assert_eq!(refused_with_code(aws(429, "slow down")).await, Error::Throttled { action });
-    let unavailable = Error::ServiceError { action, code: said("no code"), status: 503 };
+    let unavailable = Error::ServiceError { action, error_code: said("no code"), status: 503 };
     assert_eq!(refused_with_code(aws(503, "<html>Service Unavailable</html>")).await, unavailable);
 }
 

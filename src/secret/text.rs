@@ -1,6 +1,7 @@
-//! How a secret crosses the socket: the field that carries one says so with `#[serde(with = "text")]`.
+//! How a secret is written down, by `wire` for the socket and by the vault for its files: the field that carries one
+//! says so with `#[serde(with = "text")]`.
 
-use crate::secret::SecretText;
+use super::SecretText;
 use serde::{Deserialize, Deserializer, Serializer};
 
 /// Writes the secret as a JSON string.
