@@ -189,9 +189,9 @@ impl Rig {
     }
 }
 
-/// Gives other tasks their turn until this holds; no time passes.
+/// Gives other tasks and the disk their turn until this holds; no time passes.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..100_000 {
+    for _ in 0..50_000_000 {
         if holds() {
             return;
         }
@@ -200,7 +200,13 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("never: {what}");
 }
 
-/// Gives other tasks every turn they could want.
+/// Returns once no task of this test is left, so that what has not happened by then never will.
+pub(crate) async fn quiet() {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    until("quiet", || metrics.num_alive_tasks() == 0).await;
+}
+
+/// Gives other tasks every turn they could want while the clock is held.
 pub(crate) async fn settle() {
     for _ in 0..1000 {
         tokio::task::yield_now().await;
