@@ -177,6 +177,30 @@ async fn the_background_spends_no_code_where_aws_refuses_the_mfa_session() {
     assert_eq!(rig.spent(), (2, 3, 2), "the dead session was forgotten, so nobody tries it again");
 }
 
+/// A background renewal may fail where a request would not: who joined it asks again.
+#[tokio::test]
+async fn who_joins_a_background_renewal_that_fails_may_spend_a_code() {
+    let rig = rig();
+    let first = rig.get("prod").await;
+    rig.until_left(&first, 15 * MINUTE + 1);
+    rig.clock.hold();
+    let mut other = Seed::demo(7);
+    other.entropy = 99;
+    rig.network.replace(sandbox(&rig.clock, &other));
+    rig.network.close();
+    assert_eq!(rig.id().await, id(&first));
+    rig.network.arrived(3).await;
+    rig.clock.advance_millis(1);
+    let joins = rig.ask("prod");
+    let (joined, ()) = tokio::join!(joins, async {
+        crate::rig::settle().await;
+        assert_eq!(rig.spent(), (1, 2, 1), "the renewal is what it waits for");
+        rig.network.open();
+    });
+    assert_ne!(id(&joined.ok().unwrap()), id(&first));
+    assert_eq!(rig.spent(), (2, 3, 2));
+}
+
 #[tokio::test]
 async fn a_renewal_whose_answer_was_lost_is_tried_again_in_the_same_call() {
     let rig = rig();
