@@ -60,6 +60,20 @@ fn clear_environment() {
     }
 }
 
+/// Closes what a client left open across its exec, such as the pipe of `--passphrase-fd` or a script's lock file.
+/// Only before anything is opened here, and not where systemd passes sockets.
+pub fn close_inherited() {
+    let Some(names) = ["/proc/self/fd", "/dev/fd"].iter().find_map(|folder| std::fs::read_dir(folder).ok()) else {
+        return;
+    };
+    let numbers: Vec<i32> = names.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        // SAFETY: nothing in this process owns a descriptor beyond the standard streams yet; the folder that was read
+        // is closed already, and its number is closed in vain.
+        unsafe { rustix::io::close(number) };
+    }
+}
+
 /// The socket that systemd passed, if it passed exactly one (sd_listen_fds(3)).
 pub fn activated_socket() -> io::Result<Option<OwnedFd>> {
     let mut sockets = sd_notify::listen_fds()?;

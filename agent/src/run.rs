@@ -35,6 +35,9 @@ pub enum Launch {
 
 /// Serves until it is told to stop. The exit code is 0 also where another agent serves already.
 pub fn run(launch: Launch) -> ExitCode {
+    if launch == Launch::Detached {
+        harden::close_inherited();
+    }
     match prepare(launch).and_then(|prepared| prepared.map_or(Ok(Word::AlreadyServing), serve)) {
         Ok(Word::AlreadyServing) => {
             tell(launch, "already serving\n");
@@ -62,7 +65,7 @@ struct Prepared {
     paths: Paths,
     config: Config,
     world: World,
-    _one: OneServer,
+    one: OneServer,
 }
 
 fn failed(what: &str, error: &dyn std::error::Error) -> Fault {
@@ -86,7 +89,7 @@ fn prepare(launch: Launch) -> Result<Option<Prepared>, Fault> {
         return Ok(None);
     };
     let config = read_config(&world, &paths)?;
-    Ok(Some(Prepared { launch, paths, config, world, _one: one }))
+    Ok(Some(Prepared { launch, paths, config, world, one }))
 }
 
 fn read_config(world: &World, paths: &Paths) -> Result<Config, Fault> {
@@ -123,7 +126,7 @@ fn serve(prepared: Prepared) -> Result<Word, Fault> {
 }
 
 async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
-    let Prepared { launch, paths, config, world, _one } = prepared;
+    let Prepared { launch, paths, config, world, mut one } = prepared;
     let inherited = harden::activated_socket().map_err(|error| failed("socket activation", &error))?;
     let socket = match inherited {
         Some(socket) => Socket::inherited(socket).map_err(|error| failed("socket activation", &error))?,
@@ -141,6 +144,7 @@ async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
     });
     tokio::spawn(server.clone().watch_idle());
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+    one.serving();
     tracing::info!(version = claviger::VERSION, "serving");
     if launch == Launch::Detached {
         tell(launch, "ready\n");
@@ -150,6 +154,7 @@ async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
     drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
     server.drain().await;
     tracing::info!("stopped");
+    drop(one);
     Ok(Word::Stopped)
 }
 

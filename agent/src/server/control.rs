@@ -9,10 +9,11 @@ use claviger::wire::{
 };
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
+use rustix::event::{PollFd, PollFlags};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::io::{AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
 /// A request in hand, as its connection sees it.
@@ -32,24 +33,21 @@ impl Server {
                 return;
             }
         }
-        let (reader, writer) = tokio::io::split(stream);
+        let stream = Arc::new(stream);
         let (outbox, lines) = mpsc::channel(OUTBOX_LINES);
-        let writer = tokio::spawn(write_lines(self.clone(), writer, lines));
+        let writer = tokio::spawn(write_lines(self.clone(), stream.clone(), lines));
         if self.activity.connections.fetch_add(1, Ordering::AcqRel) < CONNECTIONS_LIMIT {
-            self.clone().read_requests(BufReader::with_capacity(8192, reader), &outbox).await;
+            self.clone().read_requests(&stream, &outbox).await;
         } else {
             refuse(&outbox, 0, Fault::new(Code::AgentBusy, "the agent has as many connections as it takes")).await;
         }
-        self.activity.connections.fetch_sub(1, Ordering::AcqRel);
         drop(outbox);
         drop(writer.await);
+        self.activity.connections.fetch_sub(1, Ordering::AcqRel);
     }
 
-    async fn read_requests(
-        self: Arc<Self>,
-        mut reader: BufReader<impl tokio::io::AsyncRead + Unpin>,
-        outbox: &mpsc::Sender<OutLine>,
-    ) {
+    async fn read_requests(self: Arc<Self>, stream: &Stream, outbox: &mpsc::Sender<OutLine>) {
+        let mut reader = BufReader::with_capacity(8192, stream);
         let mut hello: Option<Hello> = None;
         let mut in_hand: HashMap<u64, InHand> = HashMap::new();
         loop {
@@ -64,6 +62,8 @@ impl Server {
                     .await;
                     break;
                 }
+                // A shell's pipe closes its side once all is asked, and reads on.
+                Ok(Line::End) if !hung_up(stream) => return,
                 Ok(Line::End) | Err(_) => break,
             };
             in_hand.retain(|_, request| !request.task.is_finished());
@@ -137,20 +137,18 @@ impl Server {
                 Ok(_) => tracing::info!(request = name, millis, "answered"),
                 Err(fault) => tracing::info!(request = name, millis, code = %fault.code, "fault"),
             }
-            conversation
-                .send(match outcome {
-                    Ok(reply) => AgentMessage::Reply(Box::new(reply)),
-                    Err(fault) => AgentMessage::Fault(fault),
-                })
-                .await;
-            drop(held);
+            let message = match outcome {
+                Ok(reply) => AgentMessage::Reply(Box::new(reply)),
+                Err(fault) => AgentMessage::Fault(fault),
+            };
+            conversation.end(message, held).await;
         });
         InHand { task: task.abort_handle(), answers }
     }
 }
 
-/// Counts a request in hand, so that a stop can wait for it.
-struct Held(Arc<Server>);
+/// Counts a request in hand, its answer's way to the client included, so that a stop can wait for it.
+pub(super) struct Held(Arc<Server>);
 
 impl Held {
     fn new(server: Arc<Server>) -> Self {
@@ -166,18 +164,27 @@ impl Drop for Held {
     }
 }
 
-async fn write_lines(server: Arc<Server>, mut writer: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<OutLine>) {
-    while let Some(line) = lines.recv().await {
+async fn write_lines(server: Arc<Server>, stream: Arc<Stream>, mut lines: mpsc::Receiver<OutLine>) {
+    let mut writer = &*stream;
+    while let Some(OutLine { bytes, held }) = lines.recv().await {
         let deadline = server.world.clock.boot().plus_millis(WRITE_MILLIS);
         let written = tokio::select! {
             biased;
-            written = writer.write_all(&line) => written.is_ok(),
+            written = writer.write_all(&bytes) => written.is_ok(),
             () = server.world.clock.sleep_until(deadline) => false,
         };
+        drop(held);
         if !written {
             break;
         }
     }
+}
+
+/// Whether the peer has gone altogether: nothing can be sent to it any more.
+fn hung_up(Stream::UdSocket(socket): &Stream) -> bool {
+    let mut polled = [PollFd::new(socket, PollFlags::empty())];
+    let answered = rustix::event::poll(&mut polled, Some(&rustix::event::Timespec::default()));
+    answered.is_err() || polled.iter().any(|socket| socket.revents().contains(PollFlags::HUP))
 }
 
 fn greet(hello: &Hello) -> Result<AgentHello, Fault> {

@@ -1,6 +1,7 @@
 //! One request's side of a connection: its events out, its answers in.
 
 use super::Server;
+use super::control::Held;
 use crate::ask::{Listener, Notice, Upcall};
 use claviger::secret::TokenCode;
 use claviger::wire::{AgentLine, AgentMessage, Event};
@@ -10,7 +11,11 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 /// A line on its way to the client, wiped once written.
-pub(super) type OutLine = Zeroizing<Vec<u8>>;
+pub(super) struct OutLine {
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// With the last line about a request: it is in hand until the line is written.
+    pub(super) held: Option<Held>,
+}
 
 /// What a request holds of its connection.
 pub(super) struct Conversation {
@@ -28,6 +33,13 @@ impl Conversation {
     pub(super) async fn send(&self, message: AgentMessage) {
         if let Some(line) = encode(self.id, message) {
             drop(self.outbox.send(line).await);
+        }
+    }
+
+    /// Sends the last line about this request, which is in hand until that is written.
+    pub(super) async fn end(self, message: AgentMessage, held: Held) {
+        if let Some(line) = encode(self.id, message) {
+            drop(self.outbox.send(OutLine { held: Some(held), ..line }).await);
         }
     }
 
@@ -70,10 +82,10 @@ impl Conversation {
 
 /// A line as bytes; None only where it could not be written, which no type of ours allows.
 pub(super) fn encode(id: u64, message: AgentMessage) -> Option<OutLine> {
-    let mut line = Zeroizing::new(Vec::with_capacity(2048));
-    serde_json::to_writer(&mut *line, &AgentLine { id, message }).ok()?;
-    line.push(b'\n');
-    Some(line)
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2048));
+    serde_json::to_writer(&mut *bytes, &AgentLine { id, message }).ok()?;
+    bytes.push(b'\n');
+    Some(OutLine { bytes, held: None })
 }
 
 fn event(server: &Server, notice: &Notice) -> Event {

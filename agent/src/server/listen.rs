@@ -7,35 +7,70 @@ use claviger::wire::{Code, Fault};
 use interprocess::local_socket::tokio::Listener;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 
-/// How often the socket's path is looked at: logind removes the runtime folder when the last session ends, and
-/// nothing tells.
+/// How often the socket's path is looked at besides: a folder further up may be renamed, or the watches used up.
 const PATH_CHECK_MILLIS: u64 = 30_000;
+
+/// How long a start waits for another agent that is just starting or stopping: a stop takes five seconds at most.
+const TURN_LIMIT: Duration = Duration::from_secs(10);
 
 /// The lock of the one server, held until the process ends.
 pub struct OneServer {
     _lock: File,
+    /// Held while this agent starts, so that whoever starts at the same time learns how it ended.
+    starting: Option<File>,
 }
 
 impl OneServer {
-    /// Takes the lock; None where another agent holds it. The file lies beside the vault and is never replaced, and
-    /// the kernel drops the lock with its holder, however that ends.
+    /// Takes the lock; None where another agent serves already, which then surely answers. Waits for one that is just
+    /// starting or stopping. The files lie beside the vault and are never replaced, and the kernel drops a lock with
+    /// its holder, however that ends.
     pub fn lock(paths: &Paths) -> io::Result<Option<Self>> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::open(paths.lock_file(), flags, Mode::RUSR | Mode::WUSR)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { _lock: File::from(file) })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        let starting = in_turn(open_lock(&paths.lock_file().with_extension("starting"))?)?;
+        let lock = open_lock(&paths.lock_file())?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { _lock: lock, starting: Some(starting) })),
+            Err(rustix::io::Errno::WOULDBLOCK) if paths.sockets().any(|path| UnixStream::connect(path).is_ok()) => {
+                Ok(None)
+            }
+            // Held, but nobody answers: that agent is stopping.
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(Self { _lock: in_turn(lock)?, starting: Some(starting) })),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Lets those who wait for this start see that it serves.
+    pub fn serving(&mut self) {
+        self.starting = None;
+    }
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?))
+}
+
+/// Waits for a lock, at most [`TURN_LIMIT`]. The thread that waits in vain ends with the process.
+fn in_turn(file: File) -> io::Result<File> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let locked = rustix::fs::flock(&file, FlockOperation::LockExclusive);
+        drop(sender.send(locked.map(|()| file)));
+    });
+    match receiver.recv_timeout(TURN_LIMIT) {
+        Ok(locked) => Ok(locked?),
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "another agent neither serves nor ends")),
     }
 }
 
@@ -44,6 +79,8 @@ pub struct Socket {
     listener: Listener,
     /// Where it was bound here; an inherited one is systemd's to keep.
     bound: Option<PathBuf>,
+    /// Tells when something happens in that folder.
+    watch: Option<AsyncFd<OwnedFd>>,
 }
 
 impl Socket {
@@ -52,7 +89,7 @@ impl Socket {
         rustix::fs::fcntl_setfl(&socket, OFlags::NONBLOCK)?;
         let listener = interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(socket)
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        Ok(Self { listener: listener.into(), bound: None })
+        Ok(Self { listener: listener.into(), bound: None, watch: None })
     }
 
     /// Binds in the first runtime folder that can be used. The caller holds the lock of the one server, so a socket
@@ -70,27 +107,34 @@ impl Socket {
 
     /// Accepts until the server stops. Binds anew where the socket's path has vanished.
     pub async fn accept(mut self, server: Arc<Server>, paths: &Paths) {
-        let vanished = AtomicBool::new(false);
         loop {
             let next_check = server.world.clock.boot().plus_millis(PATH_CHECK_MILLIS);
             tokio::select! {
                 () = server.stopped() => break,
-                accepted = self.listener.accept() => match accepted {
-                    Ok(stream) => drop(tokio::spawn(server.clone().serve(stream))),
-                    Err(error) => {
-                        // Out of descriptors: those in use will come free; taking a breath keeps the loop cool.
-                        tracing::warn!(%error, "a connection was not accepted");
-                        server.world.clock.sleep_until(server.world.clock.boot().plus_millis(100)).await;
+                accepted = self.listener.accept() => {
+                    match accepted {
+                        Ok(stream) => drop(tokio::spawn(server.clone().serve(stream))),
+                        Err(error) => {
+                            // Out of descriptors: those in use will come free; taking a breath keeps the loop cool.
+                            tracing::warn!(%error, "a connection was not accepted");
+                            server.world.clock.sleep_until(server.world.clock.boot().plus_millis(100)).await;
+                        }
                     }
-                },
-                () = server.world.clock.sleep_until(next_check), if self.bound.is_some() => {
-                    vanished.store(self.bound.as_deref().is_some_and(|path| !is_socket(path)), Ordering::Relaxed);
+                    continue;
                 }
+                () = changed(self.watch.as_ref()) => {}
+                () = server.world.clock.sleep_until(next_check), if self.bound.is_some() => {}
             }
-            if vanished.swap(false, Ordering::Relaxed) {
+            if self.bound.as_deref().is_some_and(|path| !is_socket(path)) {
                 match Self::bind(paths, &*server.world.disk) {
-                    Ok(socket) => self = socket,
-                    Err(fault) => tracing::warn!(%fault, "the socket's folder vanished"),
+                    Ok(socket) => {
+                        tracing::info!("the socket's path had vanished: bound anew");
+                        self = socket;
+                    }
+                    Err(fault) => {
+                        tracing::warn!(%fault, "the socket's folder vanished");
+                        self.watch = None;
+                    }
                 }
             }
         }
@@ -100,12 +144,35 @@ impl Socket {
     }
 }
 
+/// Watches a folder for the end of its entries and for its own (inotify(7)). None where the system has no watch left:
+/// then the path is only looked at now and then.
+fn watch(folder: &Path) -> Option<AsyncFd<OwnedFd>> {
+    let events = WatchFlags::DELETE | WatchFlags::DELETE_SELF | WatchFlags::MOVED_FROM | WatchFlags::MOVE_SELF;
+    let queue = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
+    inotify::add_watch(&queue, folder, events | WatchFlags::ONLYDIR).ok()?;
+    #[expect(deprecated, reason = "its replacement is unsafe; an OwnedFd keeps the promise that is asked for")]
+    AsyncFd::new(queue).ok()
+}
+
+/// Returns once something happened in the watched folder; never without a watch.
+async fn changed(watch: Option<&AsyncFd<OwnedFd>>) {
+    let Some(watch) = watch else { return std::future::pending().await };
+    if let Ok(mut ready) = watch.readable().await {
+        // What happened does not matter: the path is looked at.
+        let mut events = [0; 4096];
+        while rustix::io::read(watch.get_ref(), &mut events).is_ok_and(|count| count > 0) {}
+        ready.clear_ready();
+    }
+}
+
 fn bind_in(folder: &Path, disk: &dyn crate::world::Disk) -> io::Result<Socket> {
     // `/run/user/UID` is the system's to make: where it is missing, the next folder serves.
     if folder.starts_with("/run/user") && !folder.parent().is_some_and(Path::is_dir) {
         return Err(io::ErrorKind::NotFound.into());
     }
     disk.create_private_folder(folder)?;
+    // Before the socket is there: whatever happens to it from now on is seen.
+    let watch = watch(folder);
     let path = folder.join(SOCKET);
     // Never a link or a file that someone else put there.
     if is_socket(&path) {
@@ -114,7 +181,7 @@ fn bind_in(folder: &Path, disk: &dyn crate::world::Disk) -> io::Result<Socket> {
     let name = path.as_path().to_fs_name::<GenericFilePath>()?;
     // The umask of the agent makes it 0600 from its first moment; there is no chmod to race with.
     let listener = ListenerOptions::new().name(name).reclaim_name(false).create_tokio()?;
-    Ok(Socket { listener, bound: Some(path) })
+    Ok(Socket { listener, bound: Some(path), watch })
 }
 
 fn is_socket(path: &Path) -> bool {

@@ -66,14 +66,15 @@ pub(super) struct FileSystem;
 
 impl Disk for FileSystem {
     fn create_private_folder(&self, path: &Path) -> io::Result<()> {
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        match fs::mkdir(path, Mode::RWXU) {
-            // The umask of the agent would take the owner's x away.
-            Ok(()) => fs::chmod(path, Mode::RWXU)?,
-            Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
+        let missing = |folder: &&Path| fs::stat(*folder).is_err_and(|error| error == rustix::io::Errno::NOENT);
+        let parents: Vec<&Path> = path.ancestors().skip(1).take_while(missing).collect();
+        for folder in parents.into_iter().rev().chain([path]) {
+            match fs::mkdir(folder, Mode::RWXU) {
+                // The umask of the agent would take the owner's x away.
+                Ok(()) => fs::chmod(folder, Mode::RWXU)?,
+                Err(rustix::io::Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let found = fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?;
         let closed = Mode::from_raw_mode(found.st_mode) & (Mode::RWXG | Mode::RWXO) == Mode::empty();

@@ -5,24 +5,25 @@ use crate::{demo, dist, lint, python, tools};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A step: what it is called, and a tool it cannot do without.
+/// A step: what it is called, and the tools it cannot do without.
 struct Step {
     name: String,
-    tool: Option<&'static str>,
+    tools: Vec<&'static str>,
     work: Box<dyn FnOnce() -> Outcome>,
 }
 
 impl Step {
     fn new(name: impl Into<String>, work: impl FnOnce() -> Outcome + 'static) -> Self {
-        Self { name: name.into(), tool: None, work: Box::new(work) }
+        Self { name: name.into(), tools: Vec::new(), work: Box::new(work) }
     }
 
     fn job(name: &str, job: Job) -> Self {
         Self::new(name, move || job.run())
     }
 
-    fn needs(self, tool: &'static str) -> Self {
-        Self { tool: Some(tool), ..self }
+    fn needs(mut self, tool: &'static str) -> Self {
+        self.tools.push(tool);
+        self
     }
 }
 
@@ -56,7 +57,7 @@ impl Tally {
     /// Runs a step. A missing tool that cannot be installed is an error in CI and a skip elsewhere.
     fn take(&mut self, step: Step) -> Outcome {
         say(&format!("\n== {}", step.name));
-        if let Some(failure) = step.tool.and_then(|tool| tools::require(tool).err()) {
+        if let Some(failure) = step.tools.iter().find_map(|tool| tools::require(tool).err()) {
             if tools::in_ci() {
                 return Err(Failure::new(format!("{}: {failure}", step.name)));
             }
@@ -86,9 +87,12 @@ fn steps() -> Vec<Step> {
             }
         })
         .collect();
-    for what in ["-p xtask", "-p claviger-sandbox", "-p claviger-agent --features test-seams", "-p claviger"] {
-        steps.push(Step::job(&format!("unit: {what}"), Job::cargo(&format!("test --quiet --locked {what}"))));
-    }
+    let unit = |what: &str| Step::job(&format!("unit: {what}"), Job::cargo(&format!("test --quiet --locked {what}")));
+    steps.extend(["-p xtask", "-p claviger-sandbox", "-p claviger-agent --features test-seams"].map(unit));
+    // The tests of the root crate run the agent and the sandbox beside the client, as shipped.
+    let beside = Job::cargo("build --quiet --locked -p claviger-agent -p claviger-sandbox");
+    steps.push(Step::job("build: agent and sandbox", beside));
+    steps.push(unit("-p claviger").needs("python3").needs("systemd-socket-activate").needs("setpriv"));
     steps.push(Step::new("seams: a build with test seams is recognised", seams));
     steps.push(Step::new("demo: as shipped", || demo::play(&plain()?)));
     for path in python::scripts() {

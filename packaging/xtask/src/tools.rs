@@ -10,7 +10,7 @@ struct Tool {
     debian: bool,
 }
 
-const TOOLS: [Tool; 4] = [
+const TOOLS: [Tool; 6] = [
     Tool {
         name: "aws CLI 2",
         probe: &["sh", "-c", "/usr/bin/aws --version 2>&1 | grep -q '^aws-cli/2'"],
@@ -34,6 +34,18 @@ const TOOLS: [Tool; 4] = [
         // ensurepip is what Debian keeps apart from python3, and what a venv needs.
         probe: &["python3", "-c", "import ensurepip, venv"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "python3", "python3-venv"],
+        debian: true,
+    },
+    Tool {
+        name: "setpriv",
+        probe: &["setpriv", "--version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "util-linux"],
+        debian: true,
+    },
+    Tool {
+        name: "systemd-socket-activate",
+        probe: &["systemd-socket-activate", "--version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "systemd"],
         debian: true,
     },
 ];

@@ -1,0 +1,196 @@
+//! What other processes get from the agent: nothing. It runs as an ordinary user, its attackers as the same and as
+//! another. Only root can set that up; elsewhere the same user's attacks are tried alone.
+
+use crate::home::{Agent, Home, PASSPHRASE, program, run};
+use crate::wire::Wire;
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+pub(crate) const USER: u32 = 4321;
+const OTHER: u32 = 4322;
+const PYTHON: &str = "/usr/bin/python3";
+const SCRIPT: &str = include_str!("attack.py");
+
+/// A command as a user without privileges, in a folder of theirs.
+pub(crate) fn as_user(home: &Home, user: u32, program: &Path) -> Command {
+    let root = rustix::process::geteuid().is_root();
+    assert!(root, "these attacks need two users, and only root can become them: run this test as root, as CI does");
+    let mut command = Command::new("/usr/bin/setpriv");
+    let id = user.to_string();
+    command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]);
+    command.arg("--no-new-privs").arg(program).env_clear();
+    command.env("CLAVIGER_HOME", home.path()).env("PATH", "/usr/bin:/bin").current_dir(home.path());
+    command
+}
+
+/// A home of [`USER`], with programs that they can run.
+pub(crate) fn ordinary() -> Home {
+    let home = Home::new();
+    let bin = home.file("bin");
+    fs::create_dir(&bin).expect("a folder");
+    for name in ["claviger", "claviger-agent"] {
+        fs::copy(program(name), bin.join(name)).expect("a copy");
+    }
+    for path in [home.path().to_owned(), home.file("config"), home.file("config/config.toml")] {
+        chown(path, Some(USER), Some(USER)).expect("chown");
+    }
+    let who = as_user(&home, USER, "/bin/sh".as_ref())
+        .args(["-c", "id -u; grep CapEff /proc/self/status"])
+        .output()
+        .expect("a shell");
+    assert_eq!(String::from_utf8_lossy(&who.stdout), format!("{USER}\nCapEff:\t0000000000000000\n"));
+    home
+}
+
+fn agent(home: &Home) -> Agent {
+    let mut command = as_user(home, USER, &home.file("bin/claviger-agent"));
+    let mut agent = Agent::spawn(command.args(["run", "--detached"]).stderr(Stdio::null()));
+    assert_eq!(agent.word(), "ready");
+    agent
+}
+
+fn client(home: &Home, arguments: &[&str], stdin: &str) -> crate::home::Ended {
+    run(as_user(home, USER, &home.file("bin/claviger")).args(arguments), stdin)
+}
+
+fn attack(home: &Home, user: u32, pid: u32) -> Vec<(String, bool)> {
+    let mut command = as_user(home, user, PYTHON.as_ref());
+    let ended = run(command.args(["-c", SCRIPT, &pid.to_string()]), "");
+    let said: Value = serde_json::from_str(&ended.good()).expect("JSON");
+    let ways = said.as_object().expect("ways").iter();
+    ways.map(|(way, success)| (way.clone(), success.as_bool().expect("a truth"))).collect()
+}
+
+fn helper(home: &Home) -> Child {
+    let mut command = as_user(home, USER, PYTHON.as_ref());
+    command.args(["-c", SCRIPT, "helper"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut helper = command.spawn().expect("a helper");
+    let mut line = String::new();
+    BufReader::new(helper.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
+    assert_eq!(line, "ready\n");
+    helper
+}
+
+#[test]
+fn no_process_of_this_user_or_another_reads_the_agent() {
+    let home = ordinary();
+    let agent = agent(&home);
+    client(&home, &["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    let mut helper = helper(&home);
+    let weak = attack(&home, USER, helper.id());
+    assert!(weak.len() == 11 && weak.iter().all(|(_, success)| *success), "the control: {weak:?}");
+    for user in [USER, OTHER] {
+        let strong = attack(&home, user, agent.pid().cast_unsigned());
+        assert!(strong.iter().all(|(_, success)| !success), "user {user}: {strong:?}");
+    }
+    drop(helper.stdin.take());
+    helper.wait().expect("its end");
+    let said = fs::read_to_string(format!("/proc/{}/cmdline", agent.pid())).expect("its arguments");
+    assert!(said.ends_with("claviger-agent\0run\0--detached\0"), "{said:?}");
+    let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).expect("its status");
+    assert!(status.contains(&format!("Uid:\t{USER}\t{USER}\t{USER}\t{USER}\n")), "the agent is an ordinary user");
+}
+
+#[test]
+fn no_signal_makes_it_dump_core() {
+    let home = ordinary();
+    for signal in ["SEGV", "ABRT", "QUIT"] {
+        let mut shell = as_user(&home, USER, "/bin/sh".as_ref());
+        shell.args(["-c", &format!("ulimit -c unlimited; kill -{signal} $$")]);
+        let weak = shell.status().expect("its end");
+        assert!(weak.core_dumped(), "the control dumps core on {signal}: {weak:?}");
+        let mut strong = as_user(&home, USER, "/bin/sh".as_ref());
+        strong.args(["-c", "ulimit -c unlimited; exec bin/claviger-agent run --detached"]).stderr(Stdio::null());
+        let mut strong = Agent::spawn(&mut strong);
+        assert_eq!(strong.word(), "ready");
+        let kill = Command::new("/bin/kill").args([&format!("-{signal}"), &strong.pid().to_string()]).status();
+        assert!(kill.expect("kill").success());
+        let end = strong.wait();
+        assert!(end.signal().is_some() && !end.core_dumped(), "{signal}: {end:?}");
+    }
+}
+
+#[test]
+fn files_are_private_whatever_the_umask() {
+    let home = ordinary();
+    let mut shell = as_user(&home, USER, "/bin/sh".as_ref());
+    shell.args(["-c", "umask 000; exec bin/claviger-agent run --detached"]).stderr(Stdio::null());
+    let mut agent = Agent::spawn(&mut shell);
+    assert_eq!(agent.word(), "ready");
+    client(&home, &["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    client(
+        &home,
+        &["access-key", "add", "dev", "--stdin", "--no-verify"],
+        "AKIAIOSFODNN7EXAMPLE\nwJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n",
+    )
+    .good();
+    let mut seen = 0;
+    for folder in ["data", "run"] {
+        let mode = |path: &Path| fs::symlink_metadata(path).expect("a file").permissions().mode() & 0o7777;
+        assert_eq!(mode(&home.file(folder)), 0o700, "{folder}");
+        for entry in fs::read_dir(home.file(folder)).expect("a folder").flatten() {
+            assert_eq!(mode(&entry.path()), 0o600, "{:?}", entry.path());
+            assert_eq!(entry.metadata().expect("a file").uid(), USER);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 6, "lock, log, vault, previous vault, state and socket: {seen}");
+}
+
+#[test]
+fn another_user_is_not_answered_even_where_the_doors_stand_open() {
+    let home = ordinary();
+    let _agent = agent(&home);
+    let knock = |user: u32| {
+        let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.settimeout(100)\n\
+                      try:\n s.connect('run/agent.sock')\nexcept OSError:\n print('no way in'); sys.exit()\n\
+                      try:\n s.sendall(b'{\"id\":1,\"hello\":{\"protocol\":1,\"client\":\"x\"}}\\n{\"id\":2,\"request\":{\"status\":{}}}\\n')\n print(len(s.recv(4096)))\n\
+                      except OSError:\n print(0)";
+        run(as_user(&home, user, PYTHON.as_ref()).args(["-c", script]), "").good()
+    };
+    assert_ne!(knock(USER), "0\n", "the control is answered");
+    assert_eq!(knock(OTHER), "no way in\n");
+    home.set_mode("", 0o755);
+    home.set_mode("run", 0o755);
+    home.set_mode("run/agent.sock", 0o666);
+    assert_eq!(knock(OTHER), "0\n");
+    let mut root = Wire::silent(&home.file("run/agent.sock"));
+    let _ = std::io::Write::write_all(root.0.get_mut(), b"{\"id\":1,\"hello\":{\"protocol\":1,\"client\":\"x\"}}\n");
+    root.ended();
+    assert_ne!(knock(USER), "0\n", "and its own user still is");
+}
+
+#[test]
+fn the_environment_of_whoever_started_it_steers_nothing() {
+    use crate::sandbox::Sandbox;
+    let sandbox = Sandbox::start();
+    let trap = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    trap.set_nonblocking(true).expect("a listener");
+    let proxy = format!("http://{}", trap.local_addr().expect("an address"));
+    let home = Home::at(&sandbox);
+    let mut command = home.agent_command();
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(name, &proxy);
+    }
+    command.env("AWS_ENDPOINT_URL", &proxy).env("AWS_ENDPOINT_URL_STS", &proxy).env("AWS_PROFILE", "canary");
+    command.env("AWS_ACCESS_KEY_ID", "AKIACANARYCANARYCAN1").env("AWS_SECRET_ACCESS_KEY", "canary");
+    command.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nonexistent");
+    command.env("AWS_CONFIG_FILE", "/nonexistent").env("RUST_LOG", "trace").env("TMPDIR", "/nonexistent");
+    let mut agent = Agent::spawn(&mut command);
+    assert_eq!(agent.word(), "ready");
+    home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    home.run(&["access-key", "add", "dev", "--stdin"], &sandbox.access_key()).good();
+    home.run(&["mfa", "add", "--for", "dev", "--seed-stdin"], sandbox.text("mfa_seed")).good();
+    home.run(&["process", "prod"], "").good();
+    assert!(trap.accept().is_err(), "nobody came to the trap");
+    let log = home.log();
+    assert!(!log.contains("canary") && !log.contains("CANARY") && !log.contains("TRACE"), "{log}");
+    for secret in ["secret_access_key", "mfa_seed"] {
+        assert!(!log.contains(sandbox.text(secret)), "{secret} is in the log");
+    }
+}
