@@ -77,6 +77,7 @@ def program(argv, ready, **variables):
             cwd=home,
             env=environment(home, **variables),
         )
+        drain = threading.Thread(target=lambda: [None for _ in server.stdout], daemon=True)
         try:
             said = []
             for line in server.stdout:
@@ -85,12 +86,15 @@ def program(argv, ready, **variables):
                     break
             else:
                 raise RuntimeError(f"{argv[0]} did not start:\n{''.join(said[-20:])}")
-            drain = threading.Thread(target=lambda: [None for _ in server.stdout], daemon=True)
             drain.start()
             yield url
         finally:
             server.kill()
             server.wait()
+            if drain.ident:
+                drain.join()
+            server.stdout.close()
+            server.stdin.close()
 
 
 def after(words):

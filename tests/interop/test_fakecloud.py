@@ -24,7 +24,7 @@ class Fakecloud(unittest.TestCase):
         self.claviger.init()
         ran = self.claviger.add(seed=OTHER_SEED, check=False)
         self.assertEqual(ran.returncode, 5, ran.stderr)
-        self.assertIn("mfa.code_refused", ran.stderr)
+        self.assertIn("AWS refused the code", ran.stderr)
         self.assertNotIn(OTHER_SEED, ran.stderr)
         self.assertEqual(rig.json.loads(self.claviger.run("mfa", "list", "--json").stdout), [])
 

@@ -24,6 +24,7 @@ from pathlib import Path
 import boto3
 import botocore.config
 import botocore.exceptions
+import botocore.parsers
 
 BINARY = os.environ.get("CLAVIGER_SANDBOX", "")
 WRONG_CODE = "MultiFactorAuthentication failed with invalid MFA one time pass code. "
@@ -280,7 +281,8 @@ class Boto(World):
         with self.assertRaises(botocore.exceptions.HTTPClientError):
             self.client("sts").get_caller_identity()
         self.control("faults", {"kind": {"truncate": 50}})
-        with self.assertRaises(botocore.exceptions.BotoCoreError):
+        # Which of the two depends on botocore's version: a short body, or XML that does not end.
+        with self.assertRaises((botocore.exceptions.BotoCoreError, botocore.parsers.ResponseParserError)):
             self.client("sts").get_caller_identity()
         self.client("sts").get_caller_identity()
 
