@@ -40,14 +40,18 @@ fn forgotten(path: &str, sources: &[File]) -> Option<String> {
     Some(format!("{path}: no test names it or its folder"))
 }
 
-/// A script runs by itself, or another imports it.
+/// A script runs by itself, or another imports it, or a Rust test names it.
 fn idle(path: &str, sources: &[File]) -> Option<String> {
     let name = path.rsplit('/').next().unwrap_or_default();
     let found = |(folder, prefix): &(&str, &str)| {
         path.strip_prefix(folder).is_some_and(|rest| rest.starts_with(prefix) && !rest.contains('/'))
     };
     let import = format!("import {}", name.trim_end_matches(".py"));
-    if SCRIPTS.iter().any(found) || sources.iter().any(|file| file.text.lines().any(|line| line == import)) {
+    let named = format!("{name}\"");
+    let used = |file: &File| {
+        file.text.lines().any(|line| line == import) || (file.path.ends_with(".rs") && file.text.contains(&named))
+    };
+    if SCRIPTS.iter().any(found) || sources.iter().any(used) {
         return None;
     }
     Some(format!("{path}: cargo xtask test does not run it and no script imports it"))

@@ -1,13 +1,13 @@
 //! Every room's error as a fault with a stable code and one hint. The only such place.
 
 use crate::aws::FilesError;
-use crate::aws::profile::Origin;
+use crate::aws::profile::{Origin, Problem};
 use crate::session::plan::PlanError;
 use crate::vault::{Custody, VaultState};
 use crate::{aws, jobs, session, vault};
-use claviger::model::{Label, MfaSerial};
+use claviger::model::{Label, MfaSerial, Name};
 use claviger::wire::{Code, Fault, ProfileRow};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The profile a fault is about, and where the agent looked for it.
 pub(super) struct Subject {
@@ -18,12 +18,89 @@ pub(super) struct Subject {
     pub(super) client_reads: Option<String>,
 }
 
+/// Most characters of a name from outside in a message, and of a path or a serial: with them a message stays one line
+/// of at most 300.
+const NAME_LIMIT: usize = 64;
+const PATH_LIMIT: usize = 80;
+const SERIAL_LIMIT: usize = 128;
+
+/// A name from outside, printable and short.
+fn shown(name: &str) -> String {
+    if name.is_empty() { "''".to_owned() } else { cut(&Label(name).to_string(), NAME_LIMIT) }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// A path, printable; of a long one the end, which tells more.
+fn path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let excess = text.chars().count().saturating_sub(PATH_LIMIT);
+    let end: String = text.chars().skip(excess).collect();
+    if excess == 0 { Label(&end).to_string() } else { format!("…{}", Label(&end)) }
+}
+
+fn place(origin: &Origin) -> String {
+    format!("{}, line {}", path(&origin.file), origin.line)
+}
+
+fn serial(serial: &MfaSerial) -> String {
+    cut(serial.as_str(), SERIAL_LIMIT)
+}
+
+/// What the disk or the kernel said is what a person needs to act on: "No space left on device".
+fn cause(error: &dyn std::error::Error) -> String {
+    error.source().map(|source| format!(": {}", shown(&source.to_string()))).unwrap_or_default()
+}
+
+/// `claviger VERB PROFILE` as it can be typed; a name that cannot be shown as it is leaves the verb's `otherwise`.
+fn command(verb: &str, profile: &str, otherwise: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/%-".contains(c);
+    if profile.is_empty() || shown(profile) != profile || profile.contains('\'') {
+        return format!("claviger {otherwise}");
+    }
+    let word = if profile.chars().all(plain) { profile.to_owned() } else { format!("'{profile}'") };
+    let end_of_options = if profile.starts_with('-') { "-- " } else { "" };
+    format!("claviger {verb} {end_of_options}{word}")
+}
+
+fn login(profile: &str) -> String {
+    command("login", profile, "login")
+}
+
+fn explain(profile: &str) -> String {
+    command("profile explain", profile, "profile list")
+}
+
+fn show(profile: &str) -> String {
+    command("profile show", profile, "profile list")
+}
+
+/// An access key is named like its profile where that is a name for one.
+fn add_access_key(profile: &str) -> String {
+    let name = profile.parse::<Name>().ok().filter(|name| !name.as_str().starts_with('-'));
+    format!("claviger access-key add {}", name.as_ref().map_or("NAME", Name::as_str))
+}
+
+/// What is left to do where the access key cannot have the profile's name.
+fn name_it(profile: &str) -> &'static str {
+    if profile.parse::<Name>().is_ok_and(|name| !name.as_str().starts_with('-')) {
+        ""
+    } else {
+        "; name the access key in claviger_access_key"
+    }
+}
+
 pub(super) fn internal() -> Fault {
     Fault::new(Code::Internal, "this should not happen: please report it")
 }
 
 pub(super) fn timed_out(profile: &str, seconds: u64) -> Fault {
-    let message = format!("no credentials for {} within {seconds} s; the work goes on", Label(profile));
+    let message = format!("no credentials for {} within {seconds} s; the work goes on", shown(profile));
     Fault::new(Code::RequestTimedOut, message).hint(login(profile))
 }
 
@@ -66,23 +143,55 @@ fn vault_ref(error: &vault::Error) -> Fault {
         Error::Unsynced { .. } => Code::VaultUnsynced,
         Error::NoEntropy { .. } | Error::TooLarge | Error::Unsaved { .. } => Code::VaultUnsaved,
     };
-    // What the disk said is what a person needs to act on: "No space left on device".
-    let cause =
-        std::error::Error::source(error).map(|source| format!(": {}", Label(&source.to_string()))).unwrap_or_default();
-    Fault::new(code, format!("{error}{cause}"))
+    let fault = Fault::new(code, vault_message(error));
+    match error {
+        Error::SlotsFull => fault.hint("claviger slot list"),
+        Error::LastSlot => fault.hint("claviger slot add passphrase"),
+        Error::WrongProof => fault.hint("claviger unlock --recovery"),
+        Error::Newer => fault.hint("claviger --version"),
+        Error::CopiesLeft { .. } => fault.hint("claviger slot list"),
+        Error::Damaged | Error::Unreadable { .. } => fault.hint("claviger status"),
+        _ => fault,
+    }
+}
+
+/// The room's own words, and what to do where they do not say it.
+fn vault_message(error: &vault::Error) -> String {
+    use vault::Error;
+    match error {
+        Error::Damaged => {
+            "the vault is damaged; it was left untouched: put back the copy vault.prev or a daily one beside it"
+                .to_owned()
+        }
+        Error::Interrupted => "the work was interrupted before it was done: try again".to_owned(),
+        Error::Newer => "the vault was written by a newer claviger; it was left untouched: update this one".to_owned(),
+        Error::NoMemory => format!("{error}: end other programs and try again"),
+        Error::SlotsFull => "the vault has as many slots as it takes: remove one first".to_owned(),
+        Error::LastSlot => "the last slot that a person can open cannot be removed: add another first".to_owned(),
+        Error::TooLarge => {
+            "the vault would be larger than it may be; the old one stands: remove items first".to_owned()
+        }
+        Error::Wait { seconds } => format!("after a wrong guess the next one waits: {seconds} s left"),
+        Error::WeakPassphrase => "a passphrase has 1 to 1024 bytes".to_owned(),
+        Error::StateUnsaved { .. } => {
+            format!("no code may be spent while the ledger cannot be written{}", cause(error))
+        }
+        Error::StepSpent => "the current code is spent: try again".to_owned(),
+        _ => format!("{error}{}", cause(error)),
+    }
 }
 
 /// The AWS files cannot be read or parsed: every problem is a line, the first is told.
 pub(super) fn files(error: FilesError) -> Fault {
-    let cause =
-        std::error::Error::source(&error).map(|source| format!(": {}", Label(&source.to_string()))).unwrap_or_default();
     let message = match &error {
         FilesError::Problems(problems) => {
-            let first = problems.first().map_or_else(String::new, ToString::to_string);
+            let told = |problem: &Problem| format!("{}: {}", place(&problem.origin), problem.what);
+            let first = problems.first().map_or_else(String::new, told);
             let more = problems.len().saturating_sub(1);
             if more == 0 { first } else { format!("{first} ({more} more)") }
         }
-        FilesError::NotText(_) | FilesError::Unreadable(..) => format!("{error}{cause}"),
+        FilesError::NotText(file) => format!("{} is not UTF-8", path(file)),
+        FilesError::Unreadable(file, _) => format!("{} cannot be read{}", path(file), cause(&error)),
     };
     Fault::new(Code::ProfileUnreadable, message)
 }
@@ -91,21 +200,23 @@ pub(super) fn session(error: &session::Error, subject: &Subject) -> Fault {
     use session::Error;
     let profile = &subject.profile;
     match error {
-        Error::Aws(error) => aws_fault(error, Some(profile)),
-        Error::CodeNeeded(serial) => {
-            Fault::new(Code::MfaCodeNeeded, format!("a code of {serial} must be typed")).hint(login(profile))
+        Error::Aws(error) => aws_fault(error, profile),
+        Error::CodeNeeded(device) => {
+            Fault::new(Code::MfaCodeNeeded, format!("a code of {} must be typed", serial(device))).hint(login(profile))
         }
         Error::CodeRefused { serial, held: true } => code_refused(serial),
-        Error::CodeRefused { serial, held: false } => {
-            Fault::new(Code::MfaCodeRefused, format!("AWS refused the code of {serial}")).hint(login(profile))
+        Error::CodeRefused { serial: device, held: false } => {
+            Fault::new(Code::MfaCodeRefused, format!("AWS refused the code of {}: type the next", serial(device)))
+                .hint(login(profile))
         }
         Error::Locked => locked(),
         Error::Plan(error) => plan(error, subject),
-        Error::PresenceNeeded => Fault::new(
-            Code::MfaPresenceNeeded,
-            "a code may be spent only while a person has been here lately ([mfa] presence)",
-        )
-        .hint(login(profile)),
+        Error::PresenceNeeded => {
+            let message = "a code is spent only while a person has been here lately ([mfa] presence)";
+            // Without a profile it was a code that was asked for.
+            let hint = if profile.is_empty() { "claviger unlock".to_owned() } else { login(profile) };
+            Fault::new(Code::MfaPresenceNeeded, message).hint(hint)
+        }
         Error::StepSpent(millis) => step_spent(*millis),
         Error::StepsSpent(serial) => steps_spent(serial),
         Error::Vault(error) => vault_ref(error),
@@ -120,15 +231,19 @@ pub(super) fn job(error: jobs::Error) -> Fault {
         }
         Error::AccessKeyInUse(name, device) => {
             Fault::new(Code::AccessKeyInUse, format!("authenticator {device} belongs to access key {name}"))
-                .hint(format!("claviger mfa remove {device}"))
+                .hint(named("mfa remove", &device))
         }
         Error::AccessKeyNotFound(name) => {
             Fault::new(Code::AccessKeyNotFound, format!("no access key is stored as {name}"))
         }
         Error::NotUser(arn) => {
-            Fault::new(Code::AccessKeyNotUser, format!("the key belongs to {}, which is no IAM user", Label(&arn)))
+            let message = format!(
+                "the key belongs to {}: give the access key of an IAM user",
+                cut(&Label(&arn).to_string(), SERIAL_LIMIT)
+            );
+            Fault::new(Code::AccessKeyNotUser, message)
         }
-        Error::Aws(error) => aws_fault(&error, None),
+        Error::Aws(error) => aws_fault(&error, ""),
         Error::CodeRefused(serial) => code_refused(&serial),
         Error::MfaExists(name) => Fault::new(Code::MfaExists, format!("an authenticator is stored as {name} already")),
         Error::MfaNotFound(Some(name)) => {
@@ -137,10 +252,14 @@ pub(super) fn job(error: jobs::Error) -> Fault {
         Error::MfaNotFound(None) => Fault::new(Code::MfaNotFound, "there is not exactly one authenticator: name one"),
         Error::Seed(error) => Fault::new(Code::MfaSeedInvalid, error.to_string()),
         Error::SerialUnknown(listed) => serial_unknown(&listed),
-        Error::Session(session::Error::Plan(error)) => plan(&error, &nobody()),
         Error::Session(error) => session(&error, &nobody()),
         Error::Vault(error) => vault(error),
     }
+}
+
+fn named(verb: &str, name: &Name) -> String {
+    let end_of_options = if name.as_str().starts_with('-') { "-- " } else { "" };
+    format!("claviger {verb} {end_of_options}{name}")
 }
 
 fn nobody() -> Subject {
@@ -148,19 +267,20 @@ fn nobody() -> Subject {
 }
 
 fn serial_unknown(listed: &[MfaSerial]) -> Fault {
-    let message = if listed.is_empty() {
-        "AWS does not tell the serial of the device".to_owned()
-    } else {
-        let serials: Vec<&str> = listed.iter().map(MfaSerial::as_str).collect();
-        format!("the user has several devices: {}", serials.join(", "))
+    let message = match listed {
+        [] => "AWS does not tell the serial of the device: give it".to_owned(),
+        [first, rest @ ..] => {
+            format!("the user has {} devices: give the serial of one, such as {}", rest.len() + 1, serial(first))
+        }
     };
-    Fault::new(Code::MfaSerialUnknown, message).hint("claviger mfa add --serial arn:aws:iam::ACCOUNT:mfa/DEVICE …")
+    let example = listed.first().map_or("arn:aws:iam::ACCOUNT:mfa/DEVICE", MfaSerial::as_str);
+    Fault::new(Code::MfaSerialUnknown, message).hint(format!("claviger mfa add --for NAME --serial {example}"))
 }
 
-fn code_refused(serial: &MfaSerial) -> Fault {
+fn code_refused(device: &MfaSerial) -> Fault {
     Fault::new(
         Code::MfaCodeRefused,
-        format!("AWS refused the code of {serial}: the seed is another device's, or the device was replaced"),
+        format!("AWS refused the code of {}: the seed is another device's, or the device was replaced", serial(device)),
     )
     .hint("claviger mfa list")
 }
@@ -169,41 +289,42 @@ fn step_spent(millis: u64) -> Fault {
     Fault::new(Code::MfaStepSpent, format!("the current code is spent; the next comes in {} s", millis.div_ceil(1000)))
 }
 
-fn steps_spent(serial: &MfaSerial) -> Fault {
+fn steps_spent(device: &MfaSerial) -> Fault {
     Fault::new(
         Code::MfaStepSpent,
-        format!("every code of {serial} within the next hour is spent: was this machine's clock wrong?"),
+        format!("every code of {} within the next hour is spent: was this machine's clock wrong?", serial(device)),
     )
     .hint("timedatectl status")
 }
 
-fn login(profile: &str) -> String {
-    if profile.is_empty() { "claviger login".to_owned() } else { format!("claviger login {}", Label(profile)) }
-}
-
-fn aws_fault(error: &aws::Error, profile: Option<&str>) -> Fault {
+/// `profile` is empty where the access key itself called.
+fn aws_fault(error: &aws::Error, profile: &str) -> Fault {
     use aws::Error;
+    let asked = |hint: fn(&str) -> String| (!profile.is_empty()).then(|| hint(profile));
+    let access_keys = || Some("claviger access-key list".to_owned());
     let (code, hint) = match error {
-        Error::AccessDenied { .. } => {
-            (Code::AwsAccessDenied, profile.map(|profile| format!("claviger profile explain {}", Label(profile))))
-        }
-        Error::BadAnswer { .. } => (Code::AwsBadAnswer, None),
+        Error::AccessDenied { .. } => (Code::AwsAccessDenied, asked(explain)),
+        Error::BadAnswer { .. } => (Code::AwsBadAnswer, asked(explain)),
         Error::ClockSkew { .. } => (Code::AwsClockSkew, None),
-        Error::CodeRefused { .. } => (Code::MfaCodeRefused, None),
-        Error::EndpointInvalid { .. } | Error::EndpointNotAllowed { .. } => (Code::EndpointNotAllowed, None),
-        Error::Expired { .. } | Error::InvalidCredentials { .. } => {
-            (Code::AwsInvalidCredentials, Some("claviger access-key list".to_owned()))
-        }
-        Error::InvalidRequest { .. } | Error::Unsendable { .. } => {
-            (Code::AwsInvalidRequest, profile.map(|profile| format!("claviger profile show {}", Label(profile))))
-        }
-        Error::RegionDisabled { .. } => (Code::AwsRegionDisabled, None),
+        Error::CodeRefused { .. } => (Code::MfaCodeRefused, Some("claviger mfa list".to_owned())),
+        Error::EndpointInvalid { .. } => (Code::ProfileInvalid, asked(show)),
+        Error::EndpointNotAllowed { .. } => (Code::EndpointNotAllowed, asked(show)),
+        Error::Expired { .. } => (Code::AwsInvalidCredentials, asked(login)),
+        Error::InvalidCredentials { .. } => (Code::AwsInvalidCredentials, access_keys()),
+        Error::InvalidRequest { .. } | Error::Unsendable { .. } => (Code::AwsInvalidRequest, asked(show)),
+        Error::RegionDisabled { .. } => (Code::AwsRegionDisabled, asked(show)),
         Error::ServiceError { .. } => (Code::AwsServiceError, None),
         Error::Throttled { .. } => (Code::AwsThrottled, None),
         Error::TimedOut { .. } => (Code::AwsTimedOut, None),
         Error::Unreachable { .. } => (Code::AwsUnreachable, None),
     };
-    let fault = Fault::new(code, error.to_string());
+    let what_to_do = match error {
+        Error::Expired { .. } | Error::ServiceError { .. } | Error::TimedOut { .. } => ": try again",
+        Error::RegionDisabled { .. } => ": enable it in the account's settings, or name another region",
+        Error::Throttled { .. } => ": try again in a minute",
+        _ => "",
+    };
+    let fault = Fault::new(code, format!("{error}{what_to_do}"));
     match hint {
         Some(hint) => fault.hint(hint),
         None => fault,
@@ -211,61 +332,109 @@ fn aws_fault(error: &aws::Error, profile: Option<&str>) -> Fault {
 }
 
 pub(super) fn profile_not_found(subject: &Subject, nearest: Vec<String>) -> Fault {
-    let near: Vec<String> = nearest.iter().map(|name| Label(name).to_string()).collect();
-    let near = if near.is_empty() { String::new() } else { format!("; near it: {}", near.join(", ")) };
-    let message = format!("no profile is named {}{near}", Label(&subject.profile));
+    let message = format!("no profile is named {}{}", shown(&subject.profile), near(&nearest));
     match &subject.client_reads {
         Some(theirs) => {
-            Fault::new(Code::ProfileNotFound, format!("{message}; the agent reads {}", subject.reads.display()))
-                .hint(format!("set [aws] config_file = \"{}\" in config.toml", Label(theirs)))
+            // A TOML literal string holds anything but its own quote and control characters.
+            let as_it_is = Label(theirs).to_string() == *theirs && !theirs.contains('\'');
+            let value = if as_it_is { format!("= '{theirs}'") } else { "to what AWS_CONFIG_FILE says".to_owned() };
+            Fault::new(Code::ProfileNotFound, format!("{message}; the agent reads {}", path(&subject.reads)))
+                .hint(format!("set [aws] config_file {value} in config.toml"))
         }
         None => Fault::new(Code::ProfileNotFound, message),
     }
 }
 
+/// The nearest names, as many as fit on the line.
+fn near(nearest: &[String]) -> String {
+    let mut text = String::new();
+    for name in nearest.iter().map(|name| shown(name)) {
+        if text.chars().count() + name.chars().count() > NAME_LIMIT * 2 {
+            break;
+        }
+        text.push_str(if text.is_empty() { "; near it: " } else { ", " });
+        text.push_str(&name);
+    }
+    text
+}
+
 fn plan(error: &PlanError, subject: &Subject) -> Fault {
     let at = |code, profile: &str, what: &str, origin: &Origin| {
-        Fault::new(code, format!("profile {}: {what} ({origin})", Label(profile)))
+        Fault::new(code, format!("profile {}: {what} ({})", shown(profile), place(origin))).hint(show(profile))
     };
     match error {
         PlanError::AccessKeyNotFound(name, origin) => {
             at(Code::AccessKeyNotFound, &subject.profile, &format!("no access key is stored as {name}"), origin)
-                .hint(format!("claviger access-key add {name}"))
+                .hint(add_access_key(name.as_str()))
         }
         PlanError::Conflict(profile, rule, origin) => at(Code::ProfileConflict, profile, rule, origin),
-        PlanError::Endpoint(error) => aws_fault(error, Some(&subject.profile)),
+        PlanError::Endpoint(error, setting) => {
+            let fault = aws_fault(error, &subject.profile);
+            match setting {
+                Some((profile, origin)) => match error {
+                    aws::Error::EndpointInvalid { why } => at(fault.code, profile, why, origin),
+                    aws::Error::EndpointNotAllowed { host } => {
+                        let what = format!("the endpoint {} is neither AWS's nor in [endpoints] allow", shown(host));
+                        at(fault.code, profile, &what, origin)
+                    }
+                    _ => at(fault.code, profile, &error.to_string(), origin),
+                },
+                None => fault,
+            }
+        }
         PlanError::FrozenChain(profile) => Fault::new(
             Code::ProfileConflict,
-            format!("profile {}: STS ends a session through several roles after 1 h", Label(profile)),
-        ),
+            format!(
+                "profile {}: STS ends a session through several roles after 1 h: ask for duration_seconds = 3600",
+                shown(profile)
+            ),
+        )
+        .hint(explain(profile)),
         PlanError::Invalid(profile, rule, origin) => at(Code::ProfileInvalid, profile, rule, origin),
-        PlanError::Loop(path, origin) => {
-            let shown: Vec<String> = path.iter().take(8).map(|name| Label(name).to_string()).collect();
-            Fault::new(
-                Code::ProfileLoop,
-                format!("source_profile leads back to itself: {} ({origin})", shown.join(" → ")),
-            )
-        }
+        PlanError::Loop(circle, origin) => circular(circle, origin),
         PlanError::MfaContradicts(profile, rule, origin) => at(Code::MfaContradicts, profile, rule, origin),
         PlanError::NoSource(profile) => {
-            let message = format!("profile {} has no access key here and no source_profile", Label(profile));
-            Fault::new(Code::ProfileNoSource, message).hint(format!("claviger access-key add {}", Label(profile)))
+            let name_it = name_it(profile);
+            let message = format!("profile {} has no access key here and no source_profile{name_it}", shown(profile));
+            Fault::new(Code::ProfileNoSource, message).hint(add_access_key(profile))
         }
         PlanError::PlainText(profile, origin) => {
-            at(Code::ProfileUnsupported, profile, "its access key stands in plain text", origin)
-                .hint(format!("claviger access-key add {}", Label(profile)))
+            let what = "its access key stands in plain text: store it here, then delete those lines";
+            let what = format!("{what}{}", name_it(profile));
+            at(Code::ProfileUnsupported, profile, &what, origin).hint(add_access_key(profile))
         }
         PlanError::ProfileNotFound(_, nearest) => profile_not_found(subject, nearest.clone()),
-        PlanError::SourceNotFound(name, nearest, origin) => {
-            let near = nearest.first().map(|near| format!("; near it: {}", Label(near))).unwrap_or_default();
-            Fault::new(
-                Code::ProfileNotFound,
-                format!("source_profile names {}, which does not exist{near} ({origin})", Label(name)),
-            )
-        }
+        PlanError::SourceNotFound(name, nearest, origin) => Fault::new(
+            Code::ProfileNotFound,
+            format!("the source profile {} does not exist{} ({})", shown(name), near(nearest), place(origin)),
+        ),
         PlanError::Unsupported(profile, source, origin) => {
-            at(Code::ProfileUnsupported, profile, &format!("{source} is not served yet"), origin)
+            let what = format!("{source} is not served yet: use an access key or another tool");
+            at(Code::ProfileUnsupported, profile, &what, origin)
         }
+    }
+}
+
+/// The names in the circle, as many as fit on the line.
+fn circular(circle: &[String], origin: &Origin) -> Fault {
+    let message = match circle {
+        [one, _] => format!("profile {0} is its own source_profile, and no access key is stored as {0}", shown(one)),
+        [first, second, .., last, _] if circle.len() > 4 => {
+            let more = circle.len().saturating_sub(4);
+            let names = [first, second, last].map(|name| cut(&shown(name), NAME_LIMIT / 2));
+            let [first, second, last] = names;
+            format!("source_profile leads back to itself: {first} → {second} → … {more} more … → {last} → {first}")
+        }
+        names => {
+            let names: Vec<String> = names.iter().map(|name| cut(&shown(name), NAME_LIMIT / 2)).collect();
+            format!("source_profile leads back to itself: {}", names.join(" → "))
+        }
+    };
+    let fault = Fault::new(Code::ProfileLoop, format!("{message} ({})", place(origin)));
+    match circle {
+        [one, _] => fault.hint(add_access_key(one)),
+        [first, ..] => fault.hint(show(first)),
+        [] => fault,
     }
 }
 
@@ -274,4 +443,42 @@ pub(super) fn profile_row(row: session::ProfileView) -> ProfileRow {
     let subject = Subject { profile: row.profile.clone(), ..nobody() };
     let fault = row.error.map(|error| session(&error, &subject).code.to_string());
     ProfileRow { profile: row.profile, source: row.source, role: row.role, fault }
+}
+
+/// The texts, for the tests that read every one of them.
+#[cfg(any(test, feature = "test-seams"))]
+pub mod seams {
+    use super::{Fault, Path, Subject};
+    use crate::{aws, jobs, session, vault};
+
+    /// The fault of the AWS files.
+    pub fn files(error: aws::FilesError) -> Fault {
+        super::files(error)
+    }
+
+    /// The fault of a job.
+    pub fn job(error: jobs::Error) -> Fault {
+        super::job(error)
+    }
+
+    /// The fault of a session of a profile, where the agent reads `reads` and the client means `client_reads`.
+    pub fn session(error: &session::Error, profile: &str, reads: &Path, client_reads: Option<&str>) -> Fault {
+        let client_reads = client_reads.map(str::to_owned);
+        super::session(error, &Subject { profile: profile.to_owned(), reads: reads.to_owned(), client_reads })
+    }
+
+    /// The fault of a wait that ended.
+    pub fn timed_out(profile: &str, seconds: u64) -> Fault {
+        super::timed_out(profile, seconds)
+    }
+
+    /// The fault of a defect.
+    pub fn internal() -> Fault {
+        super::internal()
+    }
+
+    /// The fault of the vault.
+    pub fn vault(error: vault::Error) -> Fault {
+        super::vault(error)
+    }
 }

@@ -13,6 +13,9 @@ pub mod listen;
 mod lock;
 mod status;
 
+#[cfg(any(test, feature = "test-seams"))]
+pub use fault::seams as fault_seams;
+
 use crate::aws::AwsFiles;
 use crate::config::Config;
 use crate::session::Office;

@@ -51,6 +51,13 @@ impl Cache {
         self.sessions.insert(key, session);
     }
 
+    /// Takes a session in unless the one here ends later.
+    pub(super) fn restore(&mut self, key: SessionKey, session: Session) {
+        if self.sessions.get(&key).is_none_or(|held| held.ends < session.ends) {
+            self.sessions.insert(key, Arc::new(session));
+        }
+    }
+
     pub(super) fn remove(&mut self, key: &SessionKey) -> bool {
         self.sessions.remove(key).is_some()
     }

@@ -22,8 +22,18 @@ const SIGN_WITH_MILLIS: u64 = 60_000;
 
 type Outcome = Result<Arc<Session>, Arc<Error>>;
 
+/// Why a fetch was started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// A session is renewed while it still serves: with what is in memory, and never with a code.
+    Background,
+    /// Somebody asked.
+    Request,
+}
+
 /// A fetch under way.
 pub(super) struct Flight {
+    occasion: Occasion,
     outcome: watch::Receiver<Option<Outcome>>,
     audience: Arc<Audience>,
     task: AbortHandle,
@@ -36,6 +46,7 @@ impl Flight {
 }
 
 /// Who waits for a fetch.
+#[derive(Clone)]
 pub(super) enum Waiter {
     Request(Listener),
     Fetch(Arc<Audience>),
@@ -59,20 +70,25 @@ impl Office {
         Box::pin(async move {
             let key = SessionKey::of(&plan, index);
             let last = index.saturating_add(1) == plan.steps.len();
-            let mut outcome = match office.join(&plan, index, key, last, waiter) {
-                Joined::Fresh(session) => return Ok(session),
-                Joined::Flight(outcome) => outcome,
-            };
-            let result = match outcome.wait_for(Option::is_some).await {
-                Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(Arc::new(Error::Locked))),
-                // The fetch was aborted by a lock.
-                Err(_) => Err(Arc::new(Error::Locked)),
-            };
-            // A failed renewal never takes away a session that still works.
-            result.or_else(|error| {
-                let now = office.world.clock.boot();
-                office.desk().cache.fresh(&key, now, SIGN_WITH_MILLIS).ok_or(error)
-            })
+            loop {
+                let (mut outcome, occasion) = match office.join(&plan, index, key, last, waiter.clone()) {
+                    Joined::Fresh(session) => return Ok(session),
+                    Joined::Flight(outcome, occasion) => (outcome, occasion),
+                };
+                let told = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+                let result = match told {
+                    // It had no more than memory; a request may do more.
+                    Some(Err(_)) if occasion == Occasion::Background => continue,
+                    Some(result) => result,
+                    // The fetch was aborted by a lock.
+                    None => Err(Arc::new(Error::Locked)),
+                };
+                // A failed renewal never takes away a session that still works.
+                return result.or_else(|error| {
+                    let now = office.world.clock.boot();
+                    office.desk().cache.fresh(&key, now, SIGN_WITH_MILLIS).ok_or(error)
+                });
+            }
         })
     }
 
@@ -85,40 +101,75 @@ impl Office {
             let before = index.checked_sub(1).map(|before| SessionKey::of(plan, before));
             let renewable = before.is_some_and(|before| desk.cache.fresh(&before, now, SIGN_WITH_MILLIS).is_some());
             if last && renewable && session.left(now) < RENEW_MILLIS && !desk.flights.contains_key(&key) {
-                let flight = self.start(plan.clone(), index, key);
+                let flight = self.start(plan.clone(), index, key, Occasion::Background, desk.locks);
                 desk.flights.insert(key, flight);
             }
             return Joined::Fresh(session);
         }
-        let flight = desk.flights.entry(key).or_insert_with(|| self.start(plan.clone(), index, key));
+        let locks = desk.locks;
+        let start = || self.start(plan.clone(), index, key, Occasion::Request, locks);
+        let flight = desk.flights.entry(key).or_insert_with(start);
         match waiter {
             Waiter::Request(listener) => flight.audience.join(listener),
             Waiter::Fetch(audience) => flight.audience.join_all(audience),
         }
-        Joined::Flight(flight.outcome.clone())
+        Joined::Flight(flight.outcome.clone(), flight.occasion)
     }
 
     /// Starts the fetch. The caller holds the desk, so the task cannot remove its flight before it is entered.
-    fn start(self: &Arc<Self>, plan: Arc<Plan>, index: usize, key: SessionKey) -> Flight {
+    fn start(
+        self: &Arc<Self>,
+        plan: Arc<Plan>,
+        index: usize,
+        key: SessionKey,
+        occasion: Occasion,
+        locks: u64,
+    ) -> Flight {
         let (sender, outcome) = watch::channel(None);
         let audience = Arc::new(Audience::default());
         let (office, heard) = (self.clone(), audience.clone());
         let task = tokio::spawn(async move {
-            let result = office.fetch(&plan, index, &heard).await;
-            if let Ok(session) = &result {
-                office.keep(key, session.clone());
+            let result = office.fetch(&plan, index, occasion, &heard).await;
+            if office.land(key, locks, &result) {
+                drop(sender.send(Some(result)));
             }
-            office.desk().flights.remove(&key);
-            drop(sender.send(Some(result)));
         });
-        Flight { outcome, audience, task: task.abort_handle() }
+        Flight { occasion, outcome, audience, task: task.abort_handle() }
     }
 
-    async fn fetch(self: &Arc<Self>, plan: &Arc<Plan>, index: usize, audience: &Arc<Audience>) -> Outcome {
+    /// Ends a flight and keeps what it brought; false where a lock came first. To abort a task does not stop it in the
+    /// middle of a poll, and what was wiped must not come back.
+    fn land(&self, key: SessionKey, locks: u64, result: &Outcome) -> bool {
+        {
+            let mut desk = self.desk();
+            if desk.locks != locks {
+                return false;
+            }
+            desk.flights.remove(&key);
+            if let Ok(session) = result {
+                desk.cache.insert(key, session.clone(), self.world.clock.boot());
+            }
+        }
+        if let Ok(session) = result {
+            self.seal(key, session);
+        }
+        true
+    }
+
+    async fn fetch(
+        self: &Arc<Self>,
+        plan: &Arc<Plan>,
+        index: usize,
+        occasion: Occasion,
+        audience: &Arc<Audience>,
+    ) -> Outcome {
         let Some(step) = plan.steps.get(index) else {
             return Err(Arc::new(Error::Locked));
         };
         match (&step.call, index.checked_sub(1)) {
+            (Call::AssumeRole(request), Some(before)) if occasion == Occasion::Background => {
+                self.renew_role(plan, step, request, before).await
+            }
             (Call::AssumeRole(request), Some(before)) => self.next_role(plan, step, request, before, audience).await,
             (Call::AssumeRole(request), None) => self.first_role(plan, step, request, audience).await.map_err(Arc::new),
             (Call::SessionToken, _) => self.session_token(plan, step, audience).await.map_err(Arc::new),
@@ -137,18 +188,29 @@ impl Office {
         let mut again = true;
         loop {
             let base = self.obtain(plan.clone(), before, Waiter::Fetch(audience.clone())).await?;
-            let by = SigningCredentials {
-                access_key_id: &base.access_key_id,
-                secret: &base.secret,
-                token: Some(&base.token),
-            };
-            match self.aws.assume_role(by, &step.endpoint, &assume(request, step.seconds)).await {
+            match self.aws.assume_role(signing_with(&base), &step.endpoint, &assume(request, step.seconds)).await {
                 Ok(assumed) => return Ok(Arc::new(self.role_session(&plan.access_key, assumed))),
-                Err(aws::Error::Expired { .. } | aws::Error::InvalidCredentials { .. }) if again => {
+                Err(error) if again && refuses_the_session(&error) => {
                     again = false;
                     self.drop_session(&SessionKey::of(plan, before));
                 }
                 Err(error) => return Err(Arc::new(error.into())),
+            }
+        }
+    }
+
+    /// AssumeRole with the session before it, if that is in memory and AWS takes it.
+    async fn renew_role(&self, plan: &Plan, step: &Step, request: &RoleRequest, before: usize) -> Outcome {
+        let key = SessionKey::of(plan, before);
+        let base = self.desk().cache.fresh(&key, self.world.clock.boot(), SIGN_WITH_MILLIS);
+        let base = base.ok_or_else(|| Arc::new(Error::PresenceNeeded))?;
+        match self.aws.assume_role(signing_with(&base), &step.endpoint, &assume(request, step.seconds)).await {
+            Ok(assumed) => Ok(Arc::new(self.role_session(&plan.access_key, assumed))),
+            Err(error) => {
+                if refuses_the_session(&error) {
+                    self.drop_session(&key);
+                }
+                Err(Arc::new(error.into()))
             }
         }
     }
@@ -228,7 +290,15 @@ impl Office {
 
 enum Joined {
     Fresh(Arc<Session>),
-    Flight(watch::Receiver<Option<Outcome>>),
+    Flight(watch::Receiver<Option<Outcome>>, Occasion),
+}
+
+fn signing_with(session: &Session) -> SigningCredentials<'_> {
+    SigningCredentials { access_key_id: &session.access_key_id, secret: &session.secret, token: Some(&session.token) }
+}
+
+fn refuses_the_session(error: &aws::Error) -> bool {
+    matches!(error, aws::Error::Expired { .. } | aws::Error::InvalidCredentials { .. })
 }
 
 fn assume(request: &RoleRequest, duration: u32) -> AssumeRole<'_> {

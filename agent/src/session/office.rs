@@ -12,7 +12,7 @@ use crate::mfa::Presence;
 use crate::vault::Custody;
 use crate::world::{BootTime, World};
 use claviger::model::{Name, Region};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The settings of the office, from config.toml.
@@ -42,6 +42,16 @@ pub struct Office {
 pub(super) struct Desk {
     pub(super) cache: Cache,
     pub(super) flights: HashMap<SessionKey, Flight>,
+    /// How often it was locked: what a flight brings from before a lock is not kept.
+    pub(super) locks: u64,
+    forgotten: Forgotten,
+}
+
+/// What was forgotten while the vault was locked, so that the next unlock does not bring it back.
+#[derive(Default)]
+struct Forgotten {
+    all: bool,
+    keys: HashSet<SessionKey>,
 }
 
 impl Office {
@@ -103,13 +113,17 @@ impl Office {
         }
     }
 
-    /// Brings back the sealed sessions after an unlock.
+    /// Brings back the sealed sessions after an unlock, unless memory has a newer one, or they were forgotten meanwhile.
     pub fn reopen(&self) {
         let (wall, boot) = (self.aws.corrected_now(), self.world.clock.boot());
         let mut desk = self.desk();
+        let forgotten = std::mem::take(&mut desk.forgotten);
         for (key, bytes) in self.custody.sealed_sessions() {
-            if let Some(session) = seal::read(&bytes, wall, boot) {
-                desk.cache.insert(SessionKey(key), Arc::new(session), boot);
+            let key = SessionKey(key);
+            if forgotten.all || forgotten.keys.contains(&key) {
+                self.custody.forget_session(&key.0);
+            } else if let Some(session) = seal::read(&bytes, wall, boot) {
+                desk.cache.restore(key, session);
             }
         }
     }
@@ -117,6 +131,7 @@ impl Office {
     /// Ends all work in hand. With `wipe` the sessions leave memory; they stay sealed in the state.
     pub fn lock(&self, wipe: bool) {
         let mut desk = self.desk();
+        desk.locks = desk.locks.wrapping_add(1);
         for (_, flight) in desk.flights.drain() {
             flight.abort();
         }
@@ -134,6 +149,9 @@ impl Office {
     /// Forgets every session; says how many were live.
     pub fn forget_all(&self) -> usize {
         let now = self.world.clock.boot();
+        if !self.custody.is_unlocked() {
+            self.desk().forgotten.all = true;
+        }
         let keys: Vec<SessionKey> = self.desk().cache.live(now).map(|(key, _)| *key).collect();
         for key in &keys {
             self.drop_session(key);
@@ -162,15 +180,23 @@ impl Office {
     }
 
     pub(super) fn drop_session(&self, key: &SessionKey) -> bool {
-        self.custody.forget_session(&key.0);
-        self.desk().cache.remove(key)
+        let unsealed = self.custody.forget_session(&key.0);
+        let mut desk = self.desk();
+        if !unsealed {
+            desk.forgotten.keys.insert(*key);
+        }
+        desk.cache.remove(key)
     }
 
-    pub(super) fn keep(&self, key: SessionKey, session: Arc<Session>) {
-        if let Some(bytes) = seal::write(&session) {
+    fn keep(&self, key: SessionKey, session: Arc<Session>) {
+        self.seal(key, &session);
+        self.desk().cache.insert(key, session, self.world.clock.boot());
+    }
+
+    pub(super) fn seal(&self, key: SessionKey, session: &Session) {
+        if let Some(bytes) = seal::write(session) {
             self.custody.seal_session(key.0, bytes);
         }
-        self.desk().cache.insert(key, session, self.world.clock.boot());
     }
 
     pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {

@@ -1,7 +1,7 @@
 //! From a profile to the STS calls that obtain its credentials. Pure: no I/O, no clock, no secret.
 
 use super::resolve::{Chain, Hop, resolve};
-use super::settings::{self, RoleSettings};
+use super::settings::{self, Named, RoleSettings};
 use crate::aws::profile::{Origin, Profile, ProfileSet};
 use crate::aws::{self, Endpoint, EndpointRules};
 use crate::vault::Knowledge;
@@ -114,16 +114,16 @@ pub enum PlanError {
     /// Settings that exclude each other.
     #[error("settings exclude each other")]
     Conflict(String, &'static str, Origin),
-    /// An endpoint that is neither AWS's nor allowed.
+    /// An endpoint that is no URL, or neither AWS's nor allowed; and the profile's setting, where it is one.
     #[error("an endpoint may not be used")]
-    Endpoint(#[source] aws::Error),
+    Endpoint(#[source] aws::Error, Option<(String, Origin)>),
     /// More than an hour of frozen credentials through several roles.
     #[error("frozen credentials through a chain of roles end after an hour")]
     FrozenChain(String),
     /// A value breaks a rule.
     #[error("a setting is not valid")]
     Invalid(String, &'static str, Origin),
-    /// `source_profile` leads back.
+    /// `source_profile` leads back: the names in a circle, the first one again at the end.
     #[error("source_profile leads back to itself")]
     Loop(Vec<String>, Origin),
     /// `mfa_serial` names a device that cannot be this identity's.
@@ -146,6 +146,18 @@ pub enum PlanError {
     Unsupported(String, &'static str, Origin),
 }
 
+impl PlanError {
+    /// The same error with the names nearest to one that does not exist. Apart from the plan, since it compares the
+    /// name with every other: for a list of all profiles that would take time as their square.
+    #[must_use]
+    pub fn with_nearest(mut self, profiles: &ProfileSet) -> Self {
+        if let Self::ProfileNotFound(name, nearest) | Self::SourceNotFound(name, nearest, _) = &mut self {
+            *nearest = profiles.nearest(name, 3).into_iter().map(str::to_owned).collect();
+        }
+        self
+    }
+}
+
 /// Plans the credentials of a profile.
 pub fn plan(given: &Given<'_>, profile: &str, delivery: Delivery) -> Result<Plan, PlanError> {
     let chain = resolve(given.profiles, given.knowledge, profile)?;
@@ -158,9 +170,10 @@ pub fn plan(given: &Given<'_>, profile: &str, delivery: Delivery) -> Result<Plan
         .rev()
         .map(|hop| Ok((hop, settings::role(hop.profile, &hop.role, profile, identity)?)))
         .collect::<Result<_, PlanError>>()?;
-    if let Some((_, role)) =
-        hops.iter().find(|(hop, _)| identity.is_some_and(|arn| arn.partition() != hop.role.partition()))
-    {
+    let (region, endpoint) = base_endpoint_of(given, &chain.access_key)?;
+    // Where the key was stored without its user, its region tells.
+    let partition = identity.map_or(Partition::of_region(&region).id, Arn::partition);
+    if let Some((_, role)) = hops.iter().find(|(hop, _)| hop.role.partition() != partition) {
         return Err(PlanError::Conflict(
             profile.to_owned(),
             "the role lies in another partition than the access key",
@@ -171,22 +184,20 @@ pub fn plan(given: &Given<'_>, profile: &str, delivery: Delivery) -> Result<Plan
     if delivery == Delivery::Frozen && asked.unwrap_or(CHAINED_SECONDS) > CHAINED_SECONDS {
         return frozen(given, &chain, hops, mfa, asked.unwrap_or(CHAINED_SECONDS));
     }
-    let seconds = match delivery {
-        Delivery::Refreshing => CHAINED_SECONDS,
-        Delivery::Frozen => asked.unwrap_or(CHAINED_SECONDS),
-    };
     if delivery == Delivery::Refreshing && asked.is_some_and(|asked| asked != CHAINED_SECONDS) {
         notes
             .push("duration_seconds is not used: role sessions last 1 h and are renewed without a new code".to_owned());
     }
-    let mut steps = vec![Step {
-        call: Call::SessionToken,
-        seconds: given.session_seconds,
-        endpoint: base_endpoint(given, &chain)?,
-        with_code: mfa != Mfa::None,
-    }];
-    for (hop, role) in hops {
+    let mut steps =
+        vec![Step { call: Call::SessionToken, seconds: given.session_seconds, endpoint, with_code: mfa != Mfa::None }];
+    let count = hops.len();
+    for (number, (hop, role)) in (1..).zip(hops) {
         let endpoint = role_endpoint(given, &chain, hop)?;
+        // The roles on the way are shared with the refreshing doors.
+        let seconds = match delivery {
+            Delivery::Frozen if number == count => asked.unwrap_or(CHAINED_SECONDS),
+            Delivery::Frozen | Delivery::Refreshing => CHAINED_SECONDS,
+        };
         steps.push(Step { call: Call::AssumeRole(Box::new(role.request)), seconds, endpoint, with_code: false });
     }
     Ok(Plan { profile: profile.to_owned(), access_key: chain.access_key, mfa, steps, notes })
@@ -216,52 +227,57 @@ fn frozen(
     Ok(Plan { profile, access_key: chain.access_key.clone(), mfa, steps, notes })
 }
 
-/// Which device. A serial in the chain that the vault holds for this identity narrows the choice to it; one the
-/// vault does not know is typed; one of another identity is a mistake worth stopping for.
+/// Which devices. Whichever of the identity's proves, every profile of the identity shares the session, so a serial
+/// that is held does not narrow the choice. One the vault does not know is typed; one
+/// of another identity is a mistake worth stopping for.
 fn mfa(given: &Given<'_>, chain: &Chain<'_>) -> Result<Mfa, PlanError> {
-    let setting = |key: &'static str| chain.profiles().find_map(|profile| profile.value(key));
-    if let Some(switch) = setting("claviger_mfa") {
+    let setting =
+        |key: &'static str| chain.profiles.iter().copied().find_map(|profile| Some((profile, profile.value(key)?)));
+    if let Some((profile, switch)) = setting("claviger_mfa") {
         match switch.text() {
             "off" => return Ok(Mfa::None),
             "on" => {}
             _ => {
-                return Err(PlanError::Invalid(
-                    chain.profile.to_owned(),
-                    "claviger_mfa is on or off",
-                    switch.origin.clone(),
-                ));
+                let (profile, origin) = (profile.name().to_owned(), switch.origin.clone());
+                return Err(PlanError::Invalid(profile, "claviger_mfa is on or off", origin));
             }
         }
     }
     let devices = &given.knowledge.devices;
-    let held: Vec<MfaSerial> = devices
-        .iter()
-        .filter(|device| device.access_key == chain.access_key)
-        .map(|device| device.serial.clone())
-        .collect();
-    let mut named = chain.profiles().filter_map(|profile| profile.value("mfa_serial"));
-    let Some(first) = named.next() else {
+    let user = |name: &Name| given.knowledge.access_keys.get(name).and_then(Option::as_ref);
+    let identity = user(&chain.access_key);
+    // A user may have two access keys, and has the same devices with both.
+    let own = |key: &Name| *key == chain.access_key || identity.is_some_and(|arn| user(key) == Some(arn));
+    let held: Vec<MfaSerial> =
+        devices.iter().filter(|device| own(&device.access_key)).map(|device| device.serial.clone()).collect();
+    let mut named = chain.profiles.iter().copied().filter_map(|profile| Some((profile, profile.value("mfa_serial")?)));
+    let Some((profile, first)) = named.next() else {
         return Ok(if held.is_empty() { Mfa::None } else { Mfa::Held(held) });
     };
-    let contradiction =
-        |rule, origin: &Origin| PlanError::MfaContradicts(chain.profile.to_owned(), rule, origin.clone());
-    if let Some(other) = named.find(|value| value.text() != first.text()) {
-        return Err(contradiction("the profiles of the chain name two different devices", &other.origin));
+    let contradiction = |profile: &Profile, rule, origin: &Origin| {
+        PlanError::MfaContradicts(profile.name().to_owned(), rule, origin.clone())
+    };
+    if let Some((profile, other)) = named.find(|(_, value)| value.text() != first.text()) {
+        return Err(contradiction(
+            profile,
+            "mfa_serial is another device than a profile above it names",
+            &other.origin,
+        ));
     }
     let serial: MfaSerial = first.text().parse().map_err(|invalid: claviger::model::aws::Invalid| {
-        PlanError::Invalid(chain.profile.to_owned(), invalid.0, first.origin.clone())
+        PlanError::Invalid(profile.name().to_owned(), invalid.0, first.origin.clone())
     })?;
     if held.contains(&serial) {
-        return Ok(Mfa::Held(vec![serial]));
+        return Ok(Mfa::Held(held));
     }
     if devices.iter().any(|device| device.serial == serial) {
-        return Err(contradiction("the device belongs to another access key", &first.origin));
+        return Err(contradiction(profile, "mfa_serial is the device of another access key's user", &first.origin));
     }
-    let identity = given.knowledge.access_keys.get(&chain.access_key).and_then(Option::as_ref);
     if let (Some(account), Some(identity)) = (serial.account(), identity.and_then(Arn::account))
         && account != identity
     {
-        return Err(contradiction("the device lies in another account than the access key", &first.origin));
+        let rule = "mfa_serial is a device of another account than the access key's";
+        return Err(contradiction(profile, rule, &first.origin));
     }
     Ok(Mfa::Typed(serial))
 }
@@ -270,40 +286,42 @@ fn mfa(given: &Given<'_>, chain: &Chain<'_>) -> Result<Mfa, PlanError> {
 /// profiles of one identity share one MFA session. Its tokens are good in every region of the partition.
 pub fn base_endpoint_of(given: &Given<'_>, access_key: &Name) -> Result<(Region, Endpoint), PlanError> {
     let profile = given.profiles.profile(access_key.as_str());
-    let region = match profile.and_then(|profile| profile.value("region")) {
-        Some(value) => settings::region(access_key.as_str(), value)?,
-        None => {
-            let partition = given
-                .knowledge
-                .access_keys
-                .get(access_key)
-                .and_then(Option::as_ref)
-                .and_then(|arn| Partition::by_id(arn.partition()));
-            default_region(given, partition)
-        }
+    let identity = given.knowledge.access_keys.get(access_key).and_then(Option::as_ref);
+    let serials = given.knowledge.devices.iter().filter(|device| device.access_key == *access_key);
+    // A key stored without its user may still have a device whose serial is an ARN.
+    let devices = serials.filter_map(|device| device.serial.as_str().parse::<Arn>().ok()).next();
+    let partition = identity.or(devices.as_ref()).and_then(|arn| Partition::by_id(arn.partition()));
+    let region = match profile.and_then(|profile| Some((profile, profile.value("region")?))) {
+        Some((profile, value)) => settings::region(profile, value, partition)?,
+        None => default_region(given, partition),
     };
-    let over = profile.and_then(|profile| settings::endpoint(given.profiles, profile, "sts"));
-    let endpoint = given.endpoints.sts(&region, over).map_err(PlanError::Endpoint)?;
+    let endpoint = sts(given, &region, profile)?;
     Ok((region, endpoint))
 }
 
-fn base_endpoint(given: &Given<'_>, chain: &Chain<'_>) -> Result<Endpoint, PlanError> {
-    base_endpoint_of(given, &chain.access_key).map(|(_, endpoint)| endpoint)
+/// The endpoint of an AssumeRole: what the role's own profile says, so that every profile with this source shares the
+/// session; else the first that says anything, from the profile asked for downward.
+fn role_endpoint(given: &Given<'_>, chain: &Chain<'_>, hop: &Hop<'_>) -> Result<Endpoint, PlanError> {
+    let partition = Partition::by_id(hop.role.partition());
+    let on_the_way = || std::iter::once(hop.profile).chain(chain.profiles.iter().copied());
+    let region = match on_the_way().find_map(|profile| Some((profile, profile.value("region")?))) {
+        Some((profile, value)) => settings::region(profile, value, partition)?,
+        None => default_region(given, partition),
+    };
+    let speaks = |profile: &&Profile| !matches!(settings::endpoint(given.profiles, profile, "sts"), Named::Nothing);
+    sts(given, &region, on_the_way().find(speaks))
 }
 
-fn role_endpoint(given: &Given<'_>, chain: &Chain<'_>, hop: &Hop<'_>) -> Result<Endpoint, PlanError> {
-    let region = hop
-        .profile
-        .value("region")
-        .map(|value| (hop.profile.name(), value))
-        .or_else(|| chain.profiles().find_map(|profile| Some((profile.name(), profile.value("region")?))));
-    let region = match region {
-        Some((name, value)) => settings::region(name, value)?,
-        None => default_region(given, Partition::by_id(hop.role.partition())),
+/// The STS endpoint of a region, or the one that the profile names.
+pub(super) fn sts(given: &Given<'_>, region: &Region, profile: Option<&Profile>) -> Result<Endpoint, PlanError> {
+    let named = profile.map(|profile| (profile, settings::endpoint(given.profiles, profile, "sts")));
+    let (over, at) = match named {
+        Some((profile, Named::Url(value))) => {
+            (Some(value.text()), Some((profile.name().to_owned(), value.origin.clone())))
+        }
+        _ => (None, None),
     };
-    let over = settings::endpoint(given.profiles, hop.profile, "sts")
-        .or_else(|| chain.profiles().find_map(|profile: &Profile| settings::endpoint(given.profiles, profile, "sts")));
-    given.endpoints.sts(&region, over).map_err(PlanError::Endpoint)
+    given.endpoints.sts(region, over).map_err(|error| PlanError::Endpoint(error, at))
 }
 
 /// The configured region where it lies in the partition, else the partition's own.

@@ -1,8 +1,9 @@
 //! What the office plans and shows without calling anyone.
 
+use super::Error;
 use super::office::Office;
 use super::plan::{self, Delivery, Given, Plan, PlanError};
-use super::{Error, settings};
+use super::settings::{self, Named};
 use crate::aws::Endpoint;
 use crate::aws::profile::{Profile, ProfileSet};
 use crate::vault::Knowledge;
@@ -37,7 +38,8 @@ impl Office {
     /// Plans a profile.
     pub fn plan(&self, profiles: &ProfileSet, profile: &str, delivery: Delivery) -> Result<Plan, Error> {
         let knowledge = self.custody.knowledge();
-        Ok(plan::plan(&self.given(profiles, &knowledge), profile, delivery)?)
+        let plan = plan::plan(&self.given(profiles, &knowledge), profile, delivery);
+        Ok(plan.map_err(|error| error.with_nearest(profiles))?)
     }
 
     /// The region and STS endpoint of calls that the access key itself signs.
@@ -49,10 +51,14 @@ impl Office {
     /// The IAM endpoint of the access key's partition.
     pub fn iam_endpoint(&self, profiles: &ProfileSet, access_key: &Name) -> Result<Endpoint, Error> {
         let (region, _) = self.base_endpoint(profiles, access_key)?;
-        let over =
-            profiles.profile(access_key.as_str()).and_then(|profile| settings::endpoint(profiles, profile, "iam"));
-        let endpoint = self.aws.rules().iam(Partition::of_region(&region), over);
-        Ok(endpoint.map_err(PlanError::Endpoint)?)
+        let named = profiles.profile(access_key.as_str()).map(|profile| settings::endpoint(profiles, profile, "iam"));
+        let value = match named {
+            Some(Named::Url(value)) => Some(value),
+            Some(Named::Aws | Named::Nothing) | None => None,
+        };
+        let at = value.map(|value| (access_key.to_string(), value.origin.clone()));
+        let endpoint = self.aws.rules().iam(Partition::of_region(&region), value.map(|value| value.text()));
+        Ok(endpoint.map_err(|error| PlanError::Endpoint(error, at))?)
     }
 
     /// The STS endpoint where a profile's own credentials are used: the last one of its plan, or another region's.
@@ -67,8 +73,8 @@ impl Office {
             (None, Some(step)) => Ok(step.endpoint.clone()),
             (region, _) => {
                 let region = region.unwrap_or_else(|| Partition::commercial().region());
-                let over = profiles.profile(profile).and_then(|profile| settings::endpoint(profiles, profile, "sts"));
-                Ok(self.aws.rules().sts(&region, over).map_err(PlanError::Endpoint)?)
+                let knowledge = self.custody.knowledge();
+                Ok(plan::sts(&self.given(profiles, &knowledge), &region, profiles.profile(profile))?)
             }
         }
     }

@@ -6,48 +6,98 @@ pub use disk::{CrashState, Files, MemoryDisk};
 
 use crate::world::{BootTime, BoxFuture, Clock, Entropy, WallTime, World};
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
 /// A text that every binary built with this module contains, used or not: `cargo xtask dist` refuses one that has it.
 #[used]
 pub static MARKER: [u8; 19] = *b"claviger-test-seams";
 
-/// A clock that tests move. Sleeping on it moves it to the deadline at once, so that waiting costs no time.
-pub struct FakeClock(Mutex<(WallTime, BootTime)>);
+/// A clock that tests move. Sleeping on it moves it to the deadline at once, so that waiting costs no time; while it
+/// is held, sleepers wait until a test moves it there.
+pub struct FakeClock {
+    times: Mutex<Times>,
+    moved: watch::Sender<()>,
+}
+
+struct Times {
+    wall: WallTime,
+    boot: BootTime,
+    held: bool,
+}
+
+impl Times {
+    fn advance(&mut self, millis: u64) {
+        self.wall = self.wall.plus_millis(i64::try_from(millis).unwrap_or(i64::MAX));
+        self.boot = self.boot.plus_millis(millis);
+    }
+}
 
 impl FakeClock {
     /// A clock at this wall time, one hour after boot.
     pub fn at(wall: WallTime) -> Arc<Self> {
-        Arc::new(Self(Mutex::new((wall, BootTime(3_600_000)))))
+        let times = Mutex::new(Times { wall, boot: BootTime(3_600_000), held: false });
+        Arc::new(Self { times, moved: watch::Sender::new(()) })
     }
 
     /// Moves both clocks forward.
     pub fn advance_millis(&self, millis: u64) {
-        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        times.0 = times.0.plus_millis(i64::try_from(millis).unwrap_or(i64::MAX));
-        times.1 = times.1.plus_millis(millis);
+        self.times().advance(millis);
+        self.moved.send_replace(());
     }
 
     /// Steps the wall clock alone, as ntpd or a person may.
     pub fn step_wall_millis(&self, millis: i64) {
-        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        times.0 = times.0.plus_millis(millis);
+        let mut times = self.times();
+        times.wall = times.wall.plus_millis(millis);
+    }
+
+    /// From now on only a test moves it: what sleeps, sleeps.
+    pub fn hold(&self) {
+        self.times().held = true;
+    }
+
+    /// Sleeping moves it again, also for those who sleep already.
+    pub fn release(&self) {
+        self.times().held = false;
+        self.moved.send_replace(());
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a sleep until `deadline` is over; one that nothing holds moves the clock there.
+    fn slept(&self, deadline: BootTime) -> bool {
+        let mut times = self.times();
+        let left = deadline.millis_since(times.boot);
+        if left > 0 && !times.held {
+            times.advance(left);
+            drop(times);
+            self.moved.send_replace(());
+            return true;
+        }
+        left == 0
     }
 }
 
 impl Clock for FakeClock {
     fn wall(&self) -> WallTime {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+        self.times().wall
     }
 
     fn boot(&self) -> BootTime {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.times().boot
     }
 
     fn sleep_until(&self, deadline: BootTime) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            self.advance_millis(deadline.millis_since(self.boot()));
+            let mut moved = self.moved.subscribe();
+            while !self.slept(deadline) {
+                // Fails only when the sender is gone, and it is here.
+                drop(moved.changed().await);
+            }
         })
     }
 }

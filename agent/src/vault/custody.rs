@@ -295,12 +295,14 @@ impl Custody {
         }
     }
 
-    /// Removes a sealed session.
-    pub fn forget_session(&self, key: &[u8; 32]) {
+    /// Removes a sealed session, if there is one. False while locked: then it stays.
+    pub fn forget_session(&self, key: &[u8; 32]) -> bool {
         let mut quick = self.quick();
-        if let Some(Err(error)) = quick.open.as_mut().map(|open| open.state.remove_session(key)) {
+        let removed = quick.open.as_mut().map(|open| open.state.remove_session(key));
+        if let Some(Err(error)) = &removed {
             tracing::warn!(%error, "a sealed session was not removed");
         }
+        removed.is_some()
     }
 
     /// The sealed sessions, while the vault is open.

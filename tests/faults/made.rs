@@ -1,0 +1,254 @@
+//! An error of each kind of each room, with what the world fed in.
+
+use claviger::model::{Arn, MfaSerial, Name};
+use claviger::wire::Fault;
+use claviger_agent::aws::profile::{Origin, Problem, What};
+use claviger_agent::aws::{self, FilesError, NetworkFault};
+use claviger_agent::jobs;
+use claviger_agent::mfa::SeedError;
+use claviger_agent::server::fault_seams as seams;
+use claviger_agent::session;
+use claviger_agent::session::plan::PlanError;
+use claviger_agent::vault;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// In every name and text of the hostile world.
+pub(crate) const CANARY: &str = "canary";
+
+/// What comes from outside.
+pub(crate) struct Outside {
+    profile: String,
+    near: Vec<String>,
+    file: PathBuf,
+    theirs: String,
+    name: Name,
+    serial: MfaSerial,
+    /// What AWS says; the network room bounds it before it is in an error.
+    said: String,
+    host: String,
+}
+
+/// What a message looks like on a good day.
+pub(crate) fn plain() -> Outside {
+    Outside {
+        profile: "prod".to_owned(),
+        near: vec!["prod2".to_owned(), "proud".to_owned()],
+        file: PathBuf::from("/home/ada/.aws/config"),
+        theirs: "/srv/aws/config".to_owned(),
+        name: "dev".parse().expect("a name"),
+        serial: "arn:aws:iam::123456789012:mfa/ada".parse().expect("a serial"),
+        said: "User: arn:aws:iam::123456789012:user/ada is not authorized to perform: sts:AssumeRole".to_owned(),
+        host: "sts.eu-west-1.amazonaws.com".to_owned(),
+    }
+}
+
+/// Control characters, direction overrides and shell signs in everything that can hold them.
+pub(crate) fn hostile() -> Outside {
+    let text = format!("{CANARY}\u{1b}[2J\n\u{202e}'; rm -rf ~ #{}", "x".repeat(10_240));
+    Outside {
+        near: vec![text.clone(), text.clone(), text.clone()],
+        file: PathBuf::from(format!("/home/{}/{CANARY}\u{1b}[2J\n\u{202e}.config", "y".repeat(4000))),
+        theirs: text.clone(),
+        said: claviger::model::Label(&text).to_string(),
+        host: format!("{CANARY}.example"),
+        profile: text,
+        ..plain()
+    }
+}
+
+/// As long as everything can be without being hostile.
+pub(crate) fn longest() -> Outside {
+    let long = |count: usize| "m".repeat(count);
+    Outside {
+        profile: long(300),
+        near: vec![long(64), long(64), long(64)],
+        file: PathBuf::from(format!("/{}", long(300))),
+        theirs: format!("/{}", long(300)),
+        name: long(64).parse().expect("a name"),
+        serial: format!("arn:aws:iam::123456789012:mfa/{}", long(226)).parse().expect("a serial"),
+        said: claviger::model::Label(&long(300)).to_string(),
+        host: claviger::model::Label(&long(253)).to_string(),
+    }
+}
+
+/// All faults, in no order.
+pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
+    let mut faults = vec![seams::internal(), seams::timed_out(&world.profile, 15)];
+    faults.extend(of_files(world).into_iter().map(seams::files));
+    faults.extend(of_jobs(world).into_iter().map(seams::job));
+    faults.extend(of_vault().into_iter().map(seams::vault));
+    faults.extend(of_plan(world).into_iter().map(|error| session(&session::Error::Plan(error), world, None)));
+    let missing = PlanError::ProfileNotFound(world.profile.clone(), world.near.clone());
+    faults.push(session(&missing.into(), world, Some(&world.theirs)));
+    faults.extend(of_session(world).iter().map(|error| session(error, world, None)));
+    faults.extend(of_aws(world).into_iter().map(|error| session(&error.into(), world, None)));
+    faults
+}
+
+fn session(error: &session::Error, world: &Outside, theirs: Option<&str>) -> Fault {
+    seams::session(error, &world.profile, &world.file, theirs)
+}
+
+fn of_files(world: &Outside) -> Vec<FilesError> {
+    let problem = |what| Problem { origin: origin(world), what };
+    vec![
+        FilesError::NotText(world.file.clone()),
+        FilesError::Problems(vec![problem(What::NotAProperty)]),
+        FilesError::Problems(vec![problem(What::InvalidName); 20]),
+        FilesError::Unreadable(world.file.clone(), denied()),
+    ]
+}
+
+fn of_jobs(world: &Outside) -> Vec<jobs::Error> {
+    use jobs::Error;
+    let (name, serial) = (world.name.clone(), world.serial.clone());
+    vec![
+        Error::AccessKeyExists(name.clone()),
+        Error::AccessKeyInUse(name.clone(), name.clone()),
+        Error::AccessKeyNotFound(name.clone()),
+        Error::Aws(aws::Error::AccessDenied { action: "iam:ListMFADevices", message: world.said.clone() }),
+        Error::Aws(aws::Error::InvalidCredentials {
+            action: "sts:GetCallerIdentity",
+            code: "InvalidClientTokenId".to_owned(),
+        }),
+        Error::CodeRefused(serial.clone()),
+        Error::MfaExists(name.clone()),
+        Error::MfaNotFound(None),
+        Error::MfaNotFound(Some(name)),
+        Error::NotUser(if world.profile == "prod" { root().to_string() } else { world.profile.clone() }),
+        Error::Seed(SeedError::NotAws),
+        Error::Seed(SeedError::NotBase32),
+        Error::Seed(SeedError::NotUri),
+        Error::Seed(SeedError::Size),
+        Error::SerialUnknown(Vec::new()),
+        Error::SerialUnknown(vec![serial; 8]),
+        Error::Session(session::Error::PresenceNeeded),
+        Error::Session(session::Error::StepSpent(29_001)),
+        Error::Vault(vault::Error::Locked),
+    ]
+}
+
+fn of_plan(world: &Outside) -> Vec<PlanError> {
+    let profile = || world.profile.clone();
+    let circle = |count: usize| {
+        let mut names: Vec<String> = (0..count).map(|number| format!("{}{number}", world.profile)).collect();
+        names.push(format!("{}0", world.profile));
+        names
+    };
+    let not_allowed = || aws::Error::EndpointNotAllowed { host: format!("https://{}", world.host) };
+    vec![
+        PlanError::AccessKeyNotFound(world.name.clone(), origin(world)),
+        PlanError::Conflict(profile(), "role_arn needs source_profile or claviger_access_key", origin(world)),
+        PlanError::Endpoint(not_allowed(), None),
+        PlanError::Endpoint(not_allowed(), Some((profile(), origin(world)))),
+        PlanError::Endpoint(
+            aws::Error::EndpointInvalid { why: "an endpoint has no space, control character or backslash" },
+            Some((profile(), origin(world))),
+        ),
+        PlanError::FrozenChain(profile()),
+        PlanError::Invalid(
+            profile(),
+            "session_tags is at most 50 of KEY=VALUE with commas between, each key once, of letters, digits and _.:/=+-@",
+            origin(world),
+        ),
+        PlanError::Loop(circle(1), origin(world)),
+        PlanError::Loop(circle(2), origin(world)),
+        PlanError::Loop(circle(10_000), origin(world)),
+        PlanError::MfaContradicts(
+            profile(),
+            "mfa_serial is another device than a profile above it names",
+            origin(world),
+        ),
+        PlanError::NoSource(profile()),
+        PlanError::PlainText(profile(), origin(world)),
+        PlanError::ProfileNotFound(profile(), Vec::new()),
+        PlanError::ProfileNotFound(profile(), world.near.clone()),
+        PlanError::SourceNotFound(profile(), world.near.clone(), origin(world)),
+        PlanError::Unsupported(profile(), "a web identity token", origin(world)),
+    ]
+}
+
+fn of_session(world: &Outside) -> Vec<session::Error> {
+    use session::Error;
+    let serial = || world.serial.clone();
+    vec![
+        Error::CodeNeeded(serial()),
+        Error::CodeRefused { serial: serial(), held: false },
+        Error::CodeRefused { serial: serial(), held: true },
+        Error::Locked,
+        Error::PresenceNeeded,
+        Error::StepSpent(12_000),
+        Error::StepsSpent(serial()),
+        Error::Vault(vault::Error::StateUnsaved { source: full() }),
+    ]
+}
+
+fn of_aws(world: &Outside) -> Vec<aws::Error> {
+    use aws::Error;
+    let (action, message, host) = ("sts:AssumeRole", world.said.clone(), world.host.clone());
+    vec![
+        Error::AccessDenied { action, message: message.clone() },
+        Error::AccessDenied { action, message: String::new() },
+        Error::BadAnswer { action, why: "no AccessKeyId" },
+        Error::ClockSkew { action, skew_millis: Some(-3_600_000) },
+        Error::ClockSkew { action, skew_millis: Some(3_600_000) },
+        Error::ClockSkew { action, skew_millis: None },
+        Error::CodeRefused { message: message.clone() },
+        Error::Expired { action },
+        Error::InvalidCredentials { action, code: "InvalidClientTokenId".to_owned() },
+        Error::InvalidRequest { action, message },
+        Error::RegionDisabled { host: host.clone() },
+        Error::ServiceError { action, code: "InternalFailure".to_owned(), status: 500 },
+        Error::Throttled { action },
+        Error::TimedOut { host: host.clone(), sent: true },
+        Error::Unreachable { host: host.clone(), fault: NetworkFault::NotConnected, sent: false },
+        Error::Unreachable { host: host.clone(), fault: NetworkFault::CertificateDates, sent: false },
+        Error::Unreachable { host, fault: NetworkFault::UntrustedCertificate, sent: false },
+        Error::Unsendable { why: "a header value has a control character" },
+    ]
+}
+
+fn of_vault() -> Vec<vault::Error> {
+    use vault::Error;
+    vec![
+        Error::Absent,
+        Error::ChangedOnDisk,
+        Error::CopiesLeft { source: denied() },
+        Error::Damaged,
+        Error::Exists,
+        Error::Interrupted,
+        Error::LastSlot,
+        Error::Locked,
+        Error::Newer,
+        Error::NoEntropy { source: denied() },
+        Error::NoMemory,
+        Error::SlotNotFound,
+        Error::SlotsFull,
+        Error::StateUnsaved { source: full() },
+        Error::StepSpent,
+        Error::TooLarge,
+        Error::Unreadable { source: denied() },
+        Error::Unsaved { source: full() },
+        Error::Unsynced { source: full() },
+        Error::Wait { seconds: 8 },
+        Error::WeakPassphrase,
+        Error::WrongProof,
+    ]
+}
+
+fn origin(world: &Outside) -> Origin {
+    Origin { file: Path::new(&world.file).into(), line: 12 }
+}
+
+fn root() -> Arn {
+    "arn:aws:iam::123456789012:root".parse().expect("an ARN")
+}
+
+fn denied() -> io::Error {
+    io::Error::from_raw_os_error(13)
+}
+
+fn full() -> io::Error {
+    io::Error::from_raw_os_error(28)
+}

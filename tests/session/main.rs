@@ -1,0 +1,21 @@
+//! The office of sessions as the agent builds it: a real vault on disk, a clock that tests move, and the strict
+//! sandbox behind the network's joint. No sleep and no timed assertion: time passes where a test, or a wait, moves it.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod chains;
+mod clock;
+mod flight;
+mod keys;
+mod ledger;
+mod locks;
+mod network;
+mod refusals;
+mod renewal;
+mod rig;
+mod typed;
