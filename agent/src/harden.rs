@@ -66,11 +66,14 @@ pub fn close_inherited() {
     let Some(names) = ["/proc/self/fd", "/dev/fd"].iter().find_map(|folder| std::fs::read_dir(folder).ok()) else {
         return;
     };
-    let numbers: Vec<i32> = names.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    for number in numbers.into_iter().filter(|number| *number > 2) {
-        // SAFETY: nothing in this process owns a descriptor beyond the standard streams yet; the folder that was read
-        // is closed already, and its number is closed in vain.
-        unsafe { rustix::io::close(number) };
+    let entries: Vec<_> = names.flatten().map(|entry| entry.path()).collect();
+    // The folder that was read is closed by now and among its own entries; rustix asserts that a close succeeds.
+    for path in entries.into_iter().filter(|path| path.symlink_metadata().is_ok()) {
+        let number: Option<i32> = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+        if let Some(number) = number.filter(|number| *number > 2) {
+            // SAFETY: nothing in this process owns a descriptor beyond the standard streams yet.
+            unsafe { rustix::io::close(number) };
+        }
     }
 }
 
