@@ -5,7 +5,7 @@
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 
 /// The variables the agent keeps. Everything else it inherited is dropped: it belonged to whoever started it, and
 /// would steer proxies, trust stores and AWS clients for everyone.
@@ -68,9 +68,12 @@ pub fn close_inherited() {
     };
     let numbers: Vec<i32> = names.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for number in numbers.into_iter().filter(|number| *number > 2) {
-        // SAFETY: nothing in this process owns a descriptor beyond the standard streams yet; the folder that was read
-        // is closed already, and its number is closed in vain.
-        unsafe { rustix::io::close(number) };
+        // SAFETY: only asked whether it is open: the folder that was read just now no longer is.
+        let open = rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(number) }).is_ok();
+        if open {
+            // SAFETY: nothing in this process owns a descriptor beyond the standard streams yet.
+            unsafe { rustix::io::close(number) };
+        }
     }
 }
 
