@@ -7,7 +7,7 @@ use super::terminal::Terminal;
 use super::ui::{self, Progress};
 use crate::VERSION;
 use crate::client::Client;
-use crate::model::Label;
+use crate::model::{Label, Message};
 use crate::paths::Paths;
 use crate::secret::{Passphrase, RecoveryCode, SecretText, TokenCode};
 use crate::wire::{Answer, Code, Event, Fault, Hello, PROTOCOL, Reply, Request, SlotProof, Status};
@@ -140,7 +140,7 @@ impl<'a> Desk<'a> {
                     if fault.code == Code::VaultWrongProof && self.proof.passphrase_fd.is_none() && tries < TRIES =>
                 {
                     tries += 1;
-                    terminal.show(&format!("{}; try again.\n", Label(&fault.message)))?;
+                    terminal.show(&format!("{}; try again.\n", Message(&fault.message)))?;
                 }
                 (outcome, _) => return outcome,
             }

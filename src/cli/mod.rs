@@ -42,10 +42,10 @@ fn one_line(failure: Failure) -> Failure {
 }
 
 fn line(fault: &Fault) -> String {
-    use crate::model::Label;
+    use crate::model::{Label, Message};
     let Fault { code, message, hint } = fault;
     let hint = hint.as_ref().map(|hint| format!(" (try: {})", Label(hint))).unwrap_or_default();
-    format!("claviger: {code}: {}{hint}", Label(message))
+    format!("claviger: {code}: {}{hint}", Message(message))
 }
 
 fn for_people(failure: Failure) -> Failure {

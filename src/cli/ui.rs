@@ -1,7 +1,7 @@
 //! stdout is data, stderr is talk. Text from outside passes through `Label`, and a reader that has gone ends a command quietly.
 
 use super::exit::{Failure, Outcome};
-use crate::model::Label;
+use crate::model::{Label, Message};
 use crate::wire::{Code, Event, Fault};
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -34,7 +34,7 @@ pub(super) fn say(line: &str) {
 /// A fault as a person reads it: what happened, and on a line of its own what to type next.
 pub(super) fn fault(fault: &Fault) -> String {
     let hint = fault.hint.as_ref().map(|hint| format!("\nhint: {}", Label(hint))).unwrap_or_default();
-    format!("claviger: {}{hint}", Label(&fault.message))
+    format!("claviger: {}{hint}", Message(&fault.message))
 }
 
 /// What is said while a command waits: on a terminal one line that is redrawn and erased, elsewhere a line per event.

@@ -5,5 +5,5 @@ pub mod label;
 pub mod slot;
 
 pub use aws::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Partition, Region};
-pub use label::Label;
+pub use label::{Label, Message};
 pub use slot::{SlotKind, SlotProof};

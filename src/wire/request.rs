@@ -131,8 +131,12 @@ pub enum Request {
         /// The profile.
         profile: String,
     },
-    /// Lists the profiles.
-    ProfileList {},
+    /// Lists profiles, a page at a time: ten thousand do not fit in a line.
+    ProfileList {
+        /// How many to pass over. An empty page is the end.
+        #[serde(default)]
+        skip: usize,
+    },
     /// The settings of a profile, each with its file and line.
     ProfileShow {
         /// The profile.
@@ -193,7 +197,7 @@ impl Request {
             Self::MfaRemove { .. } => "mfa_remove",
             Self::MfaRename { .. } => "mfa_rename",
             Self::ProfileExplain { .. } => "profile_explain",
-            Self::ProfileList {} => "profile_list",
+            Self::ProfileList { .. } => "profile_list",
             Self::ProfileShow { .. } => "profile_show",
             Self::SlotAdd { .. } => "slot_add",
             Self::SlotList {} => "slot_list",

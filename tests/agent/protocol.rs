@@ -149,7 +149,8 @@ fn the_sixty_fifth_request_is_refused_and_a_cancelled_one_makes_room() {
 #[test]
 fn slow_silent_and_half_open_clients_delay_nobody() {
     let home = Home::new();
-    let many: String = (0..2000).map(|number| format!("[profile p{number}]\nregion = eu-west-1\n")).collect();
+    let name = "x".repeat(880);
+    let many: String = (0..250).map(|number| format!("[profile {name}{number}]\nregion = eu-west-1\n")).collect();
     home.write(".aws/config", &many);
     let _agent = home.start();
     let socket = home.file("run/agent.sock");
@@ -181,7 +182,7 @@ fn slow_silent_and_half_open_clients_delay_nobody() {
     drop(silent);
     // And who reads late loses nothing.
     for _ in 2..40 {
-        assert_eq!(deaf.hear()["reply"]["profiles"].as_array().map(Vec::len), Some(2000));
+        assert_eq!(deaf.hear()["reply"]["profiles"].as_array().map(Vec::len), Some(250));
     }
 }
 
@@ -211,4 +212,18 @@ fn a_fetch_goes_on_when_all_who_asked_have_gone() {
     sandbox.release();
     home.run(&["process", "prod"], "").good();
     assert_eq!(sandbox.calls("AssumeRole"), 1);
+}
+
+#[test]
+fn ten_thousand_profiles_are_listed_page_by_page() {
+    let home = Home::new();
+    let many: String = (0..10_000).map(|number| format!("[profile p{number}]\nregion = eu-west-1\n")).collect();
+    home.write(".aws/config", &many);
+    let _agent = home.start();
+    let listed = home.run(&["profile", "list", "--json"], "").good();
+    let rows: Value = serde_json::from_str(&listed).expect("JSON");
+    let names: BTreeSet<&str> =
+        rows.as_array().expect("rows").iter().filter_map(|row| row["profile"].as_str()).collect();
+    assert_eq!((rows.as_array().map(Vec::len), names.len()), (Some(10_000), 10_000));
+    assert!(names.contains("p0") && names.contains("p9999"));
 }

@@ -4,7 +4,7 @@ use super::Server;
 use super::control::Held;
 use crate::ask::{Listener, Notice, Upcall};
 use claviger::secret::TokenCode;
-use claviger::wire::{AgentLine, AgentMessage, Event};
+use claviger::wire::{AgentLine, AgentMessage, Code, Event, Fault, LINE_LIMIT};
 use std::future::Future;
 use std::pin::pin;
 use tokio::sync::mpsc;
@@ -85,6 +85,10 @@ pub(super) fn encode(id: u64, message: AgentMessage) -> Option<OutLine> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(2048));
     serde_json::to_writer(&mut *bytes, &AgentLine { id, message }).ok()?;
     bytes.push(b'\n');
+    if bytes.len() > LINE_LIMIT {
+        let fault = Fault::new(Code::WireTooLong, "the answer does not fit in a line of the protocol");
+        return encode(id, AgentMessage::Fault(fault));
+    }
     Some(OutLine { bytes, held: None })
 }
 

@@ -2,7 +2,7 @@
 
 use super::conversation::Conversation;
 use super::fault::{self, Subject};
-use super::{Server, WAIT_LIMIT_SECONDS, explain};
+use super::{PROFILES_PAGE, Server, WAIT_LIMIT_SECONDS, explain};
 use crate::ask::Listener;
 use crate::session::{Delivery, Session};
 use crate::vault::LockedBy;
@@ -37,7 +37,7 @@ impl Server {
             Request::Login { profile } => self.login(&profile, conversation).await,
             Request::Logout { profile } => self.logout(profile.as_deref(), conversation),
             Request::ProfileExplain { profile } => self.explain(&profile, conversation),
-            Request::ProfileList {} => self.profile_list(),
+            Request::ProfileList { skip } => self.profile_list(skip),
             Request::ProfileShow { profile } => self.profile_show(&profile, conversation),
             Request::Status {} => Ok(Reply::Status(self.status(conversation.aws_config_file.as_deref()))),
             Request::Stop {} => {
@@ -130,9 +130,11 @@ impl Server {
         Ok(Reply::Explanation(explain::explain(plan(Delivery::Refreshing)?, frozen)))
     }
 
-    fn profile_list(&self) -> Result<Reply, Fault> {
+    fn profile_list(&self, skip: usize) -> Result<Reply, Fault> {
         let profiles = self.files.load().map_err(fault::files)?;
-        Ok(Reply::Profiles(self.office.profile_rows(&profiles).into_iter().map(fault::profile_row).collect()))
+        Ok(Reply::Profiles(
+            self.office.profile_rows(&profiles, skip, PROFILES_PAGE).into_iter().map(fault::profile_row).collect(),
+        ))
     }
 
     fn profile_show(&self, profile: &str, conversation: &Conversation) -> Result<Reply, Fault> {

@@ -33,6 +33,8 @@ const REQUESTS_LIMIT: usize = 64;
 const OUTBOX_LINES: usize = 64;
 /// A client that does not take a line within this is gone.
 const WRITE_MILLIS: u64 = 30_000;
+/// Profiles in one reply: a row is some 200 bytes, and a line 256 KiB.
+const PROFILES_PAGE: usize = 250;
 /// Longest `wait` a request may ask for: past an hour nobody is waiting any more.
 const WAIT_LIMIT_SECONDS: u64 = 3600;
 /// How long a stop waits for the requests in hand.

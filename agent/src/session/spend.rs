@@ -6,6 +6,7 @@ use super::plan::{Mfa, Plan, Step};
 use crate::ask::Audience;
 use crate::aws::{self, MfaProof};
 use crate::mfa::{self, Turn};
+use crate::vault;
 use claviger::model::{MfaSerial, Name};
 use claviger::secret::{SecretText, TokenCode};
 use std::collections::HashMap;
@@ -105,8 +106,12 @@ impl Office {
                 let custody = self.custody.clone();
                 let burned = turn.clone();
                 let burn = tokio::task::spawn_blocking(move || custody.burn(&burned.serial, burned.step));
-                burn.await.map_err(|_| Error::Locked)??;
-                return Ok(turn);
+                match burn.await.map_err(|_| Error::Locked)? {
+                    Ok(()) => return Ok(turn),
+                    // Another access key of the same user has just taken it.
+                    Err(vault::Error::StepSpent) => continue,
+                    Err(error) => return Err(error.into()),
+                }
             }
             if !wait {
                 return Err(Error::StepSpent(millis));

@@ -79,8 +79,8 @@ impl Office {
         }
     }
 
-    /// Every profile, and every access key that no profile is named like.
-    pub fn profile_rows(&self, profiles: &ProfileSet) -> Vec<ProfileView> {
+    /// A page of every profile, and then of every access key that no profile is named like.
+    pub fn profile_rows(&self, profiles: &ProfileSet, skip: usize, most: usize) -> Vec<ProfileView> {
         let knowledge = self.custody.knowledge();
         let given = self.given(profiles, &knowledge);
         let bare = knowledge.access_keys.keys().map(Name::as_str).filter(|name| profiles.profile(name).is_none());
@@ -105,7 +105,7 @@ impl Office {
                 },
             }
         };
-        names.map(row).collect()
+        names.skip(skip).take(most).map(row).collect()
     }
 
     /// The live sessions.

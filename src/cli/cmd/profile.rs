@@ -57,7 +57,17 @@ impl Profile {
 }
 
 fn list(json: bool, proof: &Proof) -> Outcome {
-    let Reply::Profiles(rows) = Desk::open(proof)?.ask(&Request::ProfileList {})? else { return Err(unexpected()) };
+    let mut desk = Desk::open(proof)?;
+    let mut rows = Vec::new();
+    loop {
+        let Reply::Profiles(page) = desk.ask(&Request::ProfileList { skip: rows.len() })? else {
+            return Err(unexpected());
+        };
+        if page.is_empty() {
+            break;
+        }
+        rows.extend(page);
+    }
     if json { ui::json(&rows) } else { ui::data(list_page(&rows).as_bytes()) }
 }
 
