@@ -5,7 +5,7 @@
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 
 /// The variables the agent keeps. Everything else it inherited is dropped: it belonged to whoever started it, and
 /// would steer proxies, trust stores and AWS clients for everyone.
@@ -66,11 +66,11 @@ pub fn close_inherited() {
     let Some(names) = ["/proc/self/fd", "/dev/fd"].iter().find_map(|folder| std::fs::read_dir(folder).ok()) else {
         return;
     };
-    let entries: Vec<_> = names.flatten().map(|entry| entry.path()).collect();
-    // The folder that was read is closed by now and among its own entries; rustix asserts that a close succeeds.
-    for path in entries.into_iter().filter(|path| path.symlink_metadata().is_ok()) {
-        let number: Option<i32> = path.file_name().and_then(|name| name.to_str()?.parse().ok());
-        if let Some(number) = number.filter(|number| *number > 2) {
+    let numbers: Vec<i32> = names.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        // SAFETY: only asked whether it is open: the folder that was read just now no longer is.
+        let open = rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(number) }).is_ok();
+        if open {
             // SAFETY: nothing in this process owns a descriptor beyond the standard streams yet.
             unsafe { rustix::io::close(number) };
         }

@@ -6,7 +6,8 @@ use crate::tree::{File, files, paths};
 const DATA: [&str; 3] = ["tests/vectors", "tests/cases", "tests/golden"];
 
 /// Folders whose scripts `cargo xtask test` finds by itself (`packaging/xtask/src/python.rs`), with their prefix.
-const SCRIPTS: [(&str, &str); 3] = [("tests/vectors/", ""), ("tests/sandbox/tests/", ""), ("tests/interop/", "test_")];
+const SCRIPTS: [(&str, &str); 4] =
+    [("tests/vectors/", ""), ("tests/cases/", ""), ("tests/sandbox/tests/", ""), ("tests/interop/", "test_")];
 
 #[test]
 fn nothing_is_forgotten() {

@@ -80,7 +80,7 @@ pub enum Error {
     ServiceError {
         /// Such as `sts:AssumeRole`.
         action: &'static str,
-        /// AWS's error error_code, or what stands for it.
+        /// AWS's error code, or what stands for it.
         error_code: String,
         /// The status of the answer.
         status: u16,

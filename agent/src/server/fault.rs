@@ -18,10 +18,11 @@ pub(super) struct Subject {
     pub(super) client_reads: Option<String>,
 }
 
-/// Most characters of a name from outside in a message, and of a path or a serial: with them a message stays one line
-/// of at most 300.
+/// Most characters of a name from outside in a message: with this and the next two it stays one line of at most 300.
 const NAME_LIMIT: usize = 64;
+/// Most characters of a path in a message; its end says the most.
 const PATH_LIMIT: usize = 80;
+/// Most characters of a serial in a message: the ARN of a device, with a long path.
 const SERIAL_LIMIT: usize = 128;
 
 /// A name from outside, printable and short.
@@ -320,7 +321,7 @@ fn aws_fault(error: &aws::Error, profile: &str) -> Fault {
     };
     let what_to_do = match error {
         Error::Expired { .. } | Error::ServiceError { .. } | Error::TimedOut { .. } => ": try again",
-        Error::RegionDisabled { .. } => ": enable it in the account's settings, or name another region",
+        Error::RegionDisabled { .. } => ": enable it or name another",
         Error::Throttled { .. } => ": try again in a minute",
         _ => "",
     };

@@ -17,7 +17,8 @@ pub(crate) const MINISTACK: Environment =
     Environment { folder: "venv-ministack", requirements: "tests/interop/requirements.ministack.txt" };
 
 /// Where scripts are found; each runs by itself.
-const FOLDERS: [(&str, &str); 3] = [("tests/vectors", ""), ("tests/sandbox/tests", ""), ("tests/interop", "test_")];
+const FOLDERS: [(&str, &str); 4] =
+    [("tests/vectors", ""), ("tests/cases", ""), ("tests/sandbox/tests", ""), ("tests/interop", "test_")];
 
 /// The ones that want to be told what to check.
 const ARGUMENTS: [(&str, [&str; 2]); 1] = [("tests/vectors/vault_reader.py", ["--check", "tests/vectors/vault"])];
