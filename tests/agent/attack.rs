@@ -3,6 +3,7 @@
 
 use crate::home::{Agent, Home, PASSPHRASE, program, run};
 use crate::wire::Wire;
+use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -99,22 +100,24 @@ fn no_process_of_this_user_or_another_reads_the_agent() {
 #[test]
 fn no_signal_makes_it_dump_core() {
     let home = ordinary();
-    for signal in ["SEGV", "ABRT", "QUIT"] {
+    for signal in [Signal::SEGV, Signal::ABORT, Signal::QUIT] {
         let mut shell = as_user(&home, USER, "/bin/sh".as_ref());
-        shell.args(["-c", &format!("ulimit -c unlimited; kill -{signal} $$")]);
+        shell.args(["-c", &format!("ulimit -c unlimited; kill -{} $$", signal.as_raw())]);
         let weak = shell.status().expect("its end");
-        assert!(weak.core_dumped(), "the control dumps core on {signal}: {weak:?}");
+        assert!(weak.core_dumped(), "the control dumps core on {signal:?}: {weak:?}");
         let mut strong = as_user(&home, USER, "/bin/sh".as_ref());
         strong.args(["-c", "ulimit -c unlimited; exec bin/claviger-agent run --detached"]).stderr(Stdio::null());
         let mut strong = Agent::spawn(&mut strong);
         assert_eq!(strong.word(), "ready");
-        // Twice: the runtime takes the first SIGSEGV for a full stack of its own, and finds that it is none.
-        for _ in 0..2 {
-            let kill = Command::new("/bin/kill").args([&format!("-{signal}"), &strong.pid().to_string()]).status();
-            assert!(kill.expect("kill").success());
-        }
-        let end = strong.wait();
-        assert!(end.signal().is_some() && !end.core_dumped(), "{signal}: {end:?}");
+        // More than once: the runtime takes the first SIGSEGV for a full stack of its own, and finds that it is none.
+        let end = loop {
+            crate::home::signal_to(strong.pid(), signal);
+            match strong.ended() {
+                Some(end) => break end,
+                None => std::thread::yield_now(),
+            }
+        };
+        assert!(end.signal().is_some() && !end.core_dumped(), "{signal:?}: {end:?}");
     }
 }
 

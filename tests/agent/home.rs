@@ -86,6 +86,11 @@ impl Agent {
         self.child.wait().expect("its end")
     }
 
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("its state")
+    }
+
     /// Ends it as the kernel would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("kill");
