@@ -66,6 +66,8 @@ secret_text! {
     TotpSeedText;
     /// One six-digit code, good once.
     TokenCode;
+    /// What a person typed in answer to a question.
+    TypedAnswer;
 }
 
 /// A TOTP seed as HMAC takes it (RFC 6238).

@@ -5,7 +5,7 @@
 
 use crate::world::BootTime;
 use claviger::model::MfaSerial;
-use claviger::secret::TokenCode;
+use claviger::secret::TypedAnswer;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -30,7 +30,7 @@ pub enum Upcall {
         /// One line.
         prompt: String,
         /// Where the answer goes.
-        answer: mpsc::Sender<Option<TokenCode>>,
+        answer: mpsc::Sender<Option<TypedAnswer>>,
     },
 }
 
@@ -100,7 +100,7 @@ impl Audience {
     }
 
     /// Asks everyone who can answer; the first answer wins. None where nobody can be asked, or all declined or left.
-    pub async fn ask(&self, prompt: &str) -> Option<TokenCode> {
+    pub async fn ask(&self, prompt: &str) -> Option<TypedAnswer> {
         let mut listeners = Vec::new();
         self.collect(&mut listeners);
         let (answer, mut answers) = mpsc::channel(listeners.len().max(1));
@@ -137,7 +137,7 @@ impl Audience {
 mod tests {
     use super::{Audience, Listener, Notice, Upcall};
     use crate::world::BootTime;
-    use claviger::secret::{SecretText, TokenCode};
+    use claviger::secret::{SecretText, TypedAnswer};
     use std::sync::Arc;
 
     fn notice() -> Notice {
@@ -171,7 +171,7 @@ mod tests {
         let reply = async {
             for (end, text) in [(&mut first_end, None), (&mut second_end, Some("123456"))] {
                 let Some(Upcall::Question { answer, .. }) = end.recv().await else { panic!("a question") };
-                answer.send(text.map(|text: &str| TokenCode::from_text(text.to_owned()))).await.unwrap();
+                answer.send(text.map(|text: &str| TypedAnswer::from_text(text.to_owned()))).await.unwrap();
             }
         };
         let (asked, ()) = tokio::join!(audience.ask("code"), reply);

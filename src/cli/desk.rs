@@ -9,7 +9,7 @@ use crate::VERSION;
 use crate::client::Client;
 use crate::model::{Label, Message};
 use crate::paths::Paths;
-use crate::secret::{Passphrase, RecoveryCode, SecretText, TokenCode};
+use crate::secret::{Passphrase, RecoveryCode, SecretText, TypedAnswer};
 use crate::wire::{Answer, Code, Event, Fault, Hello, PROTOCOL, Reply, Request, SlotProof, Status};
 
 /// How often a person may mistype.
@@ -197,12 +197,12 @@ impl Person {
                 let Some(terminal) = &mut self.terminal else { return Ok(Some(Answer { value: None })) };
                 let prompt = format!("{}: ", Label(&prompt));
                 let typed = if echo { terminal.ask(&prompt)?.to_string() } else { terminal.ask_hidden(&prompt)? };
-                let typed = TokenCode::from_text(typed);
+                let typed = TypedAnswer::from_text(typed);
                 Ok(Some(Answer { value: Some(typed).filter(|typed| !typed.expose().is_empty()) }))
             }
             Event::RecoveryCode { code } => {
                 self.progress.clear();
-                let code = TokenCode::from_text(code);
+                let code = TypedAnswer::from_text(code.expose().to_owned());
                 let value = match (self.recording, &mut self.terminal) {
                     (Recording::Machine(number), _) => record(&code, number).map(|()| code)?,
                     (Recording::Person, Some(terminal)) => type_back(terminal, &code)?,
@@ -235,7 +235,7 @@ fn proof_in(request: &Request) -> Option<SlotProof> {
 }
 
 /// A machine has the code as soon as it is written.
-fn record(code: &TokenCode, number: Option<u32>) -> Result<(), Fault> {
+fn record(code: &TypedAnswer, number: Option<u32>) -> Result<(), Fault> {
     match number {
         Some(number) => intake::write_line(number, code.expose()),
         None => {
@@ -250,7 +250,7 @@ fn record(code: &TokenCode, number: Option<u32>) -> Result<(), Fault> {
 }
 
 /// Shows the code, has it typed back, and takes it from the screen.
-fn type_back(terminal: &mut Terminal, code: &TokenCode) -> Result<TokenCode, Fault> {
+fn type_back(terminal: &mut Terminal, code: &TypedAnswer) -> Result<TypedAnswer, Fault> {
     // Lines of at most 80 columns: their number is what is taken from the screen again.
     terminal.show("Write this recovery code on paper. It opens the vault when the passphrase is\n")?;
     terminal.show("lost, and is not shown again.\n\n    ")?;
@@ -258,7 +258,7 @@ fn type_back(terminal: &mut Terminal, code: &TokenCode) -> Result<TokenCode, Fau
     terminal.show("\n\n")?;
     let mut lines = 5;
     for tries in 1.. {
-        let typed = TokenCode::from_text(terminal.ask("Type it back: ")?.to_string());
+        let typed = TypedAnswer::from_text(terminal.ask("Type it back: ")?.to_string());
         lines += 1;
         if tries == TRIES || plain(&typed) == plain(code) {
             // Up over what was shown, and clear to the end of the screen.
@@ -272,7 +272,7 @@ fn type_back(terminal: &mut Terminal, code: &TokenCode) -> Result<TokenCode, Fau
 }
 
 /// A code without its dashes, spaces and case.
-fn plain(code: &TokenCode) -> zeroize::Zeroizing<String> {
+fn plain(code: &TypedAnswer) -> zeroize::Zeroizing<String> {
     zeroize::Zeroizing::new(
         code.expose().chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect(),
     )

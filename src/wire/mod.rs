@@ -17,7 +17,7 @@ pub use reply::{
 };
 pub use request::{Hello, NewSlot, Request};
 
-use crate::secret::text;
+use crate::secret::{RecoveryCode, TypedAnswer, text};
 use serde::{Deserialize, Serialize};
 
 /// The protocol this build speaks. An agent also accepts the one before it.
@@ -55,7 +55,7 @@ pub enum ClientMessage {
 pub struct Answer {
     /// What was typed; absent where the person declined.
     #[serde(with = "text::option", default)]
-    pub value: Option<crate::secret::TokenCode>,
+    pub value: Option<TypedAnswer>,
 }
 
 /// A line from the agent.
@@ -92,7 +92,7 @@ pub struct AgentHello {
 }
 
 /// What happens while a request waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// A person should type this; the client answers with [`ClientMessage::Answer`] and the same id.
@@ -106,7 +106,8 @@ pub enum Event {
     /// or with the code itself where it has been recorded.
     RecoveryCode {
         /// The code.
-        code: String,
+        #[serde(with = "text")]
+        code: RecoveryCode,
     },
     /// The current code is spent; the next comes in so many seconds.
     WaitingForCode {

@@ -125,3 +125,32 @@ fn a_step_that_was_burned_before_a_kill_is_never_sent_again() {
     assert_eq!((sandbox.codes(), sandbox.calls("GetSessionToken")), (2, 2));
     assert!(steps.last().is_some_and(|last| *last > step), "{steps:?}");
 }
+
+#[test]
+fn tools_that_ask_while_the_agent_restarts_see_nothing_but_a_locked_vault() {
+    let sandbox = Sandbox::start();
+    let home = Home::ready(&sandbox, &[]);
+    home.run(&["login", "prod"], "").good();
+    let mut answered = 0;
+    for _ in 0..5 {
+        let tools: Vec<_> = (0..20)
+            .map(|_| {
+                let mut tool = home.command("claviger");
+                tool.args(["process", "prod"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+                tool.spawn().expect("the client")
+            })
+            .collect();
+        home.run(&["agent", "restart"], "").good();
+        for tool in tools {
+            let ended = tool.wait_with_output().expect("an end");
+            let says = String::from_utf8_lossy(&ended.stderr).into_owned();
+            match ended.status.code() {
+                Some(0) => answered += 1,
+                Some(3) => assert!(says.contains("vault.locked"), "{says}"),
+                other => panic!("{other:?}: {says}"),
+            }
+        }
+        home.unlock().good();
+    }
+    assert!(answered > 0, "no tool asked before a stop: the test shows nothing");
+}

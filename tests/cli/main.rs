@@ -14,7 +14,7 @@ mod process;
 mod program;
 
 use agent::Home;
-use claviger::secret::SecretText;
+use claviger::secret::{RecoveryCode, SecretText};
 use claviger::wire::{Code, Event, Fault, Reply, Request, SlotProof, Status};
 use program::{ended, run, shell};
 
@@ -60,7 +60,7 @@ fn headless_init_prints_the_recovery_code_alone_and_answers_with_it() {
             Request::Status {} => Ok(status("absent")),
             Request::Init { passphrase } => {
                 assert_eq!(passphrase.expose(), "correct  horse ");
-                let typed = line.ask(Event::RecoveryCode { code: "ABCDE-FGHIJ".to_owned() });
+                let typed = line.ask(Event::RecoveryCode { code: RecoveryCode::from_text("ABCDE-FGHIJ".to_owned()) });
                 assert_eq!(typed.as_deref(), Some("ABCDE-FGHIJ"));
                 Ok(Reply::Done {})
             }

@@ -3,7 +3,7 @@
 use crate::agent::Home;
 use crate::program::OnTerminal;
 use crate::{no_request, status};
-use claviger::secret::SecretText;
+use claviger::secret::{RecoveryCode, SecretText};
 use claviger::wire::{Code, Event, Fault, Reply, Request, SessionRow, SlotProof};
 
 #[test]
@@ -13,7 +13,7 @@ fn init_asks_twice_shows_the_recovery_code_and_has_it_typed_back() {
         Request::Status {} => Ok(status("absent")),
         Request::Init { passphrase } => {
             assert_eq!(passphrase.expose(), "correct horse");
-            let typed = line.ask(Event::RecoveryCode { code: "ABCDE-FGHIJ".to_owned() });
+            let typed = line.ask(Event::RecoveryCode { code: RecoveryCode::from_text("ABCDE-FGHIJ".to_owned()) });
             assert_eq!(typed.as_deref(), Some("abcde fghij"));
             Ok(Reply::Done {})
         }

@@ -92,9 +92,11 @@ fn an_agent_that_breaks_off_or_talks_nonsense_is_a_fault() {
         let listener = UnixListener::bind(folder.join("agent.sock")).expect("a socket");
         std::fs::set_permissions(folder.join("agent.sock"), std::fs::Permissions::from_mode(0o600)).expect("chmod");
         std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("a connection");
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(answer);
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a connection");
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer);
+            }
         });
         assert_eq!(run(&home, &["process"], ""), ended(1, "", said));
     }

@@ -1,7 +1,7 @@
 //! Codes of a device that only a person has.
 
 use crate::rig::{PRESENCE, Rig, phone, quiet, settle};
-use claviger::secret::{SecretText, TokenCode};
+use claviger::secret::{SecretText, TypedAnswer};
 use claviger_agent::ask::{Listener, Upcall};
 use claviger_agent::session::{Error, Session};
 use claviger_sandbox::Seed;
@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tokio::task::JoinHandle;
 
 type End = UnboundedReceiver<Upcall>;
-type Answer = Sender<Option<TokenCode>>;
+type Answer = Sender<Option<TypedAnswer>>;
 type Asked = JoinHandle<Result<Arc<Session>, Arc<Error>>>;
 
 /// The phone is not in the vault, but the profile names it.
@@ -53,7 +53,7 @@ async fn question(end: &mut End) -> Answer {
 }
 
 async fn say(answer: Answer, text: &str) {
-    answer.send(Some(TokenCode::from_text(text.to_owned()))).await.unwrap();
+    answer.send(Some(TypedAnswer::from_text(text.to_owned()))).await.unwrap();
 }
 
 async fn code_needed(asked: Asked) {

@@ -3,7 +3,7 @@
 use super::conversation::{Conversation, OutLine, encode};
 use super::line::{self, Line};
 use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, REQUESTS_LIMIT, Server, WRITE_MILLIS};
-use claviger::secret::TokenCode;
+use claviger::secret::TypedAnswer;
 use claviger::wire::{
     AgentHello, AgentMessage, ClientLine, ClientMessage, Code, Fault, Hello, LINE_LIMIT, PROTOCOL, Request,
 };
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 /// A request in hand, as its connection sees it.
 struct InHand {
     task: tokio::task::AbortHandle,
-    answers: mpsc::Sender<Option<TokenCode>>,
+    answers: mpsc::Sender<Option<TypedAnswer>>,
 }
 
 impl Server {

@@ -3,7 +3,7 @@
 use super::Server;
 use super::control::Held;
 use crate::ask::{Listener, Notice, Upcall};
-use claviger::secret::TokenCode;
+use claviger::secret::{RecoveryCode, SecretText, TypedAnswer};
 use claviger::wire::{AgentLine, AgentMessage, Code, Event, Fault, LINE_LIMIT};
 use std::future::Future;
 use std::pin::pin;
@@ -21,7 +21,7 @@ pub(super) struct OutLine {
 pub(super) struct Conversation {
     pub(super) id: u64,
     pub(super) outbox: mpsc::Sender<OutLine>,
-    pub(super) answers: mpsc::Receiver<Option<TokenCode>>,
+    pub(super) answers: mpsc::Receiver<Option<TypedAnswer>>,
     /// Whether a person at the client can answer.
     pub(super) answerable: bool,
     /// The client's `AWS_CONFIG_FILE`.
@@ -44,9 +44,9 @@ impl Conversation {
     }
 
     /// Shows a new recovery code and waits for it to come back. None where the client declines or has gone.
-    pub(super) async fn confirm_recovery(&mut self, code: &claviger::secret::RecoveryCode) -> Option<TokenCode> {
-        use claviger::secret::SecretText;
-        self.send(AgentMessage::Event(Event::RecoveryCode { code: code.expose().to_owned() })).await;
+    pub(super) async fn confirm_recovery(&mut self, code: &RecoveryCode) -> Option<TypedAnswer> {
+        self.send(AgentMessage::Event(Event::RecoveryCode { code: RecoveryCode::from_text(code.expose().to_owned()) }))
+            .await;
         self.answers.recv().await.flatten()
     }
 
@@ -58,7 +58,7 @@ impl Conversation {
     ) -> T {
         let (listener, mut upcalls) = Listener::new(self.answerable);
         let mut work = pin!(work(listener));
-        let mut pending: Option<mpsc::Sender<Option<TokenCode>>> = None;
+        let mut pending: Option<mpsc::Sender<Option<TypedAnswer>>> = None;
         loop {
             tokio::select! {
                 biased;

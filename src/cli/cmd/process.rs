@@ -37,22 +37,29 @@ impl From<Verb> for Process {
     }
 }
 
-/// Prints the credentials of a profile.
+/// Prints the credentials of a profile. Asks once more where the agent was just ending: a restart is no event for a tool.
 pub(in crate::cli) fn run(process: &Process) -> Outcome {
+    let ending = |fault: &Fault| matches!(fault.code, Code::AgentNotRunning | Code::AgentStopping);
+    let reply = match ask(process) {
+        Err(fault) if ending(&fault) => ask(process)?,
+        other => other?,
+    };
+    match reply {
+        Reply::Credentials(credentials) => print(&credentials),
+        _ => Err(desk::unexpected()),
+    }
+}
+
+fn ask(process: &Process) -> Result<Reply, Fault> {
     let limit = Duration::from_secs(process.wait).saturating_add(GRACE);
     let mut client = Client::connect_or_start(&desk::paths()?, desk::hello(false), Some(limit))?;
     client.limit_silence(limit)?;
     let profile = profile_or_default(process.profile.as_deref());
     let mut progress = None;
-    let reply = client.ask(&Request::Credentials { profile, wait: process.wait }, &mut |event| {
+    client.ask(&Request::Credentials { profile, wait: process.wait }, &mut |event| {
         progress.get_or_insert_with(Progress::on_terminal_only).event(&event);
         Ok(None)
-    })?;
-    drop(progress);
-    match reply {
-        Reply::Credentials(credentials) => print(&credentials),
-        _ => Err(desk::unexpected()),
-    }
+    })
 }
 
 /// SDK reference guide, process credential provider, version 1.
