@@ -1,5 +1,5 @@
 //! What other processes get from the agent: nothing. It runs as an ordinary user, its attackers as the same and as
-//! another. Only root can set that up; elsewhere the same user's attacks are tried alone.
+//! another. Only root can set that up.
 
 use crate::home::{Agent, Home, PASSPHRASE, program, run};
 use crate::wire::Wire;

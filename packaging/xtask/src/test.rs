@@ -73,6 +73,9 @@ impl Tally {
     }
 }
 
+/// Test targets of the root crate that run as anyone; the house runs with the lints.
+const ANYWHERE: [&str; 5] = ["cases", "cli", "faults", "session", "wire"];
+
 fn steps() -> Vec<Step> {
     let mut steps: Vec<Step> = lint::jobs()
         .into_iter()
@@ -92,7 +95,9 @@ fn steps() -> Vec<Step> {
     // The tests of the root crate run the agent and the sandbox beside the client, as shipped.
     let beside = Job::cargo("build --quiet --locked -p claviger-agent -p claviger-sandbox");
     steps.push(Step::job("build: agent and sandbox", beside));
-    steps.push(unit("-p claviger").needs("python3").needs("systemd-socket-activate").needs("setpriv"));
+    steps.push(unit(&format!("-p claviger --lib --bins --test {}", ANYWHERE.join(" --test "))).needs("setpriv"));
+    let outside = unit("-p claviger --test agent").needs("python3").needs("setpriv");
+    steps.push(outside.needs("systemd-socket-activate").needs("root, for a second user"));
     steps.push(Step::new("seams: a build with test seams is recognised", seams));
     steps.push(Step::new("demo: as shipped", || demo::play(&plain()?)));
     for path in python::scripts() {
@@ -166,6 +171,15 @@ mod tests {
         } else {
             assert_eq!((tally.passed, tally.skips.len()), (0, 1));
         }
+    }
+
+    #[test]
+    fn no_test_target_is_forgotten() {
+        let manifest = std::fs::read_to_string(crate::run::root().join("Cargo.toml")).expect("the manifest");
+        let targets = manifest.split("[[test]]\nname = \"").skip(1).filter_map(|rest| rest.split('"').next());
+        let mut found: Vec<&str> = targets.filter(|name| !["agent", "house"].contains(name)).collect();
+        found.sort_unstable();
+        assert_eq!(found, super::ANYWHERE);
     }
 
     #[test]

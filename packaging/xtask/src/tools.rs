@@ -10,7 +10,7 @@ struct Tool {
     debian: bool,
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 7] = [
     Tool {
         name: "aws CLI 2",
         probe: &["sh", "-c", "/usr/bin/aws --version 2>&1 | grep -q '^aws-cli/2'"],
@@ -37,6 +37,13 @@ const TOOLS: [Tool; 6] = [
         debian: true,
     },
     Tool {
+        name: "root, for a second user",
+        probe: &["sh", "-c", "test $(id -u) = 0"],
+        // Nothing to install: the line to type is the whole command, as root.
+        install: &[],
+        debian: false,
+    },
+    Tool {
         name: "setpriv",
         probe: &["setpriv", "--version"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "util-linux"],
@@ -58,6 +65,9 @@ pub(crate) fn require(name: &str) -> Outcome {
     };
     if Job::new(tool.probe).succeeds() {
         return Ok(());
+    }
+    if tool.install.is_empty() {
+        return Err(Failure::new(format!("{name} is missing; run this as root to have it")));
     }
     let line = |sudo: bool| Job::new(sudo.then_some("sudo").into_iter().chain(tool.install.iter().copied()));
     let missing = || Failure::new(format!("{name} is missing; install it with: {}", line(tool.debian).line()));
