@@ -210,3 +210,16 @@ async fn a_renewal_whose_answer_was_lost_is_tried_again_in_the_same_call() {
     assert_ne!(rig.id().await, id(&first));
     assert_eq!(rig.spent(), (1, 3, 1));
 }
+
+#[tokio::test]
+async fn what_still_works_is_remembered_for_a_caller_who_would_not_wait() {
+    let rig = rig();
+    let plan = rig.plan("prod");
+    assert!(rig.office.remembered(&plan).is_none());
+    let session = rig.get("prod").await;
+    rig.until_left(&session, 10 * MINUTE);
+    assert_eq!(rig.office.remembered(&plan).as_deref().map(id), Some(id(&session)));
+    rig.until_left(&session, MINUTE);
+    assert!(rig.office.remembered(&plan).is_none(), "a minute is too little to hand out");
+    assert_eq!(rig.spent(), (1, 1, 1), "nobody was asked");
+}

@@ -68,7 +68,10 @@ impl Server {
         let session = tokio::select! {
             biased;
             session = self.session(profile, conversation) => session?,
-            () = self.world.clock.sleep_until(deadline) => return Err(fault::timed_out(profile, wait)),
+            // A renewal that takes too long takes nothing away.
+            () = self.world.clock.sleep_until(deadline) => {
+                self.remembered(profile).ok_or_else(|| fault::timed_out(profile, wait))?
+            }
         };
         // Copies of an STS session for the child that asked; long-lived secrets never come this way.
         Ok(Reply::Credentials(Credentials {
@@ -166,6 +169,12 @@ impl Server {
         let office = self.office.clone();
         let work = |listener: Listener| async move { office.credentials(plan, listener).await };
         conversation.attend(self, work).await.map_err(|error| fault::session(&error, &subject))
+    }
+
+    fn remembered(&self, profile: &str) -> Option<Arc<Session>> {
+        let profiles = self.files.load().ok()?;
+        let plan = self.office.plan(&profiles, profile, Delivery::Refreshing).ok()?;
+        self.office.remembered(&plan)
     }
 
     fn subject(&self, profile: &str, conversation: &Conversation) -> Subject {

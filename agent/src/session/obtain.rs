@@ -18,7 +18,7 @@ const HAND_OUT_MILLIS: u64 = 15 * 60_000;
 /// Renew in the background from here on, so that nobody waits at the 15 minutes.
 const RENEW_MILLIS: u64 = 20 * 60_000;
 /// A session that only signs the next AssumeRole needs no more than the time of the call, and a little.
-const SIGN_WITH_MILLIS: u64 = 60_000;
+pub(super) const SIGN_WITH_MILLIS: u64 = 60_000;
 
 type Outcome = Result<Arc<Session>, Arc<Error>>;
 

@@ -1,7 +1,7 @@
 //! The office itself: what it holds, and what the doors and jobs ask of it.
 
 use super::cache::{Cache, Session};
-use super::obtain::Flight;
+use super::obtain::{Flight, SIGN_WITH_MILLIS};
 use super::plan::{Call, Delivery, Plan};
 use super::spend::Turnstiles;
 use super::{Error, SessionKey, seal};
@@ -66,6 +66,12 @@ impl Office {
     pub async fn credentials(self: &Arc<Self>, plan: Plan, listener: Listener) -> Result<Arc<Session>, Arc<Error>> {
         let last = plan.steps.len().saturating_sub(1);
         self.obtain(Arc::new(plan), last, listener.into()).await
+    }
+
+    /// The session a plan ends with, if memory has one that still works; nobody is asked for it.
+    pub fn remembered(&self, plan: &Plan) -> Option<Arc<Session>> {
+        let key = SessionKey::of(plan, plan.steps.len().saturating_sub(1));
+        self.desk().cache.fresh(&key, self.world.clock.boot(), SIGN_WITH_MILLIS)
     }
 
     /// Who a session acts as (STS API, GetCallerIdentity).

@@ -2,7 +2,7 @@
 
 use super::resolve::{Chain, Hop, resolve};
 use super::settings::{self, Named, RoleSettings};
-use crate::aws::profile::{Origin, Profile, ProfileSet};
+use crate::aws::profile::{Origin, Profile, ProfileSet, Value};
 use crate::aws::{self, Endpoint, EndpointRules};
 use crate::vault::Knowledge;
 use claviger::model::{Arn, MfaSerial, Name, Partition, Region};
@@ -161,6 +161,7 @@ impl PlanError {
 /// Plans the credentials of a profile.
 pub fn plan(given: &Given<'_>, profile: &str, delivery: Delivery) -> Result<Plan, PlanError> {
     let chain = resolve(given.profiles, given.knowledge, profile)?;
+    refuse_unserved_fips(given, &chain)?;
     let mfa = mfa(given, &chain)?;
     let identity = given.knowledge.access_keys.get(&chain.access_key).and_then(Option::as_ref);
     let mut notes = Vec::new();
@@ -310,6 +311,22 @@ fn role_endpoint(given: &Given<'_>, chain: &Chain<'_>, hop: &Hop<'_>) -> Result<
     };
     let speaks = |profile: &&Profile| !matches!(settings::endpoint(given.profiles, profile, "sts"), Named::Nothing);
     sts(given, &region, on_the_way().find(speaks))
+}
+
+/// Whoever asks for FIPS must not get another endpoint in silence; the FIPS one can be named in `endpoint_url`.
+fn refuse_unserved_fips(given: &Given<'_>, chain: &Chain<'_>) -> Result<(), PlanError> {
+    let wanted = |profile: &&&Profile| {
+        let on = |value: &Value| value.text().eq_ignore_ascii_case("true");
+        profile.value("use_fips_endpoint").is_some_and(on)
+            && !matches!(settings::endpoint(given.profiles, profile, "sts"), Named::Url(_))
+    };
+    match chain.profiles.iter().find(wanted).and_then(|profile| Some((profile, profile.value("use_fips_endpoint")?))) {
+        Some((profile, value)) => {
+            let what = "use_fips_endpoint needs the FIPS endpoint in endpoint_url";
+            Err(PlanError::Conflict(profile.name().to_owned(), what, value.origin.clone()))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The STS endpoint of a region, or the one that the profile names.
