@@ -12,4 +12,5 @@ mod once;
 mod process;
 mod protocol;
 mod sandbox;
+mod verbs;
 mod wire;
