@@ -117,13 +117,6 @@ impl Audience {
         None
     }
 
-    /// Whether anyone who waits can answer.
-    pub fn answers(&self) -> bool {
-        let mut listeners = Vec::new();
-        self.collect(&mut listeners);
-        listeners.iter().any(|listener| listener.answers && !listener.upcalls.is_closed())
-    }
-
     fn collect(&self, into: &mut Vec<Listener>) {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         into.extend(inner.listeners.iter().cloned());

@@ -85,7 +85,7 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
         Some(value) => Err(at(value.span().start, rule)),
         None => Ok(default),
     };
-    let session = within(file.mfa.session, 12 * HOUR, 900_000, 36 * HOUR, "[mfa] session is 15m to 36h")?;
+    let session = within(file.mfa.session, 12 * HOUR, HOUR / 2, 36 * HOUR, "[mfa] session is 30m to 36h")?;
     let argon2_memory_mib = match file.vault.argon2_memory_mib {
         Some(memory) if (64..=1024).contains(memory.get_ref()) => memory.into_inner(),
         Some(memory) => return Err(at(memory.span().start, "[vault] argon2_memory_mib is 64 to 1024")),
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn mistakes_name_line_and_rule_and_never_the_input() {
-        assert_eq!(fault("[mfa]\nsession = \"40h\"\n"), (2, "[mfa] session is 15m to 36h".to_owned()));
+        assert_eq!(fault("[mfa]\nsession = \"40h\"\n"), (2, "[mfa] session is 30m to 36h".to_owned()));
         assert_eq!(fault("\n[aws]\nregion = \"NOT A REGION\"\n").0, 3);
         let (line, rule) = fault("[endpoints]\nallow_canary = [\"x\"]\n");
         assert_eq!(line, 2);

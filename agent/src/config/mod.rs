@@ -25,7 +25,7 @@ pub struct Config {
     pub iam_endpoint: Option<String>,
     /// `[mfa] presence`: milliseconds after a human act in which a soft code may be spent. Default 8 h.
     pub presence_millis: u64,
-    /// `[mfa] session`: seconds an MFA session lives, 900 to 129600 (STS API, GetSessionToken). Default 12 h.
+    /// `[mfa] session`: seconds an MFA session lives, 1800 to 129600 (STS API, GetSessionToken). Default 12 h.
     pub session_seconds: u32,
     /// `[lock] idle`: milliseconds without a request after which the vault locks. Default 8 h.
     pub idle_lock_millis: u64,

@@ -39,17 +39,21 @@ pub async fn add(custody: Arc<Custody>, name: Name, key: AccessKey, now: WallTim
 }
 
 /// Moves a key to the trash; its sessions are forgotten. Refused while an authenticator belongs to it.
-pub async fn remove(custody: Arc<Custody>, office: &Office, name: Name, now: WallTime) -> Result<(), Error> {
+pub async fn remove(custody: Arc<Custody>, office: Arc<Office>, name: Name, now: WallTime) -> Result<(), Error> {
     let removed = name.clone();
-    edit(custody, now, move |items| {
+    let taken = move |items: &mut crate::vault::Items| {
         if let Some((device, _)) = items.authenticators.iter().find(|(_, device)| device.access_key == removed) {
             return Err(Error::AccessKeyInUse(removed, device.clone()));
         }
         items.trash_access_key(&removed, now).then_some(()).ok_or(Error::AccessKeyNotFound(removed))
-    })
-    .await?;
-    office.forget_access_key(&name);
-    Ok(())
+    };
+    // A task of its own: a client that hangs up must not leave sessions of a key that is gone.
+    let work = tokio::spawn(async move {
+        edit(custody, now, taken).await?;
+        office.forget_access_key(&name);
+        Ok(())
+    });
+    work.await.unwrap_or(Err(Error::Vault(crate::vault::Error::Interrupted)))
 }
 
 /// One edit of the vault, off the event loop.

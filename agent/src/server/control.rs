@@ -5,7 +5,7 @@ use super::line::{self, Line};
 use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, REQUESTS_LIMIT, Server, WRITE_MILLIS};
 use claviger::secret::TypedAnswer;
 use claviger::wire::{
-    AgentHello, AgentMessage, ClientLine, ClientMessage, Code, Fault, Hello, LINE_LIMIT, PROTOCOL, Request,
+    AgentHello, AgentMessage, ClientLine, ClientMessage, Code, Fault, Hello, LINE_LIMIT, PROTOCOL, Reply, Request,
 };
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
@@ -134,6 +134,8 @@ impl Server {
             let outcome = self.dispatch(request, &mut conversation).await;
             let millis = self.world.clock.boot().millis_since(begun);
             match &outcome {
+                // Asked all day long by tools and status bars: a log of them would bury the rest and fill the disk.
+                Ok(Reply::Credentials(_) | Reply::Status(_)) => tracing::debug!(request = name, millis, "answered"),
                 Ok(_) => tracing::info!(request = name, millis, "answered"),
                 Err(fault) => tracing::info!(request = name, millis, code = %fault.code, "fault"),
             }

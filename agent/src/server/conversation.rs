@@ -58,6 +58,7 @@ impl Conversation {
     ) -> T {
         let (listener, mut upcalls) = Listener::new(self.answerable);
         let mut work = pin!(work(listener));
+        let mut closed = false;
         let mut pending: Option<mpsc::Sender<Option<TypedAnswer>>> = None;
         loop {
             tokio::select! {
@@ -66,12 +67,14 @@ impl Conversation {
                 Some(upcall) = upcalls.recv() => match upcall {
                     Upcall::Notice(notice) => self.send(AgentMessage::Event(event(server, &notice))).await,
                     Upcall::Question { prompt, answer } => {
-                        pending = Some(answer);
+                        pending = Some(answer).filter(|_| !closed);
                         self.send(AgentMessage::Event(Event::Question { prompt, echo: true })).await;
                     }
                 },
-                Some(value) = self.answers.recv() => {
-                    if let Some(answer) = pending.take() {
+                value = self.answers.recv(), if !closed => {
+                    // None: the client's side is closed, and nobody will answer what is asked.
+                    closed = value.is_none();
+                    if let (Some(answer), Some(value)) = (pending.take(), value) {
                         drop(answer.send(value).await);
                     }
                 }

@@ -31,7 +31,7 @@ impl Server {
         match request {
             Request::Credentials { profile, wait } => self.credentials(&profile, wait, conversation).await,
             Request::Lock {} => {
-                self.lock(LockedBy::Command);
+                self.lock(LockedBy::Command).await;
                 Ok(Reply::Done {})
             }
             Request::Login { profile } => self.login(&profile, conversation).await,

@@ -12,13 +12,24 @@ impl Server {
     pub(super) async fn unlock(self: &Arc<Self>, proof: SlotProof) -> Result<(), vault::Error> {
         let custody = self.custody.clone();
         let now = self.office.aws().corrected_now();
-        blocking(move || custody.unlock(&proof, now)).await?;
-        self.opened();
-        Ok(())
+        self.opening(move || custody.unlock(&proof, now)).await
     }
 
-    /// What follows every opening, by `unlock` or `init`.
-    pub(super) fn opened(&self) {
+    /// Runs what opens the vault, and what follows: in a task of its own, since a client that hangs up ends neither.
+    pub(super) async fn opening(
+        self: &Arc<Self>,
+        open: impl FnOnce() -> Result<(), vault::Error> + Send + 'static,
+    ) -> Result<(), vault::Error> {
+        let server = self.clone();
+        let opened = tokio::spawn(async move {
+            blocking(open).await?;
+            server.opened();
+            Ok(())
+        });
+        opened.await.unwrap_or(Err(vault::Error::Interrupted))
+    }
+
+    fn opened(&self) {
         self.office.mark_presence();
         self.office.reopen();
         self.activity.unlocked.notify_one();
@@ -26,9 +37,14 @@ impl Server {
     }
 
     /// Wipes master key and long-lived secrets, and the sessions too unless it is the idle lock.
-    pub fn lock(&self, by: LockedBy) {
-        self.office.lock(by != LockedBy::Idle);
-        self.custody.lock(by);
+    /// The vault first: what the office is told to forget must not be fetched again in between.
+    pub async fn lock(self: &Arc<Self>, by: LockedBy) {
+        let server = self.clone();
+        let locked = tokio::task::spawn_blocking(move || {
+            server.custody.lock(by);
+            server.office.lock(by != LockedBy::Idle);
+        });
+        drop(locked.await);
         tracing::info!(?by, "locked");
     }
 
@@ -52,7 +68,7 @@ impl Server {
                 continue;
             }
             match self.idle_left() {
-                0 => self.lock(LockedBy::Idle),
+                0 => self.lock(LockedBy::Idle).await,
                 left => self.world.clock.sleep_until(self.world.clock.boot().plus_millis(left)).await,
             }
         }
@@ -65,7 +81,7 @@ impl Server {
     }
 
     /// Waits for the requests in hand, at most five seconds, then wipes everything.
-    pub async fn drain(&self) {
+    pub async fn drain(self: &Arc<Self>) {
         let deadline = self.world.clock.boot().plus_millis(DRAIN_MILLIS);
         let quiet = async {
             loop {
@@ -80,7 +96,7 @@ impl Server {
             () = quiet => {}
             () = self.world.clock.sleep_until(deadline) => tracing::warn!("stopped with requests in hand"),
         }
-        self.lock(LockedBy::Stop);
+        self.lock(LockedBy::Stop).await;
     }
 }
 

@@ -40,6 +40,10 @@ pub(super) struct Flight {
 }
 
 impl Flight {
+    fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+
     pub(super) fn abort(self) {
         self.task.abort();
     }
@@ -106,6 +110,10 @@ impl Office {
             }
             return Joined::Fresh(session);
         }
+        // A fetch that ended without landing was a defect; it must not stand in the way for ever.
+        if desk.flights.get(&key).is_some_and(Flight::is_over) {
+            desk.flights.remove(&key);
+        }
         let locks = desk.locks;
         let start = || self.start(plan.clone(), index, key, Occasion::Request, locks);
         let flight = desk.flights.entry(key).or_insert_with(start);
@@ -137,21 +145,18 @@ impl Office {
         Flight { occasion, outcome, audience, task: task.abort_handle() }
     }
 
-    /// Ends a flight and keeps what it brought; false where a lock came first. To abort a task does not stop it in the
+    /// Ends a flight and keeps what it brought; false where a lock or a logout came first. To abort a task does not stop it in the
     /// middle of a poll, and what was wiped must not come back.
     fn land(&self, key: SessionKey, locks: u64, result: &Outcome) -> bool {
         {
             let mut desk = self.desk();
-            if desk.locks != locks {
+            if desk.locks != locks || desk.flights.remove(&key).is_none() {
                 return false;
             }
-            desk.flights.remove(&key);
             if let Ok(session) = result {
                 desk.cache.insert(key, session.clone(), self.world.clock.boot());
+                self.seal(key, session);
             }
-        }
-        if let Ok(session) = result {
-            self.seal(key, session);
         }
         true
     }

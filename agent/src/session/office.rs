@@ -128,8 +128,12 @@ impl Office {
             let key = SessionKey(key);
             if forgotten.all || forgotten.keys.contains(&key) {
                 self.custody.forget_session(&key.0);
-            } else if let Some(session) = seal::read(&bytes, wall, boot) {
-                desk.cache.restore(key, session);
+                continue;
+            }
+            match seal::read(&bytes, wall, boot) {
+                Some(session) => desk.cache.restore(key, session),
+                // Ended, or of an older form: kept no longer.
+                None => drop(self.custody.forget_session(&key.0)),
             }
         }
     }
@@ -149,12 +153,16 @@ impl Office {
     /// Forgets the session that a plan ends with. True where there was one.
     pub fn forget(&self, plan: &Plan) -> bool {
         let key = SessionKey::of(plan, plan.steps.len().saturating_sub(1));
+        if let Some(flight) = self.desk().flights.remove(&key) {
+            flight.abort();
+        }
         self.drop_session(&key)
     }
 
     /// Forgets every session; says how many were live.
     pub fn forget_all(&self) -> usize {
         let now = self.world.clock.boot();
+        self.abort_all();
         if !self.custody.is_unlocked() {
             self.desk().forgotten.all = true;
         }
@@ -168,6 +176,7 @@ impl Office {
     /// Forgets every session obtained with an access key.
     pub fn forget_access_key(&self, name: &Name) {
         let now = self.world.clock.boot();
+        self.abort_all();
         let keys: Vec<SessionKey> = self
             .desk()
             .cache
@@ -183,6 +192,13 @@ impl Office {
     /// Seconds AWS's clock is ahead of this machine's, once measured.
     pub fn clock_skew(&self) -> Option<i64> {
         self.aws.skew_millis().map(|millis| millis / 1000)
+    }
+
+    /// Ends the fetches under way: what they would bring is to be forgotten.
+    fn abort_all(&self) {
+        for (_, flight) in self.desk().flights.drain() {
+            flight.abort();
+        }
     }
 
     pub(super) fn drop_session(&self, key: &SessionKey) -> bool {

@@ -55,6 +55,10 @@ pub(super) struct Codes<'a> {
 
 impl Office {
     pub(super) fn codes<'a>(&'a self, plan: &'a Plan, step: &Step, audience: &'a Audience) -> Result<Codes<'a>, Error> {
+        if step.with_code && !plan.held().is_empty() {
+            // A locked vault is what a person can mend; presence returns with it.
+            self.custody.require_unlocked()?;
+        }
         if step.with_code && !plan.held().is_empty() && self.presence_left().is_none() {
             return Err(Error::PresenceNeeded);
         }
@@ -184,8 +188,11 @@ impl Codes<'_> {
             (Err(error), None) => return Err(error.into()),
             (Err(error), Some(code)) => (error, code),
         };
-        if let (Some(step), false) = (code.step, error.code_counts_as_sent()) {
-            self.office.custody.unburn(&code.serial, step);
+        if !error.code_counts_as_sent() {
+            // A typed code has no step; nobody is asked again for one that never left.
+            if let Some(step) = code.step {
+                self.office.custody.unburn(&code.serial, step);
+            }
             return Err(error.into());
         }
         let refused = matches!(error, aws::Error::CodeRefused { .. });

@@ -10,6 +10,7 @@ use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
 use claviger::secret::{Passphrase, SecretAccessKey, SecretText, TotpSeed};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
 
@@ -91,6 +92,8 @@ pub struct Custody {
     vault: Mutex<Option<Vault>>,
     quick: Mutex<Quick>,
     guesses: Mutex<Guesses>,
+    /// How often it was locked: an opening that a lock overtook must not come about.
+    locks: AtomicU64,
 }
 
 struct Quick {
@@ -124,16 +127,18 @@ impl Custody {
         };
         let folder = VaultFolder::new(world.clone(), folder);
         let (vault, guesses) = (Mutex::new(None), Mutex::default());
-        Arc::new(Self { world, folder, state_file, vault, quick: Mutex::new(quick), guesses })
+        Arc::new(Self { world, folder, state_file, vault, quick: Mutex::new(quick), guesses, locks: AtomicU64::new(0) })
     }
 
     /// Whether the vault is there and open.
     pub fn state(&self) -> VaultState {
-        let quick = self.quick();
-        match (&quick.open, self.folder.exists()) {
-            (Some(_), _) => VaultState::Unlocked,
-            (None, Ok(false)) => VaultState::Absent,
-            (None, _) => VaultState::Locked(quick.locked_by),
+        let locked_by = match &*self.quick() {
+            Quick { open: Some(_), .. } => return VaultState::Unlocked,
+            quick => quick.locked_by,
+        };
+        match self.folder.exists() {
+            Ok(false) => VaultState::Absent,
+            _ => VaultState::Locked(locked_by),
         }
     }
 
@@ -165,8 +170,9 @@ impl Custody {
     /// Makes the vault and leaves it open.
     pub fn create(&self, passphrase: &Passphrase, cost: KdfCost, code: &ConfirmedCode, now: WallTime) -> Result<()> {
         let mut vault = self.vault();
+        let locks = self.locks.load(Ordering::Acquire);
         let created = self.folder.create(passphrase, cost, code, now)?;
-        self.open(&mut vault, created, now)
+        self.open(&mut vault, created, locks, now)
     }
 
     /// Whether there is a vault file, readable or not.
@@ -174,26 +180,39 @@ impl Custody {
         self.folder.exists()
     }
 
-    /// Opens the vault. Takes most of a second; after a wrong guess the next is refused for a while.
+    /// Opens the vault. Takes most of a second; after a wrong guess the next is refused for a while. One that is open
+    /// stays as it is, and the proof is only tried: what is in memory is newer than the disk.
     pub fn unlock(&self, proof: &SlotProof, now: WallTime) -> Result<()> {
-        let opened = self.guess(|| self.folder.open(proof))?;
         let mut vault = self.vault();
-        self.open(&mut vault, opened, now)
+        if let Some(open) = vault.as_ref() {
+            return self.guess(|| open.prove(proof)).map(drop);
+        }
+        let locks = self.locks.load(Ordering::Acquire);
+        let opened = self.guess(|| self.folder.open(proof))?;
+        self.open(&mut vault, opened, locks, now)
     }
 
     /// Opens a slot afresh and closes it again: a person is here and may do what asks for it.
     pub fn prove(&self, proof: &SlotProof) -> Result<()> {
-        self.require_unlocked()?;
-        self.guess(|| self.folder.open(proof)).map(drop)
+        let vault = self.vault();
+        let open = vault.as_ref().ok_or(Error::Locked)?;
+        self.guess(|| open.prove(proof)).map(drop)
     }
 
-    /// Wipes master key, long-lived secrets and the open state. What is known without a secret stays.
+    /// Wipes master key, long-lived secrets and the open state. What is known without a secret stays. May wait for a
+    /// save or an opening in hand; the seeds are gone before that, and an opening that it overtakes comes to nothing.
     pub fn lock(&self, by: LockedBy) {
+        self.locks.fetch_add(1, Ordering::AcqRel);
+        self.close(by);
+        let mut vault = self.vault();
+        *vault = None;
+        self.close(by);
+    }
+
+    fn close(&self, by: LockedBy) {
         let mut quick = self.quick();
         quick.open = None;
         quick.locked_by = by;
-        drop(quick);
-        *self.vault() = None;
     }
 
     /// Reads the items.
@@ -245,9 +264,15 @@ impl Custody {
         let mut vault = self.vault();
         let open = vault.as_mut().ok_or(Error::Locked)?;
         let removed = self.guess(|| open.remove_slot(id, proof, now));
-        lock_pages(open);
-        if let Some(quick) = self.quick().open.as_mut() {
-            quick.state.follow(open.state_access())?;
+        // Also after these errors the new vault stands.
+        if matches!(removed, Ok(()) | Err(Error::CopiesLeft { .. } | Error::Unsynced { .. })) {
+            lock_pages(open);
+            let mut quick = self.quick();
+            let followed = quick.open.as_mut().map(|quick| quick.state.follow(open.state_access()));
+            if let Some(Err(error)) = followed {
+                // The vault remembers the key before; the next write of the state follows.
+                tracing::warn!(%error, "the state has not followed the vault yet");
+            }
         }
         removed
     }
@@ -313,9 +338,12 @@ impl Custody {
     }
 
     /// Enters an opened vault and its state.
-    fn open(&self, slot: &mut Option<Vault>, opened: Vault, now: WallTime) -> Result<()> {
+    fn open(&self, slot: &mut Option<Vault>, opened: Vault, locks: u64, now: WallTime) -> Result<()> {
         let (state, how) = State::open(self.world.clone(), self.state_file.clone(), opened.state_access(), now)?;
         let mut quick = self.quick();
+        if self.locks.load(Ordering::Acquire) != locks {
+            return Err(Error::Locked);
+        }
         quick.warning = how
             .burned_all()
             .then_some("the ledger beside the vault was incomplete: codes up to the next half minute count as spent");

@@ -66,7 +66,7 @@ impl Server {
             }
             Request::AccessKeyList {} => Ok(Reply::AccessKeys(self.access_key_rows()?)),
             Request::AccessKeyRemove { name } => {
-                access_key::remove(custody, &self.office, name, now).await.map_err(fault::job)?;
+                access_key::remove(custody, self.office.clone(), name, now).await.map_err(fault::job)?;
                 Ok(Reply::Done {})
             }
             Request::MfaAdd { access_key, name, serial, seed, verify } => {

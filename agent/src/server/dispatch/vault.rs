@@ -36,8 +36,7 @@ impl Server {
                     .await?
                     .ok_or_else(|| mismatch("no vault was made").hint("claviger init"))?;
                 let cost = self.passphrase_cost();
-                blocking(move || custody.create(&passphrase, cost, &code, now)).await.map_err(fault::vault)?;
-                self.opened();
+                self.opening(move || custody.create(&passphrase, cost, &code, now)).await.map_err(fault::vault)?;
                 Ok(Reply::Done {})
             }
             Request::SlotAdd { proof, slot } => {
@@ -49,6 +48,10 @@ impl Server {
                             .map_err(fault::vault)?;
                     }
                     NewSlot::Recovery {} => {
+                        // Before the code is shown: one that is written down must count.
+                        let (shown, proved) = (custody.clone(), Arc::new(proof));
+                        let proof = proved.clone();
+                        blocking(move || shown.prove(&proved)).await.map_err(fault::vault)?;
                         let code = self.confirmed_code(conversation).await?;
                         let code =
                             code.ok_or_else(|| mismatch("no slot was added").hint("claviger slot add recovery"))?;
