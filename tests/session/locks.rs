@@ -232,3 +232,46 @@ fn another_code() -> RecoveryCode {
     let world = testing::world(FakeClock::at(WallTime(crate::rig::NOW)), 4711);
     RecoveryCode::from_text(FreshCode::draw(&world).unwrap().code().expose().to_owned())
 }
+
+#[tokio::test]
+async fn a_locked_vault_is_named_before_a_missing_person() {
+    let rig = rig();
+    rig.get("prod").await;
+    rig.lock(LockedBy::Idle);
+    rig.clock.advance_millis(13 * HOUR);
+    assert!(rig.office.presence_left().is_none(), "nobody was here either");
+    assert!(is_locked(&*rig.fail("prod").await), "and an unlock mends both");
+    rig.unlock().unwrap();
+    rig.get("prod").await;
+}
+
+#[tokio::test]
+async fn an_unlock_of_an_open_vault_changes_nothing() {
+    let rig = rig();
+    rig.get("prod").await;
+    assert!(rig.burned(0));
+    // What memory has and the disk has not: taken back, as after a request that never left.
+    rig.custody.unburn(&phone(), u64::try_from(crate::rig::STEP).unwrap());
+    rig.unlock().unwrap();
+    assert!(!rig.burned(0), "the ledger in memory is newer than the one on disk");
+    let wrong = SlotProof::Passphrase(Passphrase::from_text("not it".to_owned()));
+    let now = rig.clock.wall();
+    assert!(matches!(rig.custody.unlock(&wrong, now), Err(vault::Error::WrongProof)), "the proof is still tried");
+    assert_eq!(rig.custody.state(), VaultState::Unlocked);
+}
+
+#[tokio::test]
+async fn a_logout_ends_a_renewal_under_way() {
+    let rig = rig();
+    let first = rig.get("prod").await;
+    rig.until_left(&first, 18 * MINUTE);
+    rig.network.close();
+    rig.clock.hold();
+    assert_eq!(rig.get("prod").await.access_key_id, first.access_key_id);
+    rig.network.arrived(3).await;
+    rig.office.forget_all();
+    rig.network.open();
+    quiet().await;
+    assert!(rig.office.sessions().is_empty(), "what the renewal brought is not kept");
+    assert!(rig.custody.sealed_sessions().is_empty(), "nor sealed");
+}

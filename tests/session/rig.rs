@@ -102,8 +102,8 @@ impl Rig {
 
     /// As the control door locks.
     pub(crate) fn lock(&self, by: LockedBy) {
-        self.office.lock(by != LockedBy::Idle);
         self.custody.lock(by);
+        self.office.lock(by != LockedBy::Idle);
     }
 
     pub(crate) fn state_file(&self) -> PathBuf {
