@@ -178,7 +178,7 @@ fn build(world: World, config: Config, paths: &Paths) -> Result<Arc<Server>, Fau
         config.aws_credentials_file.clone(),
         paths.profiles_file(),
     );
-    Ok(Server::new(world, config, files, custody, office))
+    Ok(Server::new(world, (config, paths.config_file()), files, custody, office))
 }
 
 fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Fault> {

@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser};
 use std::ffi::OsString;
 
-/// Holds your MFA devices and AWS sessions, so that every tool just works after one touch
+/// Holds your MFA devices and AWS sessions, so that every tool just works after one code
 #[derive(Parser)]
 #[command(name = "claviger", version, disable_help_subcommand = true, after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn the_top_help() {
         insta::assert_snapshot!(Arguments::command().render_help().to_string(), @"
-        Holds your MFA devices and AWS sessions, so that every tool just works after one touch
+        Holds your MFA devices and AWS sessions, so that every tool just works after one code
 
         Usage: claviger <COMMAND>
 

@@ -137,7 +137,9 @@ impl<'a> Desk<'a> {
             let proof = self.prove()?;
             match (self.unlock(proof), self.person.terminal.as_mut()) {
                 (Err(fault), Some(terminal))
-                    if fault.code == Code::VaultWrongProof && self.proof.passphrase_fd.is_none() && tries < TRIES =>
+                    if matches!(fault.code, Code::VaultWait | Code::VaultWrongProof)
+                        && self.proof.passphrase_fd.is_none()
+                        && tries < TRIES =>
                 {
                     tries += 1;
                     terminal.show(&format!("{}; try again.\n", Message(&fault.message)))?;

@@ -109,10 +109,15 @@ fn line_of(text: &str, position: usize) -> usize {
     text.bytes().take(position).filter(|byte| *byte == b'\n').count().saturating_add(1)
 }
 
-/// The parser's own words, without the names in backquotes, which are input.
+/// The parser's own words, without the input that it repeats: the first name in backquotes, and values in double quotes.
+/// The names after that are ours, of which one was meant.
 fn rule_of(message: &str) -> String {
     let first = message.lines().next().unwrap_or_default();
-    first.split('`').step_by(2).collect::<Vec<_>>().join("…")
+    let known = match first.splitn(3, '`').collect::<Vec<_>>().as_slice() {
+        [before, _, after] => format!("{before}…{after}"),
+        _ => first.to_owned(),
+    };
+    known.split('"').step_by(2).collect::<Vec<_>>().join("…")
 }
 
 #[cfg(test)]
@@ -150,6 +155,8 @@ mod tests {
         assert_eq!(fault("\n[aws]\nregion = \"NOT A REGION\"\n").0, 3);
         let (line, rule) = fault("[endpoints]\nallow_canary = [\"x\"]\n");
         assert_eq!(line, 2);
+        assert!(!rule.contains("canary") && rule.contains("`allow`"), "{rule}");
+        let (_, rule) = fault("[vault]\nargon2_memory_mib = \"canary\"\n");
         assert!(!rule.contains("canary"), "{rule}");
         assert_eq!(fault("[vault]\nargon2_memory_mib = 1\n").0, 2);
     }

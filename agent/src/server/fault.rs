@@ -283,7 +283,7 @@ fn code_refused(device: &MfaSerial) -> Fault {
         Code::MfaCodeRefused,
         format!("AWS refused the code of {}: the seed is another device's, or the device was replaced", serial(device)),
     )
-    .hint("claviger mfa list")
+    .hint("claviger mfa add --for NAME")
 }
 
 fn step_spent(millis: u64) -> Fault {

@@ -20,7 +20,8 @@ use crate::aws::AwsFiles;
 use crate::config::Config;
 use crate::session::Office;
 use crate::vault::Custody;
-use crate::world::World;
+use crate::world::{Stamp, World};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use tokio::sync::{Notify, watch};
@@ -45,6 +46,8 @@ pub struct Server {
     pub(crate) world: World,
     pub(crate) config: Config,
     pub(crate) files: AwsFiles,
+    /// config.toml, and which version of it the agent runs by.
+    config_file: (PathBuf, Option<Stamp>),
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
     activity: Activity,
@@ -65,7 +68,14 @@ struct Activity {
 
 impl Server {
     /// A server that nobody can reach yet.
-    pub fn new(world: World, config: Config, files: AwsFiles, custody: Arc<Custody>, office: Arc<Office>) -> Arc<Self> {
+    pub fn new(
+        world: World,
+        (config, config_file): (Config, PathBuf),
+        files: AwsFiles,
+        custody: Arc<Custody>,
+        office: Arc<Office>,
+    ) -> Arc<Self> {
+        let version = world.disk.stamp(&config_file).ok().flatten();
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
             connections: AtomicUsize::new(0),
@@ -73,7 +83,8 @@ impl Server {
             unlocked: Notify::new(),
             quiet: Notify::new(),
         };
-        Arc::new(Self { world, config, files, custody, office, activity, stop: watch::Sender::new(false) })
+        let (config_file, stop) = ((config_file, version), watch::Sender::new(false));
+        Arc::new(Self { world, config, files, config_file, custody, office, activity, stop })
     }
 
     /// Begins the stop: no new request is taken.

@@ -22,6 +22,10 @@ impl Server {
                 ours.display()
             ));
         }
+        let (file, version) = &self.config_file;
+        if self.world.disk.stamp(file).ok().flatten() != *version {
+            warnings.push("config.toml has changed since the agent started: claviger agent restart".to_owned());
+        }
         let (vault, locked_by) = match state {
             VaultState::Absent => ("absent", None),
             VaultState::Locked(by) => ("locked", Some(by.as_str().to_owned())),

@@ -254,16 +254,17 @@ impl Office {
             let proof = code.as_ref().map(Code::proof);
             let answer = self.aws.get_session_token(signing(&key), &step.endpoint, step.seconds, proof).await;
             if let Some(credentials) = codes.settle(code, answer)? {
-                return Ok(Arc::new(self.user_session(&plan.access_key, credentials)));
+                return Ok(Arc::new(self.user_session(&plan.access_key, credentials, step.with_code)));
             }
         }
     }
 
     /// The session of an access key's user.
-    pub(super) fn user_session(&self, access_key: &Name, credentials: SessionCredentials) -> Session {
+    pub(super) fn user_session(&self, access_key: &Name, credentials: SessionCredentials, mfa: bool) -> Session {
         let knowledge = self.custody.knowledge();
         let user = knowledge.access_keys.get(access_key).and_then(Option::as_ref);
-        let principal = user.map_or_else(|| access_key.to_string(), ToString::to_string);
+        let user_name = user.map_or_else(|| access_key.to_string(), ToString::to_string);
+        let principal = if mfa { user_name } else { format!("{user_name} (without MFA)") };
         self.session(access_key, credentials, principal, user)
     }
 

@@ -114,7 +114,7 @@ impl Office {
     pub fn adopt(&self, profiles: &ProfileSet, access_key: &Name, credentials: SessionCredentials) {
         let Ok(plan) = self.plan(profiles, access_key.as_str(), Delivery::Refreshing) else { return };
         if plan.access_key == *access_key && plan.steps.first().is_some_and(|step| step.call == Call::SessionToken) {
-            let session = self.user_session(&plan.access_key, credentials);
+            let session = self.user_session(&plan.access_key, credentials, true);
             self.keep(SessionKey::of(&plan, 0), Arc::new(session));
         }
     }

@@ -97,7 +97,7 @@ fn explain(one: &One) -> Outcome {
 fn explain_page(explanation: &Explanation) -> String {
     let mut page = String::new();
     chain(&mut page, "Refreshed for as long as a tool runs (process)", &explanation.refreshing);
-    chain(&mut page, "Frozen (env, exec --env)", &explanation.frozen);
+    chain(&mut page, "Frozen (handed over once)", &explanation.frozen);
     for note in &explanation.notes {
         let _ = writeln!(page, "note: {}", Label(note));
     }
@@ -153,7 +153,7 @@ mod tests {
           2. AssumeRole for arn:aws:iam::210987654321:role/admin
              lasts 1 h, from https://sts.eu-central-1.amazonaws.com
 
-        Frozen (env, exec --env):
+        Frozen (handed over once):
           1. AssumeRole for arn:aws:iam::210987654321:role/admin with a code of arn:aws:iam::123456789012:mfa/ada
              lasts 4 h, from https://sts.eu-central-1.amazonaws.com
 
