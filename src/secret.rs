@@ -54,6 +54,8 @@ macro_rules! secret_text {
 }
 
 secret_text! {
+    /// What a request to an endpoint must carry: 256 random bits in base64url, one for each `exec`.
+    EndpointToken;
     /// What opens a passphrase slot.
     Passphrase;
     /// What opens a recovery slot: 160 bits in base32, with a check character group.

@@ -160,8 +160,12 @@ async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
 
 /// The rooms, from the ground up.
 fn build(world: World, config: Config, paths: &Paths) -> Result<Arc<Server>, Fault> {
-    let rules =
-        EndpointRules::new(&config.endpoints_allowed, config.sts_endpoint.as_deref(), config.iam_endpoint.as_deref());
+    let security = &config.security;
+    let rules = EndpointRules::new(
+        &security.endpoints_allowed,
+        security.sts_endpoint.as_deref(),
+        security.iam_endpoint.as_deref(),
+    );
     let rules = rules.map_err(|error| Fault::new(Code::ConfigInvalid, format!("[endpoints]: {error}")))?;
     let http = HyperHttp::new(world.clock.clone()).map_err(|error| failed("the system's trust store", &error))?;
     let aws = AwsEdge::new(world.clone(), Arc::new(http), rules);

@@ -12,10 +12,10 @@ pub use crate::model::{SlotKind, SlotProof};
 pub use catalogue::{Code, Exit};
 pub use fault::Fault;
 pub use reply::{
-    AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, ProfileRow, Reply, SessionRow, Setting,
-    SlotRow, Status, Whoami,
+    AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, OpenEndpoint, ProfileRow, Reply,
+    SessionRow, Setting, SlotRow, Status, Whoami,
 };
-pub use request::{Hello, NewSlot, Request};
+pub use request::{EndpointKind, Hello, NewSlot, Request};
 
 use crate::secret::{RecoveryCode, TypedAnswer, text};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! What the agent answers.
 
-use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, SlotKind};
-use crate::secret::{SecretAccessKey, SessionToken, TotpSeedText, text};
+use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
+use crate::secret::{EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
 /// One variant per shape of answer.
@@ -18,6 +18,8 @@ pub enum Reply {
     Credentials(Credentials),
     /// Done; nothing to show.
     Done {},
+    /// To endpoint_open.
+    Endpoint(OpenEndpoint),
     /// To profile_explain.
     Explanation(Explanation),
     /// To login.
@@ -90,6 +92,25 @@ pub struct Credentials {
     pub expiration: String,
     /// The account it acts in, where known.
     pub account_id: Option<AccountId>,
+    /// The region of the profile, where it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+}
+
+/// An endpoint that has been opened.
+#[derive(Serialize, Deserialize)]
+pub struct OpenEndpoint {
+    /// Where it listens, `http://127.0.0.1:PORT/…`.
+    pub url: String,
+    /// What a request must carry as `Authorization` (container).
+    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<EndpointToken>,
+    /// The file that holds it, mode 0600, read anew for each request by newer SDKs (container).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<std::path::PathBuf>,
+    /// The region of the profile, where it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
 }
 
 /// A row of `mfa list`.

@@ -29,6 +29,16 @@ pub enum NewSlot {
     Recovery {},
 }
 
+/// What an endpoint speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointKind {
+    /// The container credentials endpoint (AWS SDKs guide, container credential provider).
+    Container,
+    /// The instance metadata service, version 2 (EC2 User Guide, IMDSv2).
+    Imds,
+}
+
 /// One variant per message. Fields with a default may be left out.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,6 +74,22 @@ pub enum Request {
         /// The profile.
         profile: String,
         /// Longest wait in seconds for anything: a code, AWS, a person elsewhere.
+        wait: u64,
+        /// Handed over once, for as long as the profile asks: `env`, `exec --env`. Else asked for again before they end.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        frozen: bool,
+    },
+    /// Opens an endpoint that serves a profile's credentials over loopback HTTP to the process that asks and its
+    /// children, until that process ends.
+    EndpointOpen {
+        /// The profile.
+        profile: String,
+        /// Which protocol.
+        kind: EndpointKind,
+        /// Seconds it goes on after the process has ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        linger: Option<u64>,
+        /// Longest wait in seconds for the first credentials.
         wait: u64,
     },
     /// Creates the vault. The agent shows the recovery code by event and waits until it is typed back.
@@ -186,6 +212,7 @@ impl Request {
             Self::AccessKeyList {} => "access_key_list",
             Self::AccessKeyRemove { .. } => "access_key_remove",
             Self::Credentials { .. } => "credentials",
+            Self::EndpointOpen { .. } => "endpoint_open",
             Self::Init { .. } => "init",
             Self::Lock {} => "lock",
             Self::Login { .. } => "login",

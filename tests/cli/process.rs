@@ -12,6 +12,7 @@ fn credentials(account: Option<&str>) -> Reply {
         session_token: SecretText::from_text("t".repeat(9000)),
         expiration: "2026-11-22T01:00:00Z".to_owned(),
         account_id: account.map(|account| account.parse().expect("an account")),
+        region: None,
     })
 }
 
@@ -24,7 +25,7 @@ fn stdout_is_the_json_and_nothing_else() {
     let home = Home::new();
     home.serve("run", |request, line| {
         assert!(!line.hello.answers, "process never asks a person");
-        let Request::Credentials { profile, wait } = request else { panic!("{}", request.name()) };
+        let Request::Credentials { profile, wait, .. } = request else { panic!("{}", request.name()) };
         waiting(line);
         match (profile.as_str(), wait) {
             ("prod", 15) => Ok(credentials(Some("123456789012"))),

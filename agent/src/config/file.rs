@@ -1,6 +1,6 @@
 //! config.toml as written. Unknown keys are mistakes, so that a misspelt rule never passes for a rule.
 
-use super::Config;
+use super::{Config, Network, Security};
 use super::duration::Duration;
 use claviger::model::Region;
 use serde::Deserialize;
@@ -20,9 +20,11 @@ pub struct ConfigError {
 #[serde(deny_unknown_fields, default)]
 struct ConfigFile {
     aws: Aws,
+    commands: Commands,
     endpoints: Endpoints,
     lock: Lock,
     mfa: Mfa,
+    network: NetworkTable,
     vault: Vault,
 }
 
@@ -32,6 +34,12 @@ struct Aws {
     config_file: Option<PathBuf>,
     credentials_file: Option<PathBuf>,
     region: Option<toml::Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Commands {
+    allow: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -57,6 +65,14 @@ struct Mfa {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+struct NetworkTable {
+    ca_bundle: Option<PathBuf>,
+    no_proxy: Vec<String>,
+    proxy: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
 struct Vault {
     argon2_memory_mib: Option<toml::Spanned<u32>>,
 }
@@ -69,10 +85,8 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
         rule: rule_of(error.message()),
     })?;
     let at = |position: usize, rule: &str| ConfigError { line: line_of(text, position), rule: rule.to_owned() };
-    let under_home = |path: Option<PathBuf>, default: &str| match path {
-        Some(path) => home.join(path.strip_prefix("~").map(Path::to_path_buf).unwrap_or(path)),
-        None => home.join(default),
-    };
+    let at_home = |path: PathBuf| home.join(path.strip_prefix("~").map(Path::to_path_buf).unwrap_or(path));
+    let under_home = |path: Option<PathBuf>, default: &str| path.map_or_else(|| home.join(default), at_home);
     let region = match file.aws.region {
         Some(region) => {
             let start = region.span().start;
@@ -95,9 +109,17 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
         aws_config_file: under_home(file.aws.config_file, ".aws/config"),
         aws_credentials_file: under_home(file.aws.credentials_file, ".aws/credentials"),
         region,
-        endpoints_allowed: file.endpoints.allow,
-        sts_endpoint: file.endpoints.sts,
-        iam_endpoint: file.endpoints.iam,
+        security: Security {
+            endpoints_allowed: file.endpoints.allow,
+            sts_endpoint: file.endpoints.sts,
+            iam_endpoint: file.endpoints.iam,
+            commands_allowed: file.commands.allow,
+            network: Network {
+                proxy: file.network.proxy,
+                no_proxy: file.network.no_proxy,
+                ca_bundle: file.network.ca_bundle.map(at_home),
+            },
+        },
         presence_millis: within(file.mfa.presence, 8 * HOUR, 0, 168 * HOUR, "[mfa] presence is at most 7d")?,
         session_seconds: u32::try_from(session / 1000).unwrap_or(43_200),
         idle_lock_millis: within(file.lock.idle, 8 * HOUR, 1000, 168 * HOUR, "[lock] idle is 1s to 7d")?,

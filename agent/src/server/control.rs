@@ -2,6 +2,7 @@
 
 use super::conversation::{Conversation, OutLine, encode};
 use super::line::{self, Line};
+use super::peer::Peer;
 use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, REQUESTS_LIMIT, Server, WRITE_MILLIS};
 use claviger::secret::TypedAnswer;
 use claviger::wire::{
@@ -26,18 +27,20 @@ impl Server {
     /// Serves one connection until it ends. Another user's is refused before a byte is read.
     pub(super) async fn serve(self: Arc<Self>, stream: Stream) {
         let own = rustix::process::geteuid().as_raw();
-        match stream.peer_creds().ok().and_then(|peer| peer.euid()) {
+        let credentials = stream.peer_creds().ok();
+        match credentials.as_ref().and_then(|peer| peer.euid()) {
             Some(uid) if uid == own => {}
             uid => {
                 tracing::warn!(?uid, "refused a connection of another user");
                 return;
             }
         }
+        let peer = Arc::new(Peer::of(credentials.and_then(|peer| peer.pid())));
         let stream = Arc::new(stream);
         let (outbox, lines) = mpsc::channel(OUTBOX_LINES);
         let writer = tokio::spawn(write_lines(self.clone(), stream.clone(), lines));
         if self.activity.connections.fetch_add(1, Ordering::AcqRel) < CONNECTIONS_LIMIT {
-            self.clone().read_requests(&stream, &outbox).await;
+            self.clone().read_requests(&stream, &peer, &outbox).await;
         } else {
             refuse(&outbox, 0, Fault::new(Code::AgentBusy, "the agent has as many connections as it takes")).await;
         }
@@ -46,7 +49,7 @@ impl Server {
         self.activity.connections.fetch_sub(1, Ordering::AcqRel);
     }
 
-    async fn read_requests(self: Arc<Self>, stream: &Stream, outbox: &mpsc::Sender<OutLine>) {
+    async fn read_requests(self: Arc<Self>, stream: &Stream, peer: &Arc<Peer>, outbox: &mpsc::Sender<OutLine>) {
         let mut reader = BufReader::with_capacity(8192, stream);
         let mut hello: Option<Hello> = None;
         let mut in_hand: HashMap<u64, InHand> = HashMap::new();
@@ -90,7 +93,7 @@ impl Server {
                         refuse(outbox, parsed.id, Fault::new(Code::AgentBusy, format!("at most {REQUESTS_LIMIT} requests are in hand on a connection, each with an id of its own"))).await;
                         continue;
                     }
-                    let started = self.clone().start(parsed.id, *request, hello, outbox);
+                    let started = self.clone().start(parsed.id, *request, (hello, peer), outbox);
                     in_hand.insert(parsed.id, started);
                 }
                 (ClientMessage::Answer(answer), Some(_)) => {
@@ -118,13 +121,20 @@ impl Server {
         }
     }
 
-    fn start(self: Arc<Self>, id: u64, request: Request, hello: &Hello, outbox: &mpsc::Sender<OutLine>) -> InHand {
+    fn start(
+        self: Arc<Self>,
+        id: u64,
+        request: Request,
+        (hello, peer): (&Hello, &Arc<Peer>),
+        outbox: &mpsc::Sender<OutLine>,
+    ) -> InHand {
         let (answers, receiver) = mpsc::channel(4);
         let mut conversation = Conversation {
             id,
             outbox: outbox.clone(),
             answers: receiver,
             answerable: hello.answers,
+            peer: peer.clone(),
             aws_config_file: hello.aws_config_file.clone(),
         };
         let held = Held::new(self.clone());

@@ -2,11 +2,13 @@
 
 use super::Server;
 use super::control::Held;
+use super::peer::Peer;
 use crate::ask::{Listener, Notice, Upcall};
 use claviger::secret::{RecoveryCode, SecretText, TypedAnswer};
 use claviger::wire::{AgentLine, AgentMessage, Code, Event, Fault, LINE_LIMIT};
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
@@ -24,6 +26,8 @@ pub(super) struct Conversation {
     pub(super) answers: mpsc::Receiver<Option<TypedAnswer>>,
     /// Whether a person at the client can answer.
     pub(super) answerable: bool,
+    /// Who asks.
+    pub(super) peer: Arc<Peer>,
     /// The client's `AWS_CONFIG_FILE`.
     pub(super) aws_config_file: Option<String>,
 }

@@ -29,7 +29,10 @@ impl Server {
             self.touch();
         }
         match request {
-            Request::Credentials { profile, wait } => self.credentials(&profile, wait, conversation).await,
+            Request::Credentials { profile, wait, frozen } => {
+                let delivery = if frozen { Delivery::Frozen } else { Delivery::Refreshing };
+                self.credentials(&profile, delivery, wait, conversation).await
+            }
             Request::Lock {} => {
                 self.lock(LockedBy::Command).await;
                 Ok(Reply::Done {})
@@ -60,6 +63,7 @@ impl Server {
     async fn credentials(
         self: &Arc<Self>,
         profile: &str,
+        delivery: Delivery,
         wait: u64,
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
@@ -67,10 +71,10 @@ impl Server {
         let deadline = self.world.clock.boot().plus_millis(wait.saturating_mul(1000));
         let session = tokio::select! {
             biased;
-            session = self.session(profile, conversation) => session?,
+            session = self.session(profile, delivery, conversation) => session?,
             // A renewal that takes too long takes nothing away.
             () = self.world.clock.sleep_until(deadline) => {
-                self.remembered(profile).ok_or_else(|| fault::timed_out(profile, wait))?
+                self.remembered(profile, delivery).ok_or_else(|| fault::timed_out(profile, wait))?
             }
         };
         // Copies of an STS session for the child that asked; long-lived secrets never come this way.
@@ -80,6 +84,7 @@ impl Server {
             session_token: SecretText::from_text(session.token.expose().to_owned()),
             expiration: rfc3339(session.expiration),
             account_id: session.account.clone(),
+            region: self.region_of(profile),
         }))
     }
 
@@ -87,7 +92,7 @@ impl Server {
         if self.custody.is_unlocked() {
             self.office.mark_presence();
         }
-        let session = self.session(profile, conversation).await?;
+        let session = self.session(profile, Delivery::Refreshing, conversation).await?;
         Ok(Reply::Session(self.row(&session)))
     }
 
@@ -115,7 +120,7 @@ impl Server {
         region: Option<Region>,
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
-        let session = self.session(profile, conversation).await?;
+        let session = self.session(profile, Delivery::Refreshing, conversation).await?;
         let subject = self.subject(profile, conversation);
         let profiles = self.files.load().map_err(fault::files)?;
         let asked = |error| fault::session(&error, &subject);
@@ -156,25 +161,35 @@ impl Server {
     }
 
     /// The session of a profile; what happens on the way is told to this client.
-    async fn session(self: &Arc<Self>, profile: &str, conversation: &mut Conversation) -> Result<Arc<Session>, Fault> {
+    async fn session(
+        self: &Arc<Self>,
+        profile: &str,
+        delivery: Delivery,
+        conversation: &mut Conversation,
+    ) -> Result<Arc<Session>, Fault> {
         let subject = self.subject(profile, conversation);
         if self.custody.never_opened() {
             return Err(fault::closed(&self.custody));
         }
         let profiles = self.files.load().map_err(fault::files)?;
-        let plan = self
-            .office
-            .plan(&profiles, profile, Delivery::Refreshing)
-            .map_err(|error| fault::session(&error, &subject))?;
+        let plan =
+            self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
         let office = self.office.clone();
         let work = |listener: Listener| async move { office.credentials(plan, listener).await };
         conversation.attend(self, work).await.map_err(|error| fault::session(&error, &subject))
     }
 
-    fn remembered(&self, profile: &str) -> Option<Arc<Session>> {
+    fn remembered(&self, profile: &str, delivery: Delivery) -> Option<Arc<Session>> {
         let profiles = self.files.load().ok()?;
-        let plan = self.office.plan(&profiles, profile, Delivery::Refreshing).ok()?;
+        let plan = self.office.plan(&profiles, profile, delivery).ok()?;
         self.office.remembered(&plan)
+    }
+
+    /// The region that tools use with a profile's credentials: its own, else `[aws] region`.
+    fn region_of(&self, profile: &str) -> Option<Region> {
+        let profiles = self.files.load().ok()?;
+        let own = profiles.profile(profile).and_then(|profile| profile.value("region")?.text().parse().ok());
+        own.or_else(|| self.config.region.clone())
     }
 
     fn subject(&self, profile: &str, conversation: &Conversation) -> Subject {

@@ -11,6 +11,7 @@ mod fault;
 mod line;
 pub mod listen;
 mod lock;
+mod peer;
 mod status;
 
 #[cfg(any(test, feature = "test-seams"))]

@@ -62,7 +62,7 @@ fn ask(process: &Process) -> Result<Reply, Fault> {
     client.limit_silence(limit)?;
     let profile = profile_or_default(process.profile.as_deref());
     let mut progress = None;
-    client.ask(&Request::Credentials { profile, wait: process.wait }, &mut |event| {
+    client.ask(&Request::Credentials { profile, wait: process.wait, frozen: false }, &mut |event| {
         progress.get_or_insert_with(Progress::on_terminal_only).event(&event);
         Ok(None)
     })
