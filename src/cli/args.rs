@@ -182,6 +182,9 @@ mod tests {
           mfa         Authenticators: add, list, code, rename, remove, export
           profile     Profiles: list, show, explain
           slot        The ways to open the vault: list, add, remove
+          backup      Write a backup of the vault, which a recovery code of its own opens
+          restore     Put a backup, or a copy of a vault, in the vault's place
+          trash       The vault's trash: list, restore, empty
           agent       The agent: start, stop, restart, run
 
         Options:

@@ -181,6 +181,7 @@ impl<'a> Desk<'a> {
         match request {
             Request::Init { .. } => self.person.progress.brief("making the vault …"),
             Request::Unlock { .. } => self.person.progress.brief("opening the vault …"),
+            Request::Restore { .. } => self.person.progress.brief("opening the backup …"),
             request if proof_in(request).is_some() => self.person.progress.brief("opening the vault …"),
             _ => {}
         }
@@ -226,9 +227,11 @@ impl Person {
 fn proof_in(request: &Request) -> Option<SlotProof> {
     match request {
         Request::AccessKeyExport { proof, .. }
+        | Request::Backup { proof, .. }
         | Request::MfaExport { proof, .. }
         | Request::SlotAdd { proof, .. }
-        | Request::SlotRemove { proof, .. } => Some(match proof {
+        | Request::SlotRemove { proof, .. }
+        | Request::TrashEmpty { proof } => Some(match proof {
             SlotProof::Passphrase(text) => SlotProof::Passphrase(Passphrase::from_text(text.expose().to_owned())),
             SlotProof::Recovery(text) => SlotProof::Recovery(RecoveryCode::from_text(text.expose().to_owned())),
         }),

@@ -104,6 +104,11 @@ catalogue! {
     AwsThrottled, "aws.throttled", Network, "AWS is throttling this account", None;
     AwsTimedOut, "aws.timed_out", Network, "AWS did not answer in time", None;
     AwsUnreachable, "aws.unreachable", Network, "AWS cannot be reached", None;
+    BackupDamaged, "backup.damaged", Fault, "the file to restore is no vault, or a damaged one; it was left untouched", None;
+    BackupExists, "backup.exists", Refused, "there is a file where the backup should be", None;
+    BackupPassphraseNeeded, "backup.passphrase_needed", Usage, "what is restored opens with its recovery code alone, so it needs a new passphrase", None;
+    BackupUnreadable, "backup.unreadable", NotFound, "the file to restore cannot be read", None;
+    BackupUnsaved, "backup.unsaved", Fault, "the backup cannot be written", None;
     ConfigInvalid, "config.invalid", Usage, "config.toml has a mistake", None;
     EndpointNotAllowed, "endpoint.not_allowed", Refused, "the endpoint is neither AWS's nor in [endpoints] allow", None;
     Internal, "internal", Fault, "a defect of claviger", None;
@@ -130,6 +135,8 @@ catalogue! {
     SlotNotFound, "slot.not_found", NotFound, "no such slot", Some("claviger slot list");
     SlotsFull, "slot.full", Refused, "the vault has as many slots as it takes", Some("claviger slot list");
     StateUnsaved, "state.unsaved", Fault, "the ledger cannot be written, so no code may be spent", None;
+    TrashAmbiguous, "trash.ambiguous", Usage, "more than one kind of item of that name is in the trash", Some("claviger trash list");
+    TrashNotFound, "trash.not_found", NotFound, "nothing of that name is in the trash", Some("claviger trash list");
     Usage, "usage", Usage, "the command line is not understood", Some("claviger --help");
     VaultAbsent, "vault.absent", NotFound, "there is no vault yet", Some("claviger init");
     VaultChanged, "vault.changed", Fault, "another program has changed the vault", Some("claviger agent restart");

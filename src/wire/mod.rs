@@ -5,12 +5,14 @@
 
 mod catalogue;
 mod fault;
+mod keeping;
 mod reply;
 mod request;
 
 pub use crate::model::{SlotKind, SlotProof};
 pub use catalogue::{Code, Exit};
 pub use fault::Fault;
+pub use keeping::{TrashKind, TrashRow};
 pub use reply::{
     AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, OpenEndpoint, ProfileRow, Reply,
     SessionRow, Setting, SlotRow, Status, Whoami,

@@ -1,5 +1,6 @@
 //! What the agent answers.
 
+use super::keeping::TrashRow;
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
 use crate::secret::{EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,8 @@ pub enum Reply {
     Slots(Vec<SlotRow>),
     /// To status.
     Status(Status),
+    /// To trash_list, the latest first.
+    Trash(Vec<TrashRow>),
     /// To whoami.
     Whoami(Whoami),
 }

@@ -1,8 +1,10 @@
 //! What a client may ask.
 
+use super::keeping::TrashKind;
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, SlotProof};
 use crate::secret::{Passphrase, SecretAccessKey, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The client's side of the greeting.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -68,6 +70,14 @@ pub enum Request {
     AccessKeyRemove {
         /// Which.
         name: Name,
+    },
+    /// Writes a backup that a fresh recovery code opens, against a slot proof. The agent shows the code by event and
+    /// waits until it is typed back.
+    Backup {
+        /// Where, an absolute path; an existing file is refused.
+        file: PathBuf,
+        /// The proof.
+        proof: SlotProof,
     },
     /// Credentials of a profile, for a program.
     Credentials {
@@ -168,6 +178,19 @@ pub enum Request {
         /// The profile.
         profile: String,
     },
+    /// Puts a backup, or a copy of a vault, in the vault's place, and opens it.
+    Restore {
+        /// Which file, an absolute path.
+        file: PathBuf,
+        /// What opens that file.
+        proof: SlotProof,
+        /// A passphrase that shall open the vault from now on; may be left out where the file has one.
+        #[serde(with = "text::option", default)]
+        passphrase: Option<Passphrase>,
+        /// Also where there is a vault: it becomes the previous one.
+        #[serde(default)]
+        replace: bool,
+    },
     /// Adds a vault slot, against a proof of another.
     SlotAdd {
         /// The proof.
@@ -188,6 +211,24 @@ pub enum Request {
     Status {},
     /// Ends the agent, after the requests in hand.
     Stop {},
+    /// Deletes what is in the vault's trash, against a slot proof.
+    TrashEmpty {
+        /// The proof.
+        proof: SlotProof,
+    },
+    /// Lists what was removed in the last 30 days; no secret.
+    TrashList {},
+    /// Brings back what was removed last under a name.
+    TrashRestore {
+        /// The name it had.
+        name: Name,
+        /// Which kind, where both are in the trash.
+        #[serde(default)]
+        kind: Option<TrashKind>,
+        /// A new name, where the old one is taken.
+        #[serde(default)]
+        new_name: Option<Name>,
+    },
     /// Opens the vault.
     Unlock {
         /// By what.
@@ -211,6 +252,7 @@ impl Request {
             Self::AccessKeyExport { .. } => "access_key_export",
             Self::AccessKeyList {} => "access_key_list",
             Self::AccessKeyRemove { .. } => "access_key_remove",
+            Self::Backup { .. } => "backup",
             Self::Credentials { .. } => "credentials",
             Self::EndpointOpen { .. } => "endpoint_open",
             Self::Init { .. } => "init",
@@ -226,11 +268,15 @@ impl Request {
             Self::ProfileExplain { .. } => "profile_explain",
             Self::ProfileList { .. } => "profile_list",
             Self::ProfileShow { .. } => "profile_show",
+            Self::Restore { .. } => "restore",
             Self::SlotAdd { .. } => "slot_add",
             Self::SlotList {} => "slot_list",
             Self::SlotRemove { .. } => "slot_remove",
             Self::Status {} => "status",
             Self::Stop {} => "stop",
+            Self::TrashEmpty { .. } => "trash_empty",
+            Self::TrashList {} => "trash_list",
+            Self::TrashRestore { .. } => "trash_restore",
             Self::Unlock { .. } => "unlock",
             Self::Whoami { .. } => "whoami",
         }

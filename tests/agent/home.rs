@@ -42,6 +42,12 @@ impl Ended {
     }
 
     /// Ended with this fault, told on stderr in one line with its code, and nothing on stdout.
+    /// A verb for people: ended with this exit code and words, nothing on stdout.
+    pub(crate) fn fault_told(&self, exit: i32, words: &str) {
+        assert_eq!((self.exit, self.stdout.as_str()), (Some(exit), ""), "{}", self.stderr);
+        assert!(self.stderr.contains(words), "{}", self.stderr);
+    }
+
     pub(crate) fn fault(&self, exit: i32, code: &str) {
         let line = self.stderr.strip_suffix('\n').unwrap_or_default();
         let told = line.starts_with(&format!("claviger: {code}: ")) && !line.contains('\n');
@@ -164,8 +170,13 @@ impl Home {
 
     /// A program here: with a short environment, and without a terminal whatever runs the tests.
     pub(crate) fn command(&self, name: &str) -> Command {
+        self.program_command(&program(name))
+    }
+
+    /// Any program, the same way.
+    pub(crate) fn program_command(&self, program: &Path) -> Command {
         let mut command = Command::new("setsid");
-        command.arg("--wait").arg(program(name)).env_clear();
+        command.arg("--wait").arg(program).env_clear();
         command.env("CLAVIGER_HOME", self.path()).env("PATH", "/usr/bin:/bin").current_dir(self.path());
         command
     }

@@ -7,6 +7,7 @@ mod attack;
 mod damage;
 mod folder;
 mod home;
+mod keeping;
 mod lock;
 mod once;
 mod process;

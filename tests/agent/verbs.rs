@@ -1,7 +1,7 @@
 //! Every verb about keys, devices, slots and profiles, by the real programs: what a person keeps, finds again and gets
 //! back out.
 
-use crate::home::{Ended, Home, PASSPHRASE};
+use crate::home::{Home, PASSPHRASE};
 use crate::sandbox::Sandbox;
 use serde_json::{Value, json};
 
@@ -9,14 +9,6 @@ impl Home {
     fn json(&self, arguments: &[&str], stdin: &str) -> Value {
         let text = self.run(&[arguments, &["--json"]].concat(), stdin).good();
         serde_json::from_str(&text).expect("JSON")
-    }
-}
-
-impl Ended {
-    /// Ended with this exit code and words, nothing on stdout.
-    fn refused(&self, exit: i32, words: &str) {
-        assert_eq!((self.exit, self.stdout.as_str()), (Some(exit), ""), "{}", self.stderr);
-        assert!(self.stderr.contains(words), "{}", self.stderr);
     }
 }
 
@@ -31,9 +23,9 @@ fn an_access_key_comes_out_as_it_went_in_and_only_against_a_proof() {
     assert_eq!(rows[0]["user"], "arn:aws:iam::123456789012:user/ada");
     let export = [&["access-key", "export", "dev"][..], &BY_PASSPHRASE].concat();
     assert_eq!(home.run(&export, PASSPHRASE).good().trim(), sandbox.access_key().trim());
-    home.run(&export, "not the passphrase").refused(5, "the passphrase or recovery code opens no slot");
-    home.run(&["access-key", "add", "dev", "--stdin"], &sandbox.access_key()).refused(5, "already");
-    home.run(&["access-key", "remove", "dev"], "").refused(5, "belongs to access key dev");
+    home.run(&export, "not the passphrase").fault_told(5, "the passphrase or recovery code opens no slot");
+    home.run(&["access-key", "add", "dev", "--stdin"], &sandbox.access_key()).fault_told(5, "already");
+    home.run(&["access-key", "remove", "dev"], "").fault_told(5, "belongs to access key dev");
     home.run(&["mfa", "remove", "ada-phone"], "").good();
     home.run(&["access-key", "remove", "dev"], "").good();
     assert_eq!(home.json(&["access-key", "list"], ""), json!([]));
@@ -78,7 +70,7 @@ fn a_slot_is_added_opens_and_is_gone_once_removed() {
     let remove = [&["slot", "remove", &id][..], &BY_PASSPHRASE].concat();
     home.run(&remove, PASSPHRASE).good();
     home.run(&["lock"], "").good();
-    home.run(&["unlock", "--recovery", "--passphrase-fd", "0"], &code).refused(5, "opens no slot");
+    home.run(&["unlock", "--recovery", "--passphrase-fd", "0"], &code).fault_told(5, "opens no slot");
     let mut opened = home.unlock();
     // After a wrong guess the next one waits a second.
     while opened.exit != Some(0) {
@@ -104,7 +96,7 @@ fn logout_forgets_and_the_next_login_asks_aws_again() {
     home.run(&["logout", "--all"], "").good();
     assert_eq!(home.status()["sessions"], json!([]));
     home.run(&["lock"], "").good();
-    home.run(&["logout", "--all"], "").refused(3, "the vault is locked");
+    home.run(&["logout", "--all"], "").fault_told(3, "the vault is locked");
 }
 
 #[test]
@@ -124,7 +116,7 @@ fn an_idle_vault_locks_itself_and_goes_on_serving_what_it_has() {
     let status = home.status();
     assert_eq!((status["vault"].as_str(), status["locked_by"].as_str()), (Some("locked"), Some("idle")));
     assert_eq!(home.run(&["process", "prod"], "").good(), session);
-    home.run(&["access-key", "list"], "").refused(3, "the vault is locked");
+    home.run(&["access-key", "list"], "").fault_told(3, "the vault is locked");
 }
 
 #[test]

@@ -59,14 +59,32 @@ fn every_message_has_a_golden_line() {
             _ => None,
         })
         .collect();
-    assert_eq!(requests.len(), 25, "a new request needs a golden line here");
+    let written = variants(include_str!("../../src/wire/request.rs"), "pub enum Request {");
+    assert_eq!(requests, written, "a new request needs a golden line here");
     let replies: BTreeSet<String> = lines(AGENT)
         .filter_map(|line| match serde_json::from_str::<AgentLine>(line).expect("a line").message {
             AgentMessage::Reply(reply) => Some(key(&serde_json::to_value(&*reply).expect("JSON"))),
             _ => None,
         })
         .collect();
-    assert_eq!(replies.len(), 16, "a new reply needs a golden line here");
+    let written = variants(include_str!("../../src/wire/reply.rs"), "pub enum Reply {");
+    assert_eq!(replies, written, "a new reply needs a golden line here");
+}
+
+/// The variants of an enum in this source, as the wire writes them.
+fn variants(source: &str, head: &str) -> BTreeSet<String> {
+    let (_, body) = source.split_once(head).expect("the enum");
+    let (body, _) = body.split_once("\n}\n").expect("its end");
+    let names =
+        body.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| line.starts_with(char::is_uppercase));
+    let snake = |name: &str| {
+        let letters = name.chars().take_while(|c| c.is_alphanumeric());
+        letters.fold(String::new(), |text, c| match c.is_uppercase() && !text.is_empty() {
+            true => format!("{text}_{}", c.to_lowercase()),
+            false => format!("{text}{}", c.to_lowercase()),
+        })
+    };
+    names.map(snake).collect()
 }
 
 #[test]

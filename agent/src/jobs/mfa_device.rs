@@ -7,7 +7,7 @@ use crate::ask::Audience;
 use crate::aws::{self, Endpoint, MfaProof, SessionCredentials};
 use crate::mfa;
 use crate::session::{self, Office};
-use crate::vault::{Custody, TotpDevice};
+use crate::vault::{Custody, Items, TotpDevice};
 use crate::world::WallTime;
 use claviger::model::{MfaSerial, Name};
 use claviger::secret::TotpSeed;
@@ -77,18 +77,20 @@ pub async fn prove(
 
 /// Stores a device.
 pub async fn add(custody: Arc<Custody>, name: Name, device: TotpDevice, now: WallTime) -> Result<(), Error> {
-    edit(custody, now, move |items| {
-        let taken = items.authenticators.iter().find(|(known, other)| **known == name || other.serial == device.serial);
-        if let Some((known, _)) = taken {
-            return Err(Error::MfaExists(known.clone()));
-        }
-        if !items.access_keys.contains_key(&device.access_key) {
-            return Err(Error::AccessKeyNotFound(device.access_key));
-        }
-        items.authenticators.insert(name, device);
-        Ok(())
-    })
-    .await
+    edit(custody, now, move |items| put(items, name, device)).await
+}
+
+/// Enters a device: its name and serial must be free, its access key stored.
+pub(super) fn put(items: &mut Items, name: Name, device: TotpDevice) -> Result<(), Error> {
+    let taken = items.authenticators.iter().find(|(known, other)| **known == name || other.serial == device.serial);
+    if let Some((known, _)) = taken {
+        return Err(Error::MfaExists(known.clone()));
+    }
+    if !items.access_keys.contains_key(&device.access_key) {
+        return Err(Error::AccessKeyNotFound(device.access_key));
+    }
+    items.authenticators.insert(name, device);
+    Ok(())
 }
 
 /// Renames a device here.

@@ -2,6 +2,7 @@
 
 pub mod access_key;
 pub mod mfa_device;
+pub mod trash;
 
 use crate::{aws, mfa, session, vault};
 use claviger::model::{MfaSerial, Name};
@@ -19,6 +20,9 @@ pub enum Error {
     /// No such access key.
     #[error("no access key is named {0}")]
     AccessKeyNotFound(Name),
+    /// Nothing of that name is in the trash.
+    #[error("nothing named {0} is in the trash")]
+    NotInTrash(Name),
     /// The key is the root user's, a role's or a federated user's.
     #[error("the key belongs to no IAM user")]
     NotUser(String),
@@ -43,6 +47,9 @@ pub enum Error {
     /// A session could not be had.
     #[error("no session")]
     Session(#[from] session::Error),
+    /// An access key and an authenticator of that name are in the trash.
+    #[error("an access key and an authenticator named {0} are in the trash")]
+    TrashAmbiguous(Name),
     /// The vault.
     #[error("the vault failed")]
     Vault(#[from] vault::Error),

@@ -13,6 +13,7 @@ use claviger::wire::{Code, Credentials, Fault, Reply, Request, SessionRow, Setti
 use std::sync::Arc;
 
 mod items;
+mod keeping;
 mod vault;
 
 impl Server {
@@ -55,6 +56,11 @@ impl Server {
             Request::Init { .. } | Request::SlotAdd { .. } | Request::SlotList {} | Request::SlotRemove { .. } => {
                 self.vault_request(request, conversation).await
             }
+            Request::Backup { .. }
+            | Request::Restore { .. }
+            | Request::TrashEmpty { .. }
+            | Request::TrashList {}
+            | Request::TrashRestore { .. } => self.keeping_request(request, conversation).await,
             other => self.item_request(other, conversation).await,
         }
     }
@@ -172,8 +178,7 @@ impl Server {
             return Err(fault::closed(&self.custody));
         }
         let profiles = self.files.load().map_err(fault::files)?;
-        let plan =
-            self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
+        let plan = self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
         let office = self.office.clone();
         let work = |listener: Listener| async move { office.credentials(plan, listener).await };
         conversation.attend(self, work).await.map_err(|error| fault::session(&error, &subject))

@@ -125,6 +125,11 @@ fn vault_ref(error: &vault::Error) -> Fault {
     use vault::Error;
     let code = match error {
         Error::Absent => Code::VaultAbsent,
+        Error::BackupAbsent | Error::BackupUnreadable { .. } => Code::BackupUnreadable,
+        Error::BackupDamaged => Code::BackupDamaged,
+        Error::BackupExists => Code::BackupExists,
+        Error::BackupUnsaved { .. } => Code::BackupUnsaved,
+        Error::PassphraseNeeded => Code::BackupPassphraseNeeded,
         Error::ChangedOnDisk => Code::VaultChanged,
         Error::Damaged => Code::VaultDamaged,
         Error::Exists => Code::VaultExists,
@@ -236,6 +241,11 @@ pub(super) fn job(error: jobs::Error) -> Fault {
         }
         Error::AccessKeyNotFound(name) => {
             Fault::new(Code::AccessKeyNotFound, format!("no access key is stored as {name}"))
+        }
+        Error::NotInTrash(name) => Fault::new(Code::TrashNotFound, format!("nothing named {name} is in the trash")),
+        Error::TrashAmbiguous(name) => {
+            let message = format!("an access key and an authenticator named {name} are in the trash: say which");
+            Fault::new(Code::TrashAmbiguous, message)
         }
         Error::NotUser(arn) => {
             let message = format!(

@@ -3,6 +3,8 @@
 //! Two locks. `quick` is held for a few lines, or for one fsync of the ledger; `vault` for a whole save. Whoever
 //! takes both takes `vault` first.
 
+mod keeping;
+
 use super::{ConfirmedCode, Error, Items, KdfCost, Result, SlotInfo, State, Vault, VaultFolder};
 use crate::world::{BootTime, WallTime, World, keep_in_memory};
 use claviger::model::SlotProof;

@@ -9,6 +9,27 @@ pub enum Error {
     /// There is no vault file.
     #[error("there is no vault")]
     Absent,
+    /// There is no such backup.
+    #[error("there is no such file")]
+    BackupAbsent,
+    /// The file to restore is no vault, or a damaged one.
+    #[error("the file is no vault, or a damaged one")]
+    BackupDamaged,
+    /// There is a file where the backup should be.
+    #[error("there is a file of that name already")]
+    BackupExists,
+    /// The file to restore could not be read.
+    #[error("the file cannot be read")]
+    BackupUnreadable {
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// The backup could not be written, and is not there.
+    #[error("the backup cannot be written")]
+    BackupUnsaved {
+        /// What the disk said.
+        source: io::Error,
+    },
     /// The file on disk is not the one that was opened; nothing was written.
     #[error("another program has changed the vault since it was opened")]
     ChangedOnDisk,
@@ -46,6 +67,9 @@ pub enum Error {
     /// Argon2id needs more memory than this process may take.
     #[error("there is not enough memory to derive a key from the passphrase")]
     NoMemory,
+    /// What is restored has no passphrase slot, and none was given.
+    #[error("the backup opens with its recovery code alone: a new passphrase is needed")]
+    PassphraseNeeded,
     /// No slot has this id.
     #[error("no such slot")]
     SlotNotFound,

@@ -7,8 +7,8 @@ use claviger::secret::{SecretAccessKey, TotpSeed};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How long a removed item stays in the trash.
-const TRASH_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
+/// How long a removed item stays in the trash, in milliseconds.
+pub const TRASH_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
 
 /// The items. A clone shares the secrets; it copies none.
 #[derive(Clone, Default)]

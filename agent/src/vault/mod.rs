@@ -9,6 +9,7 @@
 //! protocol; `envelope` is the file, `header` its readable part with its `slot`s, `contents` its encrypted part with
 //! the [`Items`]; `json` and `crypto` are what those are made of. [`State`] stands on `crypto` and `json` alone.
 
+mod backup;
 mod contents;
 mod copies;
 mod crypto;
@@ -29,10 +30,11 @@ mod unlocked;
 #[cfg(test)]
 mod tests;
 
+pub use backup::NewPassphrase;
 pub use custody::{Custody, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState};
 pub use error::{Error, Result};
 pub use folder::VaultFolder;
-pub use items::{AccessKey, Items, TotpDevice, Trashed, TrashedItem};
+pub use items::{AccessKey, Items, TRASH_MILLIS, TotpDevice, Trashed, TrashedItem};
 pub use json::Extra;
 pub use kdf::{KdfCost, check_passphrase};
 pub use recovery::{ConfirmedCode, FreshCode};

@@ -21,12 +21,12 @@ use subtle::ConstantTimeEq;
 
 /// An open vault. Dropping it wipes the master key and every secret that nobody else still holds.
 pub struct Vault {
-    folder: VaultFolder,
-    header: Header,
+    pub(super) folder: VaultFolder,
+    pub(super) header: Header,
     /// Names the version on disk that this one came from.
     mac: [u8; 32],
     master: Box<Key32>,
-    contents: Contents,
+    pub(super) contents: Contents,
     /// A purge of copies did not succeed; the next save tries again.
     copies_left: bool,
 }

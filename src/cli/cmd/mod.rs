@@ -2,6 +2,7 @@
 
 mod access_key;
 mod agent;
+mod backup;
 mod init;
 mod lock;
 mod login;
@@ -11,6 +12,7 @@ pub(super) mod process;
 mod profile;
 mod slot;
 mod status;
+mod trash;
 mod unlock;
 mod whoami;
 
@@ -36,6 +38,10 @@ pub(super) enum Command {
     Profile(profile::Profile),
     #[command(subcommand)]
     Slot(slot::Slot),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    #[command(subcommand)]
+    Trash(trash::Trash),
     #[command(subcommand)]
     Agent(agent::Agent),
 }
@@ -46,6 +52,7 @@ impl Command {
         match self {
             Self::AccessKey(verb) => verb.run(),
             Self::Agent(verb) => verb.run(),
+            Self::Backup(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
             Self::Lock(verb) => verb.run(),
             Self::Login(verb) => verb.run(),
@@ -53,8 +60,10 @@ impl Command {
             Self::Mfa(verb) => verb.run(),
             Self::Process(verb) => process::run(&verb.into()),
             Self::Profile(verb) => verb.run(),
+            Self::Restore(verb) => verb.run(),
             Self::Slot(verb) => verb.run(),
             Self::Status(verb) => verb.run(),
+            Self::Trash(verb) => verb.run(),
             Self::Unlock(verb) => verb.run(),
             Self::Whoami(verb) => verb.run(),
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// How often a recovery code may be typed back wrong.
 const RECOVERY_TRIES: u32 = 3;
 
-fn mismatch(outcome: &str) -> Fault {
+pub(super) fn mismatch(outcome: &str) -> Fault {
     Fault::new(Code::VaultRecoveryMismatch, format!("the recovery code did not come back as shown; {outcome}"))
 }
 
@@ -71,13 +71,13 @@ impl Server {
         }
     }
 
-    fn passphrase_cost(&self) -> KdfCost {
+    pub(super) fn passphrase_cost(&self) -> KdfCost {
         KdfCost::new(self.config.argon2_memory_mib.saturating_mul(1024), 3, 4).unwrap_or(KdfCost::DEFAULT)
     }
 
     /// Draws a recovery code and shows it until it has come back as shown; None where the client declines, or three
     /// tries went wrong.
-    async fn confirmed_code(&self, conversation: &mut Conversation) -> Result<Option<ConfirmedCode>, Fault> {
+    pub(super) async fn confirmed_code(&self, conversation: &mut Conversation) -> Result<Option<ConfirmedCode>, Fault> {
         let mut fresh = FreshCode::draw(&self.world).map_err(fault::vault)?;
         for _ in 0..RECOVERY_TRIES {
             let Some(typed) = conversation.confirm_recovery(fresh.code()).await else { break };

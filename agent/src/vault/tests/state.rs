@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 /// The step of [`NOW`].
 const STEP: u64 = NOW.0 as u64 / 30_000;
 
-fn serial(name: &str) -> MfaSerial {
+pub(super) fn serial(name: &str) -> MfaSerial {
     format!("arn:aws:iam::123456789012:mfa/{name}").parse().expect("a serial")
 }
 

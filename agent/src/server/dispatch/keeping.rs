@@ -1,0 +1,106 @@
+//! Requests about backups and the trash.
+
+use super::vault::mismatch;
+use crate::jobs::trash;
+use crate::server::Server;
+use crate::server::conversation::Conversation;
+use crate::server::fault;
+use crate::server::lock::blocking;
+use crate::vault::{KdfCost, TRASH_MILLIS, check_passphrase};
+use crate::world::rfc3339;
+use claviger::secret::Passphrase;
+use claviger::wire::{Code, Fault, Reply, Request, SlotProof, TrashKind, TrashRow};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+impl Server {
+    pub(super) async fn keeping_request(
+        self: &Arc<Self>,
+        request: Request,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        let now = self.world.clock.wall();
+        match request {
+            Request::Backup { file, proof } => self.back_up(file, proof, conversation).await,
+            Request::Restore { file, proof, passphrase, replace } => {
+                self.restore(file, proof, passphrase, replace).await
+            }
+            Request::TrashEmpty { proof } => {
+                self.prove(proof).await?;
+                trash::empty(self.custody.clone(), now).await.map_err(fault::job)?;
+                Ok(Reply::Done {})
+            }
+            Request::TrashList {} => self.trash_rows(),
+            Request::TrashRestore { name, kind, new_name } => {
+                let kind = kind.map(|kind| match kind {
+                    TrashKind::AccessKey => trash::Kind::AccessKey,
+                    TrashKind::Authenticator => trash::Kind::Authenticator,
+                });
+                trash::restore(self.custody.clone(), name, kind, new_name, now).await.map_err(fault::job)?;
+                Ok(Reply::Done {})
+            }
+            _ => Err(fault::internal()),
+        }
+    }
+
+    async fn back_up(
+        self: &Arc<Self>,
+        file: PathBuf,
+        proof: SlotProof,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        absolute(&file)?;
+        // Before the code is shown: one that is written down must count.
+        self.prove(proof).await?;
+        let code = self.confirmed_code(conversation).await?;
+        let code = code.ok_or_else(|| mismatch("no backup was made").hint("claviger backup FILE"))?;
+        let (custody, now) = (self.custody.clone(), self.world.clock.wall());
+        blocking(move || custody.back_up(&file, &code, now)).await.map_err(fault::vault)?;
+        Ok(Reply::Done {})
+    }
+
+    /// Sessions in memory were had with what may no longer be in the vault: they go.
+    async fn restore(
+        self: &Arc<Self>,
+        file: PathBuf,
+        proof: SlotProof,
+        passphrase: Option<Passphrase>,
+        replace: bool,
+    ) -> Result<Reply, Fault> {
+        absolute(&file)?;
+        if let Some(passphrase) = &passphrase {
+            check_passphrase(passphrase).map_err(fault::vault)?;
+        }
+        let (server, now) = (self.clone(), self.world.clock.wall());
+        let cost = self.passphrase_cost();
+        let restore = move || {
+            let passphrase: Option<(&Passphrase, KdfCost)> = passphrase.as_ref().map(|passphrase| (passphrase, cost));
+            server.custody.restore(&file, &proof, passphrase, replace, now)?;
+            server.office.lock(true);
+            Ok(())
+        };
+        self.opening(restore).await.map_err(fault::vault)?;
+        Ok(Reply::Done {})
+    }
+
+    fn trash_rows(&self) -> Result<Reply, Fault> {
+        let rows = self.custody.with_items(|items| {
+            let row = |entry: &crate::vault::Trashed| TrashRow {
+                name: entry.name.clone(),
+                kind: trash::kind(&entry.item).map(|kind| match kind {
+                    trash::Kind::AccessKey => TrashKind::AccessKey,
+                    trash::Kind::Authenticator => TrashKind::Authenticator,
+                }),
+                removed: rfc3339(entry.removed),
+                until: rfc3339(entry.removed.plus_millis(TRASH_MILLIS)),
+            };
+            items.trash.iter().rev().map(row).collect()
+        });
+        rows.map(Reply::Trash).map_err(fault::vault)
+    }
+}
+
+/// The agent has a working folder of its own.
+fn absolute(file: &Path) -> Result<(), Fault> {
+    if file.is_absolute() { Ok(()) } else { Err(Fault::new(Code::Usage, "the path of the file is not absolute")) }
+}

@@ -1,0 +1,33 @@
+//! Backup and restore, as the agent does them.
+
+use super::Custody;
+use crate::vault::{ConfirmedCode, Error, LockedBy, NewPassphrase, Result};
+use crate::world::WallTime;
+use claviger::model::SlotProof;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+impl Custody {
+    /// Writes a backup of the open vault. The caller has taken a slot proof.
+    pub fn back_up(&self, to: &Path, code: &ConfirmedCode, now: WallTime) -> Result<()> {
+        self.vault().as_ref().ok_or(Error::Locked)?.back_up(to, code, now)
+    }
+
+    /// Restores a backup and leaves it open. A vault that is open is closed only once the file to restore is known to
+    /// be one that this proof opens; where anything fails before that, it stays as it was.
+    pub fn restore(
+        &self,
+        from: &Path,
+        proof: &SlotProof,
+        passphrase: Option<NewPassphrase<'_>>,
+        replace: bool,
+        now: WallTime,
+    ) -> Result<()> {
+        let mut vault = self.vault();
+        let locks = self.locks.load(Ordering::Acquire);
+        let restored = self.guess(|| self.folder.restore(from, proof, passphrase, replace, now))?;
+        self.close(LockedBy::Command);
+        *vault = None;
+        self.open(&mut vault, restored, locks, now)
+    }
+}
