@@ -174,6 +174,7 @@ mod tests {
           unlock      Open the vault
           lock        Wipe keys and sessions from memory
           status      Show what the agent holds: vault, sessions, warnings
+          doctor      Say what stands between a profile and its credentials, for every family of AWS tools
           login       Obtain the credentials of a profile now, with you here
           logout      Forget the sessions of a profile, or all
           whoami      Ask AWS who a profile's credentials act as

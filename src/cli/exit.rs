@@ -10,6 +10,8 @@ pub(super) enum Failure {
     BrokenPipe,
     /// Something a user should know.
     Fault(Fault),
+    /// Nothing more: what was printed says what is wrong.
+    Told,
 }
 
 impl From<Fault> for Failure {
@@ -26,6 +28,7 @@ pub(super) fn code(outcome: Outcome) -> ExitCode {
     let exit = match outcome {
         Ok(()) | Err(Failure::BrokenPipe) => Exit::Ok,
         Err(Failure::Fault(fault)) => fault.exit(),
+        Err(Failure::Told) => Exit::Fault,
     };
     ExitCode::from(exit as u8)
 }

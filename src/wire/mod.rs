@@ -4,6 +4,7 @@
 //! flight on one connection. The client's first line is its [`Hello`], sent together with its first request.
 
 mod catalogue;
+mod doctor;
 mod fault;
 mod keeping;
 mod reply;
@@ -11,6 +12,7 @@ mod request;
 
 pub use crate::model::{SlotKind, SlotProof};
 pub use catalogue::{Code, Exit};
+pub use doctor::{Finding, Level};
 pub use fault::Fault;
 pub use keeping::{TrashKind, TrashRow};
 pub use reply::{

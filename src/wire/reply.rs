@@ -1,5 +1,6 @@
 //! What the agent answers.
 
+use super::doctor::Finding;
 use super::keeping::TrashRow;
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
 use crate::secret::{EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
@@ -23,6 +24,8 @@ pub enum Reply {
     Endpoint(OpenEndpoint),
     /// To profile_explain.
     Explanation(Explanation),
+    /// To doctor.
+    Findings(Vec<Finding>),
     /// To login.
     Session(SessionRow),
     /// To mfa_add and mfa_rename.

@@ -89,6 +89,18 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         frozen: bool,
     },
+    /// Looks for what stands between a profile and its credentials.
+    Doctor {
+        /// The profile; without one only what concerns all.
+        #[serde(default)]
+        profile: Option<String>,
+        /// The names of the `AWS_` variables that are set for the caller, never their values.
+        #[serde(default)]
+        variables: Vec<String>,
+        /// Obtain the profile's credentials and ask STS whose they are.
+        #[serde(default)]
+        live: bool,
+    },
     /// Opens an endpoint that serves a profile's credentials over loopback HTTP to the process that asks and its
     /// children, until that process ends.
     EndpointOpen {
@@ -254,6 +266,7 @@ impl Request {
             Self::AccessKeyRemove { .. } => "access_key_remove",
             Self::Backup { .. } => "backup",
             Self::Credentials { .. } => "credentials",
+            Self::Doctor { .. } => "doctor",
             Self::EndpointOpen { .. } => "endpoint_open",
             Self::Init { .. } => "init",
             Self::Lock {} => "lock",

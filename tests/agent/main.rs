@@ -5,6 +5,7 @@
 mod activation;
 mod attack;
 mod damage;
+mod doctor;
 mod folder;
 mod home;
 mod keeping;

@@ -44,9 +44,14 @@ impl AwsFiles {
         if let Some((_, profiles)) = parsed.as_ref().filter(|(known, _)| *known == stamps) {
             return Ok(profiles.clone());
         }
-        let profiles = Arc::new(self.parse()?);
+        let profiles = Arc::new(self.parse(|_| true)?);
         *parsed = Some((stamps, profiles.clone()));
         Ok(profiles)
+    }
+
+    /// What AWS's own tools find: the same without claviger's file.
+    pub fn as_tools_see(&self) -> Result<ProfileSet, FilesError> {
+        self.parse(|role| role != Role::Own)
     }
 
     fn stamps(&self) -> Result<Stamps, FilesError> {
@@ -57,9 +62,9 @@ impl AwsFiles {
         Ok(stamps)
     }
 
-    fn parse(&self) -> Result<ProfileSet, FilesError> {
+    fn parse(&self, wanted: impl Fn(Role) -> bool) -> Result<ProfileSet, FilesError> {
         let mut texts = Vec::with_capacity(self.files.len());
-        for (role, path) in &self.files {
+        for (role, path) in self.files.iter().filter(|(role, _)| wanted(*role)) {
             let bytes = self.world.disk.read_linked(path, limits::FILE_BYTES as u64);
             let bytes = bytes.map_err(|error| FilesError::Unreadable(path.clone(), error))?.unwrap_or_default();
             let text = String::from_utf8(bytes).map_err(|_| FilesError::NotText(path.clone()))?;

@@ -1,6 +1,7 @@
 //! Jobs that combine offices: an access key or an authenticator is proved at AWS before it is stored.
 
 pub mod access_key;
+pub mod doctor;
 pub mod mfa_device;
 pub mod trash;
 

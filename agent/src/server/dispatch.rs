@@ -12,6 +12,7 @@ use claviger::secret::SecretText;
 use claviger::wire::{Code, Credentials, Fault, Reply, Request, SessionRow, Setting, Whoami};
 use std::sync::Arc;
 
+mod doctor;
 mod items;
 mod keeping;
 mod vault;
@@ -34,6 +35,7 @@ impl Server {
                 let delivery = if frozen { Delivery::Frozen } else { Delivery::Refreshing };
                 self.credentials(&profile, delivery, wait, conversation).await
             }
+            Request::Doctor { profile, variables, live } => self.doctor(profile, variables, live, conversation).await,
             Request::Lock {} => {
                 self.lock(LockedBy::Command).await;
                 Ok(Reply::Done {})

@@ -3,6 +3,7 @@
 mod access_key;
 mod agent;
 mod backup;
+mod doctor;
 mod init;
 mod lock;
 mod login;
@@ -26,6 +27,7 @@ pub(super) enum Command {
     Unlock(unlock::Unlock),
     Lock(lock::Lock),
     Status(status::Status),
+    Doctor(doctor::Doctor),
     Login(login::Login),
     Logout(logout::Logout),
     Whoami(whoami::Whoami),
@@ -53,6 +55,7 @@ impl Command {
             Self::AccessKey(verb) => verb.run(),
             Self::Agent(verb) => verb.run(),
             Self::Backup(verb) => verb.run(),
+            Self::Doctor(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
             Self::Lock(verb) => verb.run(),
             Self::Login(verb) => verb.run(),

@@ -1,0 +1,134 @@
+//! `doctor`: what the agent sees from where it stands.
+
+use crate::jobs::doctor::Tools;
+use crate::server::Server;
+use crate::server::conversation::Conversation;
+use crate::server::fault;
+use crate::session::Delivery;
+use crate::vault::VaultState;
+use claviger::wire::{Fault, Finding, Level, Reply};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// More than this is no clock that AWS accepts for long: signatures are refused at 5 minutes, codes at one.
+const SKEW_WARNED_SECONDS: i64 = 30;
+
+impl Server {
+    pub(super) async fn doctor(
+        self: &Arc<Self>,
+        profile: Option<String>,
+        variables: Vec<String>,
+        live: bool,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        let variables: BTreeSet<String> = variables.into_iter().collect();
+        let mut found = self.diagnose_self(conversation);
+        match self.files.as_tools_see() {
+            Err(error) => found.push(problem("files", fault::files(error))),
+            Ok(profiles) => {
+                let tools = Tools {
+                    profiles: &profiles,
+                    variables: &variables,
+                    config_file: &self.config.aws_config_file,
+                    credentials_file: &self.config.aws_credentials_file,
+                };
+                found.extend(tools.files());
+                if let Some(profile) = &profile {
+                    found.extend(tools.profile(profile));
+                }
+            }
+        }
+        found.extend(self.diagnose_network(&variables));
+        if let Some(profile) = &profile {
+            found.push(self.diagnose_plan(profile, conversation));
+            if live {
+                found.extend(self.diagnose_live(profile, conversation).await);
+            }
+        }
+        Ok(Reply::Findings(found))
+    }
+
+    fn diagnose_self(&self, conversation: &Conversation) -> Vec<Finding> {
+        let mut found = Vec::new();
+        found.push(match self.custody.state() {
+            VaultState::Absent => Finding::new("vault", Level::Problem, "there is no vault yet").hint("claviger init"),
+            VaultState::Locked(_) => Finding::new("vault", Level::Note, "the vault is locked").hint("claviger unlock"),
+            VaultState::Unlocked => Finding::new("vault", Level::Ok, "the vault is open"),
+        });
+        let status = self.status(conversation.aws_config_file.as_deref());
+        found.extend(status.warnings.into_iter().map(|warning| Finding::new("agent", Level::Warning, warning)));
+        found.push(match self.office.clock_skew() {
+            None => Finding::new("clock", Level::Note, "not compared with AWS's yet").hint("claviger doctor --live"),
+            Some(skew) if skew.abs() > SKEW_WARNED_SECONDS => {
+                let side = if skew > 0 { "behind" } else { "ahead of" };
+                let text = format!("this machine's clock is {} s {side} AWS's; claviger corrects for it", skew.abs());
+                Finding::new("clock", Level::Warning, text).hint("timedatectl status")
+            }
+            Some(_) => Finding::new("clock", Level::Ok, "agrees with AWS's"),
+        });
+        found
+    }
+
+    /// What the caller's shell says about the way to AWS, and config.toml does not.
+    fn diagnose_network(&self, variables: &BTreeSet<String>) -> Vec<Finding> {
+        let network = &self.config.security.network;
+        let set = |names: &[&'static str]| names.iter().copied().find(|name| variables.contains(*name));
+        let warn = |text: String, line: String| Finding::new("network", Level::Warning, text).hint(line);
+        let proxy = set(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]).filter(|_| network.proxy.is_none());
+        let mut found: Vec<Finding> = proxy
+            .map(|name| {
+                let text = format!("{name} is set here, but claviger uses no proxy: config.toml has none");
+                warn(text, format!("[network] proxy = \"${name}\""))
+            })
+            .into_iter()
+            .collect();
+        if network.ca_bundle.is_none() && variables.contains("AWS_CA_BUNDLE") {
+            let text = "AWS_CA_BUNDLE is set here, but claviger trusts the system's certificates alone";
+            found.push(warn(text.to_owned(), "[network] ca_bundle = \"$AWS_CA_BUNDLE\"".to_owned()));
+        }
+        if found.is_empty() {
+            let way = if network.proxy.is_some() { "by the proxy of config.toml" } else { "directly" };
+            found.push(Finding::new("network", Level::Ok, format!("AWS is called {way}")));
+        }
+        found
+    }
+
+    fn diagnose_plan(&self, profile: &str, conversation: &Conversation) -> Finding {
+        let subject = self.subject(profile, conversation);
+        let planned = self.files.load().map_err(fault::files).and_then(|profiles| {
+            let plan = self.office.plan(&profiles, profile, Delivery::Refreshing);
+            plan.map_err(|error| fault::session(&error, &subject))
+        });
+        match planned {
+            Ok(plan) => {
+                let calls =
+                    if plan.steps.len() == 1 { "one call".to_owned() } else { format!("{} calls", plan.steps.len()) };
+                Finding::new("claviger", Level::Ok, format!("has credentials for it by {calls} of STS"))
+            }
+            // While the vault has never been open, nothing is known of what it holds.
+            Err(_) if self.custody.never_opened() && self.custody.state() != VaultState::Absent => {
+                let text = "what claviger would do is known once the vault has been open";
+                Finding::new("claviger", Level::Note, text).hint("claviger unlock")
+            }
+            Err(fault) => problem("claviger", fault),
+        }
+    }
+
+    /// Obtains the credentials and asks STS who they are.
+    async fn diagnose_live(self: &Arc<Self>, profile: &str, conversation: &mut Conversation) -> Vec<Finding> {
+        let who = match self.whoami(profile, None, conversation).await {
+            Ok(Reply::Whoami(who)) => who,
+            Ok(_) => return Vec::new(),
+            Err(fault) => return vec![problem("live", fault)],
+        };
+        let mut found = vec![Finding::new("live", Level::Ok, format!("STS knows the credentials as {}", who.arn))];
+        if let Some(skew) = self.office.clock_skew() {
+            found.push(Finding::new("live", Level::Ok, format!("STS's clock less this machine's: {skew} s")));
+        }
+        found
+    }
+}
+
+fn problem(topic: &str, fault: Fault) -> Finding {
+    Finding { topic: topic.to_owned(), level: Level::Problem, text: fault.message, hint: fault.hint }
+}
