@@ -2,6 +2,9 @@
 
 mod access_key;
 mod agent;
+mod completion;
+pub(super) mod env;
+pub(super) mod exec;
 mod init;
 mod lock;
 mod login;
@@ -28,6 +31,8 @@ pub(super) enum Command {
     Logout(logout::Logout),
     Whoami(whoami::Whoami),
     Process(process::Verb),
+    Exec(exec::Exec),
+    Env(env::Env),
     #[command(subcommand)]
     AccessKey(access_key::AccessKey),
     #[command(subcommand)]
@@ -38,6 +43,7 @@ pub(super) enum Command {
     Slot(slot::Slot),
     #[command(subcommand)]
     Agent(agent::Agent),
+    Completion(completion::Completion),
 }
 
 impl Command {
@@ -46,6 +52,9 @@ impl Command {
         match self {
             Self::AccessKey(verb) => verb.run(),
             Self::Agent(verb) => verb.run(),
+            Self::Completion(verb) => verb.run(),
+            Self::Env(verb) => verb.run(),
+            Self::Exec(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
             Self::Lock(verb) => verb.run(),
             Self::Login(verb) => verb.run(),
