@@ -25,6 +25,7 @@ First steps:
   claviger access-key add dev      store the access key of an IAM user
   claviger mfa add --for dev       store that user's virtual MFA device
   claviger login prod              one code, and every tool has credentials
+  claviger exec prod -- aws s3 ls  such as this one
 
 PROFILE is AWS_PROFILE where it is left out, else default.
 Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network.";
@@ -204,11 +205,14 @@ mod tests {
           logout      Forget the sessions of a profile, or all
           whoami      Ask AWS who a profile's credentials act as
           process     Print credentials as JSON, for credential_process in ~/.aws/config
+          exec        Run a command with the credentials of a profile
+          env         Print the credentials of a profile as variables of your shell
           access-key  Access keys of IAM users: add, list, remove, export
           mfa         Authenticators: add, list, code, rename, remove, export
           profile     Profiles: list, show, explain
           slot        The ways to open the vault: list, add, remove
           agent       The agent: start, stop, restart, run
+          completion  Print a completion script for your shell
 
         Options:
           -h, --help     Print help
@@ -219,6 +223,7 @@ mod tests {
           claviger access-key add dev      store the access key of an IAM user
           claviger mfa add --for dev       store that user's virtual MFA device
           claviger login prod              one code, and every tool has credentials
+          claviger exec prod -- aws s3 ls  such as this one
 
         PROFILE is AWS_PROFILE where it is left out, else default.
         Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network.

@@ -10,6 +10,8 @@ mod environment;
 mod exit;
 mod hot;
 mod intake;
+#[cfg(test)]
+mod pages;
 mod render;
 mod stand_in;
 mod terminal;

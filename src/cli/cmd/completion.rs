@@ -57,7 +57,7 @@ _claviger_and_names() {
         if declare -F _command_offset >/dev/null; then
             _command_offset $((i + 1))
         elif ((i + 1 == COMP_CWORD)); then
-            mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -c -- "$cur" | sort -u)
         else
             COMPREPLY=()
         fi
