@@ -5,6 +5,7 @@
 mod activation;
 mod attack;
 mod damage;
+mod exec;
 mod folder;
 mod home;
 mod lock;
