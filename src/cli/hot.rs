@@ -83,7 +83,7 @@ fn exec(argv: &[OsString]) -> Option<exec::Exec> {
         wait: words.value("wait", |text| wait_seconds(text).ok())?.unwrap_or(DEFAULT_PATIENT_WAIT),
         region: words.value("region", |text| text.parse().ok())?,
         proof: words.proof()?,
-        command: words.command.iter().cloned().collect(),
+        command: words.command.to_vec(),
         profile: words.positional()?,
     })
 }
