@@ -2,7 +2,7 @@
 
 use super::cmd::Command;
 use super::exit::{Failure, Outcome};
-use super::ui;
+use super::{environment, stand_in, ui};
 use crate::wire::{Code, Fault};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser};
@@ -10,11 +10,14 @@ use std::ffi::OsString;
 
 /// Holds your MFA devices and AWS sessions, so that every tool just works after one code
 #[derive(Parser)]
-#[command(name = "claviger", version, disable_help_subcommand = true, after_help = EXAMPLES)]
+#[command(name = "claviger", version, disable_help_subcommand = true, after_help = EXAMPLES, max_term_width = 120)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
 }
+
+/// The profile that every AWS tool takes where none is named.
+const DEFAULT_PROFILE: &str = "default";
 
 const EXAMPLES: &str = "\
 First steps:
@@ -22,12 +25,13 @@ First steps:
   claviger access-key add dev      store the access key of an IAM user
   claviger mfa add --for dev       store that user's virtual MFA device
   claviger login prod              one code, and every tool has credentials
+  claviger exec prod -- aws s3 ls  such as this one
 
 PROFILE is AWS_PROFILE where it is left out, else default.
 Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network.";
 
 /// How a person proves that the vault is theirs.
-#[derive(Args, Default)]
+#[derive(Args, Debug, Default, PartialEq, Eq)]
 pub(super) struct Proof {
     /// Read the passphrase from file descriptor N instead of the terminal
     #[arg(long, value_name = "N", value_parser = descriptor)]
@@ -48,14 +52,37 @@ impl Profile {
     pub(super) fn name(&self) -> String {
         profile_or_default(self.profile.as_deref())
     }
+
+    /// See [`name_one`].
+    pub(super) fn name_one(&self) -> impl Fn(Fault) -> Fault {
+        name_one(self.profile.as_deref())
+    }
 }
 
-/// The profile given, else that of the environment, else `default`.
+/// The profile given, else that of the environment, else `default`. Under `exec` AWS_PROFILE is the name of a stand-in,
+/// and CLAVIGER_PROFILE the profile.
 pub(super) fn profile_or_default(given: Option<&str>) -> String {
-    given
-        .map(str::to_owned)
-        .or_else(|| std::env::var("AWS_PROFILE").ok().filter(|profile| !profile.is_empty()))
-        .unwrap_or_else(|| "default".to_owned())
+    given.map(str::to_owned).or_else(profile_of_environment).unwrap_or_else(|| DEFAULT_PROFILE.to_owned())
+}
+
+/// The fault of a profile that nobody named: that `default` does not exist says little; what to do is to name one.
+pub(super) fn name_one(given: Option<&str>) -> impl Fn(Fault) -> Fault {
+    let guessed = given.is_none() && profile_of_environment().is_none();
+    move |fault| match fault.code {
+        Code::ProfileNotFound if guessed => {
+            let message = "no profile is given, AWS_PROFILE is not set, and there is no profile default";
+            Fault::new(Code::ProfileNotFound, message)
+        }
+        _ => fault,
+    }
+}
+
+fn profile_of_environment() -> Option<String> {
+    let variable = |name| std::env::var(name).ok().filter(|profile| !profile.is_empty());
+    match variable("AWS_PROFILE") {
+        Some(profile) if profile == stand_in::PROFILE => variable(environment::PROFILE),
+        other => other,
+    }
 }
 
 /// The number of a file descriptor.
@@ -164,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_top_help() {
-        insta::assert_snapshot!(Arguments::command().render_help().to_string(), @"
+        insta::assert_snapshot!(Arguments::command().term_width(120).render_help().to_string(), @"
         Holds your MFA devices and AWS sessions, so that every tool just works after one code
 
         Usage: claviger <COMMAND>
@@ -179,6 +206,8 @@ mod tests {
           logout      Forget the sessions of a profile, or all
           whoami      Ask AWS who a profile's credentials act as
           process     Print credentials as JSON, for credential_process in ~/.aws/config
+          exec        Run a command with the credentials of a profile
+          env         Print the credentials of a profile as variables of your shell
           access-key  Access keys of IAM users: add, list, remove, export
           mfa         Authenticators: add, list, code, rename, remove, export
           profile     Profiles: list, show, explain
@@ -187,6 +216,7 @@ mod tests {
           restore     Put a backup, or a copy of a vault, in the vault's place
           trash       The vault's trash: list, restore, empty
           agent       The agent: start, stop, restart, run
+          completion  Print a completion script for your shell
 
         Options:
           -h, --help     Print help
@@ -197,6 +227,7 @@ mod tests {
           claviger access-key add dev      store the access key of an IAM user
           claviger mfa add --for dev       store that user's virtual MFA device
           claviger login prod              one code, and every tool has credentials
+          claviger exec prod -- aws s3 ls  such as this one
 
         PROFILE is AWS_PROFILE where it is left out, else default.
         Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network.

@@ -8,6 +8,13 @@ use std::process::ExitCode;
 pub(super) enum Failure {
     /// Whoever read stdout has gone; nothing is left to say.
     BrokenPipe,
+    /// A command of the user's was not run: the same, with an exit code that is hardly the command's own.
+    Exec {
+        /// What to tell.
+        fault: Fault,
+        /// The exit code.
+        exit: u8,
+    },
     /// Something a user should know.
     Fault(Fault),
     /// Nothing more: what was printed says what is wrong.
@@ -25,10 +32,10 @@ pub(super) type Outcome = Result<(), Failure>;
 
 /// The exit code of an outcome. A reader that has gone is no fault of the command.
 pub(super) fn code(outcome: Outcome) -> ExitCode {
-    let exit = match outcome {
-        Ok(()) | Err(Failure::BrokenPipe) => Exit::Ok,
-        Err(Failure::Fault(fault)) => fault.exit(),
-        Err(Failure::Told) => Exit::Fault,
-    };
-    ExitCode::from(exit as u8)
+    ExitCode::from(match outcome {
+        Ok(()) | Err(Failure::BrokenPipe) => Exit::Ok as u8,
+        Err(Failure::Exec { exit, .. }) => exit,
+        Err(Failure::Fault(fault)) => fault.exit() as u8,
+        Err(Failure::Told) => Exit::Fault as u8,
+    })
 }

@@ -21,7 +21,10 @@ pub(super) fn stdin() -> Result<Zeroizing<String>, Fault> {
 /// A secret from a file descriptor: up to the end or the first newline, which is dropped.
 pub(super) fn descriptor(number: u32) -> Result<Zeroizing<String>, Fault> {
     let bytes = match number {
-        0 => read(&mut std::io::stdin().lock(), true),
+        // Not through std's buffer, which would swallow what follows.
+        0 => {
+            read(&mut File::from(rustix::io::dup(rustix::stdio::stdin()).map_err(|_| unusable(number, "read"))?), true)
+        }
         _ => {
             let mut file = File::open(format!("/dev/fd/{number}")).map_err(|_| unusable(number, "read"))?;
             read(&mut file, true)
@@ -42,14 +45,16 @@ fn read(source: &mut impl Read, one_line: bool) -> Result<Zeroizing<Vec<u8>>, Fa
     let mut bytes = Zeroizing::new(vec![0; LIMIT]);
     let mut end = 0;
     while end < LIMIT {
-        match source.read(bytes.get_mut(end..).unwrap_or_default()) {
+        // What stands after the line is not ours: a command that comes after this may read it.
+        let most = if one_line { end.saturating_add(1) } else { LIMIT };
+        match source.read(bytes.get_mut(end..most).unwrap_or_default()) {
             Ok(0) => break,
             Ok(count) => end += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => return Err(Fault::new(Code::Usage, "stdin cannot be read")),
         }
-        if let Some(newline) = bytes.iter().take(end).position(|&byte| byte == b'\n').filter(|_| one_line) {
-            end = newline;
+        if one_line && bytes.get(..end).unwrap_or_default().ends_with(b"\n") {
+            end = end.saturating_sub(1);
             break;
         }
     }

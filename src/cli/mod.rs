@@ -1,15 +1,19 @@
 //! The command line.
 //!
-//! stdout is data, stderr is talk, `/dev/tty` is questions. One file per verb or noun in `cmd`; the hot verb is recognised
+//! stdout is data, stderr is talk, `/dev/tty` is questions. One file per verb or noun in `cmd`; the hot verbs are recognised
 //! in `hot` before clap is built. Nothing here exits: [`run`] returns the exit code.
 
 mod args;
 mod cmd;
 mod desk;
+mod environment;
 mod exit;
 mod hot;
 mod intake;
+#[cfg(test)]
+mod pages;
 mod render;
+mod stand_in;
 mod terminal;
 mod ui;
 
@@ -26,11 +30,20 @@ pub fn run(argv: Vec<OsString>) -> ExitCode {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(std::io::stderr(), "claviger: internal: a defect of claviger at {place}");
     }));
-    if let Some(process) = hot::parse(&argv) {
-        return exit::code(cmd::process::run(&process).map_err(one_line));
-    }
-    let hot = argv.get(1).is_some_and(|verb| verb == hot::PROCESS);
-    exit::code(args::run(argv).map_err(if hot { one_line } else { for_people }))
+    let verb = argv.get(1).cloned().unwrap_or_default();
+    let outcome = match hot::parse(&argv) {
+        Some(hot::Hot::Env(env)) => env.run(),
+        Some(hot::Hot::Exec(exec)) => exec.run(),
+        Some(hot::Hot::Process(process)) => cmd::process::run(&process),
+        None => args::run(argv),
+    };
+    exit::code(if verb == cmd::process::NAME {
+        outcome.map_err(one_line)
+    } else if verb == cmd::exec::NAME {
+        outcome.map_err(cmd::exec::own_failure).map_err(for_people)
+    } else {
+        outcome.map_err(for_people)
+    })
 }
 
 /// Programs copy stderr into their own errors: one line, with the code.
@@ -49,7 +62,7 @@ fn line(fault: &Fault) -> String {
 }
 
 fn for_people(failure: Failure) -> Failure {
-    if let Failure::Fault(fault) = &failure {
+    if let Failure::Fault(fault) | Failure::Exec { fault, .. } = &failure {
         ui::say(&ui::fault(fault));
     }
     failure

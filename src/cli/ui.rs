@@ -3,8 +3,12 @@
 use super::exit::{Failure, Outcome};
 use crate::model::{Label, Message};
 use crate::wire::{Code, Event, Fault};
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Writes data, in one write. A wide table, JSON or a secret: never talk.
 pub(super) fn data(bytes: &[u8]) -> Outcome {
@@ -24,16 +28,49 @@ pub(super) fn json(value: &impl Serialize) -> Outcome {
     data(out.as_slice())
 }
 
-/// Writes a line of talk. Nobody to hear it is no failure.
+/// Writes a line of talk, on a terminal broken between words. Nobody to hear it is no failure.
 pub(super) fn say(line: &str) {
+    let line = match width() {
+        Some(width) => wrap(line, width),
+        None => line.to_owned(),
+    };
     let mut stderr = std::io::stderr().lock();
     // One write, so that the lines of many clients on one terminal do not mix.
     let _ = stderr.write_all(format!("{line}\n").as_bytes());
 }
 
+/// The columns of the terminal on stderr, where it says so.
+fn width() -> Option<usize> {
+    let columns = tcgetwinsize(rustix::stdio::stderr()).ok()?.ws_col;
+    (columns > 0).then_some(columns.into())
+}
+
+/// Breaks lines between words. A hint stays whole: it is there to be copied.
+fn wrap(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let mut current = String::new();
+        let whole = line.starts_with(HINT);
+        for word in line.split(' ') {
+            let columns = current.chars().count().saturating_add(1).saturating_add(word.chars().count());
+            if !current.is_empty() && columns > width && !whole {
+                lines.push(std::mem::take(&mut current));
+            } else if !current.is_empty() {
+                current.push(' ');
+            }
+            current.push_str(word);
+        }
+        lines.push(current);
+    }
+    lines.join("\n")
+}
+
+/// What a line with a command to type begins with.
+const HINT: &str = "hint: ";
+
 /// A fault as a person reads it: what happened, and on a line of its own what to type next.
 pub(super) fn fault(fault: &Fault) -> String {
-    let hint = fault.hint.as_ref().map(|hint| format!("\nhint: {}", Label(hint))).unwrap_or_default();
+    let hint = fault.hint.as_ref().map(|hint| format!("\n{HINT}{}", Label(hint))).unwrap_or_default();
     format!("claviger: {}{hint}", Message(&fault.message))
 }
 
@@ -42,22 +79,35 @@ pub(super) struct Progress {
     terminal: bool,
     elsewhere: bool,
     shown: bool,
+    countdown: Option<Countdown>,
+}
+
+/// A thread that redraws the line each second, until its sender is dropped.
+struct Countdown {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), elsewhere: true, shown: false }
+        Self { terminal: std::io::stderr().is_terminal(), elsewhere: true, shown: false, countdown: None }
     }
 
     /// The same, silent where stderr is no terminal: an SDK takes what it finds there for an error.
     pub(super) fn on_terminal_only() -> Self {
-        Self { elsewhere: false, ..Self::new() }
+        let mut progress = Self::new();
+        progress.elsewhere = false;
+        progress
     }
 
     /// Shows an event that needs no answer.
     pub(super) fn event(&mut self, event: &Event) {
         if let Event::WaitingForCode { serial, seconds } = event {
+            self.stop();
             self.show(&waiting(serial, *seconds));
+            if self.terminal {
+                self.countdown = Some(Countdown::start(serial.clone(), *seconds));
+            }
         }
     }
 
@@ -71,7 +121,7 @@ impl Progress {
     fn show(&mut self, line: &str) {
         if self.terminal {
             self.shown = true;
-            let _ = std::io::stderr().write_all(format!("\r\x1b[K{line}").as_bytes());
+            draw(line);
         } else if self.elsewhere {
             say(line);
         }
@@ -79,10 +129,39 @@ impl Progress {
 
     /// Erases the line.
     pub(super) fn clear(&mut self) {
+        self.stop();
         if std::mem::take(&mut self.shown) {
-            let _ = std::io::stderr().write_all(b"\r\x1b[K");
+            draw("");
         }
     }
+
+    /// Once this returns nothing is drawn any more.
+    fn stop(&mut self) {
+        if let Some(Countdown { stop, thread }) = self.countdown.take() {
+            drop(stop);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Countdown {
+    fn start(serial: String, seconds: u64) -> Self {
+        let (stop, stopped) = channel();
+        let thread = std::thread::spawn(move || {
+            for left in (0..seconds).rev() {
+                match stopped.recv_timeout(Duration::from_secs(1)) {
+                    Err(RecvTimeoutError::Timeout) => draw(&waiting(&serial, left)),
+                    _ => return,
+                }
+            }
+        });
+        Self { stop, thread }
+    }
+}
+
+/// In place of what the line shows.
+fn draw(line: &str) {
+    let _ = std::io::stderr().write_all(format!("\r\x1b[K{line}").as_bytes());
 }
 
 impl Drop for Progress {
@@ -98,8 +177,16 @@ fn waiting(serial: &str, seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{fault, waiting};
+    use super::{fault, waiting, wrap};
     use crate::wire::{Code, Fault};
+
+    #[test]
+    fn lines_break_between_words_and_hints_do_not() {
+        let text = "claviger: no profile is named prod\nhint: claviger profile list";
+        assert_eq!(wrap(text, 20), "claviger: no profile\nis named prod\nhint: claviger profile list");
+        assert_eq!(wrap("a-word-longer-than-the-line b", 5), "a-word-longer-than-the-line\nb");
+        assert_eq!(wrap("two  spaces\n\nstay", 80), "two  spaces\n\nstay");
+    }
 
     #[test]
     fn text_from_outside_cannot_draw_on_the_terminal() {

@@ -6,6 +6,7 @@ mod activation;
 mod attack;
 mod damage;
 mod doctor;
+mod exec;
 mod folder;
 mod home;
 mod keeping;

@@ -8,6 +8,9 @@
 )]
 
 mod agent;
+mod completion;
+mod env;
+mod exec;
 mod launch;
 mod person;
 mod process;

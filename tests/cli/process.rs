@@ -112,5 +112,7 @@ fn on_a_terminal_the_wait_is_shown_and_erased() {
     });
     let ended = OnTerminal::start(&home, &["process"]).end();
     assert_eq!((ended.exit, ended.stdout.lines().count()), (0, 1));
-    assert_eq!(ended.stderr, "\r\u{1b}[Kwaiting 9 s for the next code of ada\r\u{1b}[K");
+    // On a busy machine the line may have counted down in between.
+    assert!(ended.stderr.starts_with("\r\u{1b}[Kwaiting 9 s for the next code of ada"), "{}", ended.stderr);
+    assert!(ended.stderr.ends_with("\r\u{1b}[K"), "{}", ended.stderr);
 }

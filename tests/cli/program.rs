@@ -69,6 +69,15 @@ pub(crate) struct OnTerminal {
 
 impl OnTerminal {
     pub(crate) fn start(home: &Home, arguments: &[&str]) -> Self {
+        Self::start_with(home, arguments, false)
+    }
+
+    /// The same with stdout on the terminal as well.
+    pub(crate) fn start_all(home: &Home, arguments: &[&str]) -> Self {
+        Self::start_with(home, arguments, true)
+    }
+
+    fn start_with(home: &Home, arguments: &[&str], all: bool) -> Self {
         let screen: OwnedFd =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&screen).expect("its other end");
@@ -81,7 +90,7 @@ impl OnTerminal {
         command
             .env("PATH", "/usr/bin:/bin")
             .stdin(line.try_clone().expect("a copy"))
-            .stdout(Stdio::piped())
+            .stdout(if all { line.try_clone().expect("a copy").into() } else { Stdio::piped() })
             .stderr(line);
         Self { child: command.spawn().expect("the program"), screen: screen.into(), seen: Vec::new() }
     }

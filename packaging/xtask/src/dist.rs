@@ -1,7 +1,7 @@
-//! `dist`: release binaries, stripped, in `target/dist`, each looked at before it counts.
+//! `dist`: release binaries, stripped, in `target/dist`, each looked at before it counts; man pages and completions beside them.
 
 use crate::elf::{self, Elf};
-use crate::run::{Failure, Job, Outcome, copy_program, make_folder, root, say, target};
+use crate::run::{Failure, Job, Outcome, copy_program, make_folder, root, say, target, write};
 use std::path::{Path, PathBuf};
 
 /// A text that every build with the feature `test-seams` contains (`agent/src/testing.rs`). Put together here,
@@ -23,8 +23,40 @@ pub(crate) fn run() -> Outcome<PathBuf> {
         let binary = copy_program(&target().join(&host).join("release").join(package), &folder)?;
         inspect(&binary, linked)?;
     }
+    pages(&folder)?;
+    completions(&folder)?;
     say(&format!("\n{}", folder.display()));
     Ok(folder)
+}
+
+/// The man pages as committed: a test of the client holds them to its parser.
+fn pages(folder: &Path) -> Outcome {
+    let from = root().join("packaging/man");
+    let to = folder.join("man/man1");
+    make_folder(&to)?;
+    let entries = std::fs::read_dir(&from).map_err(Failure::from(format!("cannot read {}", from.display())))?;
+    let mut count = 0;
+    for page in entries.flatten() {
+        let copied = std::fs::copy(page.path(), to.join(page.file_name()));
+        copied.map_err(Failure::from(format!("cannot copy {}", page.path().display())))?;
+        count += 1;
+    }
+    say(&format!("  {count:>9} pages  {}", to.display()));
+    Ok(())
+}
+
+/// Made by the client that ships, under the names that each shell looks for.
+fn completions(folder: &Path) -> Outcome {
+    let to = folder.join("completions");
+    make_folder(&to)?;
+    for (shell, name) in
+        [("bash", "claviger"), ("zsh", "_claviger"), ("fish", "claviger.fish"), ("powershell", "claviger.ps1")]
+    {
+        let script = Job::new([folder.join("claviger")]).and(["completion", shell]).stdout()?;
+        write(&to.join(name), &script)?;
+    }
+    say(&format!("  {:>9} shells {}", 4, to.display()));
+    Ok(())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

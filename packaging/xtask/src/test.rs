@@ -92,6 +92,9 @@ fn steps() -> Vec<Step> {
         .collect();
     let unit = |what: &str| Step::job(&format!("unit: {what}"), Job::cargo(&format!("test --quiet --locked {what}")));
     steps.extend(["-p xtask", "-p claviger-sandbox", "-p claviger-agent --features test-seams"].map(unit));
+    // The tests of the root crate read their pages and scripts with whatever of these is there.
+    let readers = Step::new("readers: every shell, and man", || Ok(()));
+    steps.push(readers.needs("zsh").needs("fish").needs("mandoc"));
     // The tests of the root crate run the agent and the sandbox beside the client, as shipped.
     let beside = Job::cargo("build --quiet --locked -p claviger-agent -p claviger-sandbox");
     steps.push(Step::job("build: agent and sandbox", beside));

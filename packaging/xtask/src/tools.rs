@@ -10,7 +10,7 @@ struct Tool {
     debian: bool,
 }
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 10] = [
     Tool {
         name: "aws CLI 2",
         probe: &["sh", "-c", "/usr/bin/aws --version 2>&1 | grep -q '^aws-cli/2'"],
@@ -28,6 +28,18 @@ const TOOLS: [Tool; 7] = [
         probe: &["cargo", "clippy", "--version"],
         install: &["rustup", "component", "add", "clippy"],
         debian: false,
+    },
+    Tool {
+        name: "fish",
+        probe: &["sh", "-c", "command -v fish"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "fish"],
+        debian: true,
+    },
+    Tool {
+        name: "mandoc",
+        probe: &["sh", "-c", "command -v mandoc"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "mandoc"],
+        debian: true,
     },
     Tool {
         name: "python3",
@@ -53,6 +65,12 @@ const TOOLS: [Tool; 7] = [
         name: "systemd-socket-activate",
         probe: &["systemd-socket-activate", "--version"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "systemd"],
+        debian: true,
+    },
+    Tool {
+        name: "zsh",
+        probe: &["sh", "-c", "command -v zsh"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "zsh"],
         debian: true,
     },
 ];

@@ -26,10 +26,9 @@ pub(in crate::cli) struct Login {
 
 impl Login {
     pub(super) fn run(self) -> Outcome {
-        let Reply::Session(session) = Desk::open(&self.proof)?.ask(&Request::Login { profile: self.profile.name() })?
-        else {
-            return Err(unexpected());
-        };
+        let request = Request::Login { profile: self.profile.name() };
+        let reply = Desk::open(&self.proof)?.ask(&request).map_err(self.profile.name_one())?;
+        let Reply::Session(session) = reply else { return Err(unexpected()) };
         if self.json {
             return ui::json(&session);
         }

@@ -1,11 +1,11 @@
 //! `claviger logout`.
 
-use crate::cli::args::{Proof, profile_or_default};
-use crate::cli::desk::Desk;
+use crate::cli::args::{Proof, name_one, profile_or_default};
+use crate::cli::desk::{Desk, unexpected};
 use crate::cli::exit::Outcome;
 use crate::cli::ui;
 use crate::model::Label;
-use crate::wire::Request;
+use crate::wire::{Reply, Request};
 
 /// Forget the sessions of a profile, or all
 ///
@@ -32,8 +32,12 @@ impl Logout {
             Some(profile) => format!("The sessions of profile {} are forgotten.", Label(profile)),
             None => "All sessions are forgotten.".to_owned(),
         };
-        Desk::open(&self.proof)?.done(&Request::Logout { profile })?;
-        ui::say(&said);
+        let reply =
+            Desk::open(&self.proof)?.ask(&Request::Logout { profile }).map_err(name_one(self.profile.as_deref()))?;
+        match reply {
+            Reply::Done {} => ui::say(&said),
+            _ => return Err(unexpected()),
+        }
         Ok(())
     }
 }

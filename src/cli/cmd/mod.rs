@@ -3,7 +3,10 @@
 mod access_key;
 mod agent;
 mod backup;
+mod completion;
 mod doctor;
+pub(super) mod env;
+pub(super) mod exec;
 mod init;
 mod lock;
 mod login;
@@ -32,6 +35,8 @@ pub(super) enum Command {
     Logout(logout::Logout),
     Whoami(whoami::Whoami),
     Process(process::Verb),
+    Exec(exec::Exec),
+    Env(env::Env),
     #[command(subcommand)]
     AccessKey(access_key::AccessKey),
     #[command(subcommand)]
@@ -46,6 +51,7 @@ pub(super) enum Command {
     Trash(trash::Trash),
     #[command(subcommand)]
     Agent(agent::Agent),
+    Completion(completion::Completion),
 }
 
 impl Command {
@@ -56,6 +62,9 @@ impl Command {
             Self::Agent(verb) => verb.run(),
             Self::Backup(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
+            Self::Completion(verb) => verb.run(),
+            Self::Env(verb) => verb.run(),
+            Self::Exec(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
             Self::Lock(verb) => verb.run(),
             Self::Login(verb) => verb.run(),

@@ -3,7 +3,7 @@
 use crate::cli::args::profile_or_default;
 use crate::cli::desk;
 use crate::cli::exit::Outcome;
-use crate::cli::hot::{DEFAULT_WAIT, Process, WAIT, wait_seconds};
+use crate::cli::hot::{DEFAULT_WAIT, wait_seconds};
 use crate::cli::ui::{self, Progress};
 use crate::client::{Client, WipedBuffer};
 use crate::secret::SecretText;
@@ -14,8 +14,15 @@ use std::time::Duration;
 /// How much longer than `--wait` a silent agent is waited for: it keeps that time itself, unless it hangs.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How often an agent that ends may be met: one that stops says so, then closes its socket, and then is gone.
-const TRIES_AT_AN_ENDING_AGENT: u32 = 4;
+/// The verb's name.
+pub(in crate::cli) const NAME: &str = "process";
+
+/// `process`, as typed.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Process {
+    pub(in crate::cli) profile: Option<String>,
+    pub(in crate::cli) wait: u64,
+}
 
 /// Print credentials as JSON, for credential_process in ~/.aws/config
 ///
@@ -30,7 +37,7 @@ pub(in crate::cli) struct Verb {
     /// The AWS profile [default: AWS_PROFILE, else default]
     profile: Option<String>,
     /// The longest wait for anything: a code, AWS, an answer elsewhere
-    #[arg(long = WAIT, value_name = "SECONDS", default_value_t = DEFAULT_WAIT, value_parser = wait_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_WAIT, value_parser = wait_seconds)]
     wait: u64,
 }
 
@@ -40,17 +47,9 @@ impl From<Verb> for Process {
     }
 }
 
-/// Prints the credentials of a profile. Asks again where the agent was just ending: a restart is no event for a tool.
+/// Prints the credentials of a profile.
 pub(in crate::cli) fn run(process: &Process) -> Outcome {
-    let ending = |fault: &Fault| matches!(fault.code, Code::AgentNotRunning | Code::AgentStopping);
-    let mut answer = ask(process);
-    for _ in 0..TRIES_AT_AN_ENDING_AGENT {
-        match &answer {
-            Err(fault) if ending(fault) => answer = ask(process),
-            _ => break,
-        }
-    }
-    match answer? {
+    match desk::past_an_ending_agent(|| ask(process))? {
         Reply::Credentials(credentials) => print(&credentials),
         _ => Err(desk::unexpected()),
     }

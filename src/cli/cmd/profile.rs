@@ -20,6 +20,9 @@ Example:
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Print the names alone, a line each
+        #[arg(long, conflicts_with = "json")]
+        names: bool,
         #[command(flatten)]
         proof: Proof,
     },
@@ -50,13 +53,13 @@ impl Profile {
     pub(super) fn run(self) -> Outcome {
         match self {
             Self::Explain(one) => explain(&one),
-            Self::List { json, proof } => list(json, &proof),
+            Self::List { json, names, proof } => list(json, names, &proof),
             Self::Show(one) => show(&one),
         }
     }
 }
 
-fn list(json: bool, proof: &Proof) -> Outcome {
+fn list(json: bool, names: bool, proof: &Proof) -> Outcome {
     let mut desk = Desk::open(proof)?;
     let mut rows = Vec::new();
     loop {
@@ -68,7 +71,17 @@ fn list(json: bool, proof: &Proof) -> Outcome {
         }
         rows.extend(page);
     }
-    if json { ui::json(&rows) } else { ui::data(list_page(&rows).as_bytes()) }
+    match (json, names) {
+        (true, _) => ui::json(&rows),
+        (_, true) => ui::data(names_page(&rows).as_bytes()),
+        _ => ui::data(list_page(&rows).as_bytes()),
+    }
+}
+
+/// Whole names, for programs: one that cannot stand on a line by itself is left out.
+fn names_page(rows: &[ProfileRow]) -> String {
+    let names = rows.iter().map(|row| row.profile.as_str()).filter(|name| !name.chars().any(char::is_control));
+    names.flat_map(|name| [name, "\n"]).collect()
 }
 
 fn list_page(rows: &[ProfileRow]) -> String {
