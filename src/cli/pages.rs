@@ -44,7 +44,7 @@ fn wanted() -> BTreeMap<String, String> {
 fn finished(name: &str, page: &str) -> String {
     let title = format!(".TH {} 1 \"\" \"claviger {}\" \"User Commands\"", name.trim_end_matches(".1"), crate::VERSION);
     let mut out = String::new();
-    for line in page.replace(".br\n.sp\n", ".sp\n").replace(".sp\n.br\n", ".sp\n").lines() {
+    for line in page.replace(".br\n\n.br\n", ".sp\n").lines() {
         match line {
             line if line.starts_with(".TH ") => out.push_str(&title),
             ".SH EXTRA" => out.push_str(".SH EXAMPLES"),

@@ -125,3 +125,25 @@ fn a_cancelled_question_cancels_the_request() {
     let ended = person.end();
     assert_eq!((ended.exit, ended.stderr.as_str()), (1, "claviger: cancelled\r\n"));
 }
+
+#[test]
+fn a_wait_for_a_code_counts_down_and_is_erased() {
+    let home = Home::new();
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    home.serve("run", move |request, line| match request {
+        Request::MfaCode { .. } => {
+            line.event(Event::WaitingForCode { serial: "arn:aws:iam::123456789012:mfa/ada".to_owned(), seconds: 9 });
+            gone.lock().expect("one test").recv().expect("a test");
+            Ok(Reply::MfaCode { code: SecretText::from_text("123456".to_owned()), seconds_left: 30 })
+        }
+        other => no_request(other),
+    });
+    let mut person = OnTerminal::start(&home, &["mfa", "code"]);
+    person.wait_for("\r\u{1b}[Kwaiting 9 s for the next code of ada");
+    person.wait_for("\r\u{1b}[Kwaiting 8 s for the next code of ada");
+    go.send(()).expect("the agent");
+    let ended = person.end();
+    assert_eq!((ended.exit, ended.stdout.as_str()), (0, "123456\n"));
+    assert!(ended.stderr.ends_with("\r\u{1b}[K"), "{:?}", ended.stderr);
+}

@@ -17,7 +17,7 @@ Examples:
   claviger completion fish > ~/.config/fish/completions/claviger.fish
   claviger completion powershell >> $PROFILE")]
 pub(in crate::cli) struct Completion {
-    /// Which
+    /// The shell
     shell: Shell,
 }
 
