@@ -105,7 +105,10 @@ catalogue! {
     AwsTimedOut, "aws.timed_out", Network, "AWS did not answer in time", None;
     AwsUnreachable, "aws.unreachable", Network, "AWS cannot be reached", None;
     ConfigInvalid, "config.invalid", Usage, "config.toml has a mistake", None;
+    EndpointNoOwner, "endpoint.no_owner", Fault, "the process that asks for an endpoint cannot be watched", None;
     EndpointNotAllowed, "endpoint.not_allowed", Refused, "the endpoint is neither AWS's nor in [endpoints] allow", None;
+    EndpointNotOpened, "endpoint.not_opened", Fault, "the endpoint could not be opened", None;
+    EndpointRefused, "endpoint.refused", Refused, "an endpoint refused an HTTP request, and does not say why", None;
     Internal, "internal", Fault, "a defect of claviger", None;
     MfaCodeNeeded, "mfa.code_needed", Person, "a code must be typed, and nobody here can be asked", None;
     MfaCodeRefused, "mfa.code_refused", Refused, "AWS refused the code", None;

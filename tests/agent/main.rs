@@ -5,8 +5,10 @@
 mod activation;
 mod attack;
 mod damage;
+mod endpoint;
 mod folder;
 mod home;
+mod http;
 mod lock;
 mod once;
 mod process;
