@@ -108,7 +108,6 @@ fn an_endpoint_of_a_profile_that_gives_nothing_is_a_fault() {
     let ask = |request: Value| home.connect().ask(2, &json!({"endpoint_open": request}))["fault"]["code"].clone();
     assert_eq!(ask(json!({"profile": "nope", "kind": "container", "wait": 5})), "profile.not_found");
     assert_eq!(ask(json!({"profile": "prod", "kind": "container", "wait": 5, "linger": 86_401})), "usage");
-    assert_eq!(ask(json!({"profile": "prod", "kind": "carrier-pigeon", "wait": 5})), "wire.bad_line");
     home.run(&["lock"], "").good();
     assert_eq!(ask(json!({"profile": "prod", "kind": "imds", "wait": 5})), "vault.locked");
     assert_eq!(home.status()["endpoints"], Value::Null);

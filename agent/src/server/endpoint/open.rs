@@ -198,7 +198,7 @@ impl Endpoints {
     }
 
     /// Removes token files that no open endpoint has. Called once at the start, by the one agent that serves.
-    pub(crate) fn sweep(&self) {
+    pub fn sweep(&self) {
         let kept: Vec<PathBuf> =
             self.desk().open.values().filter_map(|entry| entry.endpoint.token_file.clone()).collect();
         token::sweep(&*self.world.disk, &self.folders, &kept);
