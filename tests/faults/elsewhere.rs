@@ -15,7 +15,16 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
     (Code::EndpointNotOpened, &["agent/src/server/dispatch/endpoint.rs"]),
     (Code::EndpointRefused, &["agent/src/server/endpoint/answer.rs"]),
     (Code::RequestCancelled, &["agent/src/server/control.rs", "src/cli/terminal.rs"]),
-    (Code::Usage, &["src/cli/args.rs", "src/cli/intake.rs", "src/cli/cmd/slot.rs", "src/cli/terminal.rs"]),
+    (
+        Code::Usage,
+        &[
+            "agent/src/server/dispatch/endpoint.rs",
+            "src/cli/args.rs",
+            "src/cli/intake.rs",
+            "src/cli/cmd/slot.rs",
+            "src/cli/terminal.rs",
+        ],
+    ),
     (Code::VaultRecoveryMismatch, &["agent/src/server/dispatch/vault.rs", "src/cli/desk.rs"]),
     (Code::WireBadLine, &["agent/src/server/control.rs"]),
     (Code::WireProtocol, &["agent/src/server/control.rs", "src/client/mod.rs", "src/cli/desk.rs"]),

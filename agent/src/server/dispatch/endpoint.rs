@@ -19,11 +19,8 @@ impl Server {
     ) -> Result<Reply, Fault> {
         let linger = linger.unwrap_or(0);
         if linger > LINGER_LIMIT_SECONDS {
-            return Err(Fault::new(
-                Code::Usage,
-                format!("an endpoint lingers {} hours at most", LINGER_LIMIT_SECONDS / 3600),
-            )
-            .hint("claviger exec --help"));
+            let message = format!("an endpoint lingers {} hours at most", LINGER_LIMIT_SECONDS / 3600);
+            return Err(Fault::new(Code::Usage, message));
         }
         self.session_within(&profile, Delivery::Refreshing, wait, conversation).await?;
         let region = self.region_of(&profile);
