@@ -232,6 +232,19 @@ fn who_is_slow_or_silent_stops_nobody() {
 }
 
 #[test]
+fn a_crowd_larger_than_the_connections_is_served_whole() {
+    let sandbox = Sandbox::start();
+    let home = Home::ready(&sandbox, &[]);
+    let endpoint = open(&home, "container");
+    let served: Vec<u16> = std::thread::scope(|scope| {
+        let ask = || (0..10).map(|_| with_token(&endpoint).status).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..100).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("its answers")).collect()
+    });
+    assert!(served.len() == 1000 && served.iter().all(|status| *status == 200), "{served:?}");
+}
+
+#[test]
 fn an_endpoint_ends_with_its_process_or_lingers_until_a_lock() {
     let sandbox = Sandbox::start();
     let home = Home::ready(&sandbox, &[]);

@@ -27,6 +27,9 @@ use std::io;
 const ENDPOINTS_LIMIT: usize = 256;
 /// Most connections of one endpoint at once: what is in memory is answered in a millisecond.
 const CONNECTIONS_LIMIT: usize = 32;
+/// A connection that has asked for nothing for so long makes room where there are as many as that. In a crowd of
+/// threads an interpreter takes its time between connecting and asking.
+const SILENT_MILLIS: u64 = 500;
 /// Connections of other users that are answered with a refusal at once; further ones are closed without a word.
 const FOREIGN_LIMIT: usize = 4;
 /// Most bytes of a request's head: a token of 43 characters and what an SDK says of itself fit many times.

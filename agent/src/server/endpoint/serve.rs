@@ -2,8 +2,11 @@
 
 use super::answer::{REFUSED, answer};
 use super::open::{End, Endpoint};
-use super::{CONNECTIONS_LIMIT, FOREIGN_LIMIT, HEAD_LIMIT, HEAD_MILLIS, HEADERS_LIMIT, WHOLE_MILLIS, owner, uid};
+use super::{
+    CONNECTIONS_LIMIT, FOREIGN_LIMIT, HEAD_LIMIT, HEAD_MILLIS, HEADERS_LIMIT, SILENT_MILLIS, WHOLE_MILLIS, owner, uid,
+};
 use crate::server::Server;
+use crate::world::BootTime;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -35,6 +38,8 @@ pub(super) async fn serve(
     let (mut own, mut foreign) = (Connections::default(), JoinSet::new());
     let mut told = false;
     loop {
+        let full = own.handles.len() >= CONNECTIONS_LIMIT;
+        let silent = own.longest_silent();
         tokio::select! {
             biased;
             () = closed(&mut end) => break,
@@ -44,10 +49,14 @@ pub(super) async fn serve(
             }
             Some(_) = own.tasks.join_next() => own.tidy(),
             Some(_) = foreign.join_next() => {}
-            accepted = listener.accept(), if own.have_room() => match accepted {
+            () = server.world.clock.sleep_until(silent.unwrap_or(BootTime(0))), if full && silent.is_some() => {
+                own.make_room(server.world.clock.boot());
+            }
+            accepted = listener.accept(), if !full => match accepted {
                 Ok((stream, _)) if is_own(&stream) => {
                     let asked = Arc::new(Asked::default());
-                    own.admit(asked.clone(), connection(server.clone(), endpoint.clone(), stream, asked));
+                    let since = server.world.clock.boot();
+                    own.admit(since, asked.clone(), connection(server.clone(), endpoint.clone(), stream, asked));
                 }
                 Ok((stream, _)) => {
                     // Once: who may not come in may not fill the log either.
@@ -107,31 +116,47 @@ struct Asked {
 struct Connections {
     tasks: JoinSet<()>,
     /// Oldest first.
-    handles: Vec<(AbortHandle, Arc<Asked>)>,
+    handles: Vec<Handle>,
+}
+
+struct Handle {
+    task: AbortHandle,
+    since: BootTime,
+    asked: Arc<Asked>,
+}
+
+impl Handle {
+    fn is_silent(&self) -> bool {
+        !self.asked.whether.load(Ordering::Acquire)
+    }
 }
 
 impl Connections {
-    /// One that has not asked makes room; those that are answered do not.
-    fn have_room(&self) -> bool {
-        self.handles.len() < CONNECTIONS_LIMIT || self.handles.iter().any(is_idle)
+    fn admit(&mut self, since: BootTime, asked: Arc<Asked>, connection: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(connection);
+        self.handles.push(Handle { task, since, asked });
     }
 
-    fn admit(&mut self, asked: Arc<Asked>, connection: impl Future<Output = ()> + Send + 'static) {
-        if self.handles.len() >= CONNECTIONS_LIMIT
-            && let Some(idle) = self.handles.iter().position(is_idle)
-        {
-            self.handles.remove(idle).0.abort();
-        }
-        self.handles.push((self.tasks.spawn(connection), asked));
+    /// When the oldest that has asked for nothing may be ended for another; those that are answered never are.
+    fn longest_silent(&self) -> Option<BootTime> {
+        let silent = self.handles.iter().find(|handle| handle.is_silent())?;
+        Some(silent.since.plus_millis(SILENT_MILLIS))
+    }
+
+    /// Ends those that may be ended by now.
+    fn make_room(&mut self, now: BootTime) {
+        self.handles.retain(|handle| {
+            let may_stay = !handle.is_silent() || handle.since.plus_millis(SILENT_MILLIS) > now;
+            if !may_stay {
+                handle.task.abort();
+            }
+            may_stay
+        });
     }
 
     fn tidy(&mut self) {
-        self.handles.retain(|(task, _)| !task.is_finished());
+        self.handles.retain(|handle| !handle.task.is_finished());
     }
-}
-
-fn is_idle((_, asked): &(AbortHandle, Arc<Asked>)) -> bool {
-    !asked.whether.load(Ordering::Acquire)
 }
 
 /// One request, its answer, and the end.
