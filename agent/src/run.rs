@@ -143,6 +143,7 @@ async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
         stopper.stop();
     });
     tokio::spawn(server.clone().watch_idle());
+    server.endpoints.sweep();
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     one.serving();
     tracing::info!(version = claviger::VERSION, "serving");
@@ -182,7 +183,7 @@ fn build(world: World, config: Config, paths: &Paths) -> Result<Arc<Server>, Fau
         config.aws_credentials_file.clone(),
         paths.profiles_file(),
     );
-    Ok(Server::new(world, (config, paths.config_file()), files, custody, office))
+    Ok(Server::new(world, (config, paths.config_file()), files, custody, office, paths.run.clone()))
 }
 
 fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Fault> {

@@ -110,7 +110,10 @@ catalogue! {
     BackupUnreadable, "backup.unreadable", NotFound, "the file to restore cannot be read", None;
     BackupUnsaved, "backup.unsaved", Fault, "the backup cannot be written", None;
     ConfigInvalid, "config.invalid", Usage, "config.toml has a mistake", None;
+    EndpointNoOwner, "endpoint.no_owner", Fault, "the process that asks for an endpoint cannot be watched", None;
     EndpointNotAllowed, "endpoint.not_allowed", Refused, "the endpoint is neither AWS's nor in [endpoints] allow", None;
+    EndpointNotOpened, "endpoint.not_opened", Fault, "the endpoint could not be opened", None;
+    EndpointRefused, "endpoint.refused", Refused, "an endpoint refused an HTTP request, and does not say why", None;
     Internal, "internal", Fault, "a defect of claviger", None;
     MfaCodeNeeded, "mfa.code_needed", Person, "a code must be typed, and nobody here can be asked", None;
     MfaCodeRefused, "mfa.code_refused", Refused, "AWS refused the code", None;

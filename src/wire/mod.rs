@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod doctor;
+mod endpoint;
 mod fault;
 mod keeping;
 mod reply;
@@ -13,6 +14,7 @@ mod request;
 pub use crate::model::{SlotKind, SlotProof};
 pub use catalogue::{Code, Exit};
 pub use doctor::{Finding, Level};
+pub use endpoint::EndpointRow;
 pub use fault::Fault;
 pub use keeping::{TrashKind, TrashRow};
 pub use reply::{

@@ -1,5 +1,6 @@
 //! What the agent answers.
 
+use super::EndpointRow;
 use super::doctor::Finding;
 use super::keeping::TrashRow;
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
@@ -225,6 +226,9 @@ pub struct Status {
     pub presence_left: Option<u64>,
     /// Live sessions in memory.
     pub sessions: Vec<SessionRow>,
+    /// Open endpoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<EndpointRow>,
     /// Seconds this machine's clock is behind AWS's (negative: ahead), once measured.
     pub clock_skew: Option<i64>,
     /// Things a person should look at: each one line.

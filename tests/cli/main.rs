@@ -31,6 +31,7 @@ fn status(vault: &str) -> Reply {
         idle_lock_in: None,
         presence_left: None,
         sessions: Vec::new(),
+        endpoints: Vec::new(),
         clock_skew: None,
         warnings: Vec::new(),
     })

@@ -5,14 +5,26 @@ use claviger::wire::Code;
 /// Codes of the doors, the roof, the client and the command line.
 pub(crate) const PLACES: &[(Code, &[&str])] = &[
     (Code::AccessKeyInvalid, &["src/cli/intake.rs"]),
-    (Code::AgentBusy, &["agent/src/server/control.rs"]),
+    (Code::AgentBusy, &["agent/src/server/control.rs", "agent/src/server/dispatch/endpoint.rs"]),
     (Code::AgentNotRunning, &["src/client/socket.rs", "src/client/mod.rs"]),
     (Code::AgentRuntimeFolder, &["agent/src/server/listen.rs", "src/client/socket.rs", "src/cli/desk.rs"]),
     (Code::AgentStartFailed, &["agent/src/run.rs", "src/client/launch.rs", "src/cli/cmd/agent.rs"]),
     (Code::AgentStopping, &["agent/src/server/dispatch.rs"]),
     (Code::ConfigInvalid, &["agent/src/run.rs"]),
+    (Code::EndpointNoOwner, &["agent/src/server/dispatch/endpoint.rs"]),
+    (Code::EndpointNotOpened, &["agent/src/server/dispatch/endpoint.rs"]),
+    (Code::EndpointRefused, &["agent/src/server/endpoint/answer.rs"]),
     (Code::RequestCancelled, &["agent/src/server/control.rs", "src/cli/terminal.rs"]),
-    (Code::Usage, &["src/cli/args.rs", "src/cli/intake.rs", "src/cli/cmd/slot.rs", "src/cli/terminal.rs"]),
+    (
+        Code::Usage,
+        &[
+            "agent/src/server/dispatch/endpoint.rs",
+            "src/cli/args.rs",
+            "src/cli/intake.rs",
+            "src/cli/cmd/slot.rs",
+            "src/cli/terminal.rs",
+        ],
+    ),
     (Code::VaultRecoveryMismatch, &["agent/src/server/dispatch/vault.rs", "src/cli/desk.rs"]),
     (Code::WireBadLine, &["agent/src/server/control.rs"]),
     (Code::WireProtocol, &["agent/src/server/control.rs", "src/client/mod.rs", "src/cli/desk.rs"]),

@@ -3,7 +3,8 @@
 use crate::tree::{File, product, shipped};
 
 /// Types that say what they hold; `src/secret.rs` keeps them from printing, and a plain field must not take their place.
-const TYPES: [&str; 8] = [
+const TYPES: [&str; 9] = [
+    "EndpointToken",
     "Passphrase",
     "RecoveryCode",
     "SecretAccessKey",

@@ -13,6 +13,7 @@ use claviger::wire::{Code, Credentials, Fault, Reply, Request, SessionRow, Setti
 use std::sync::Arc;
 
 mod doctor;
+mod endpoint;
 mod items;
 mod keeping;
 mod vault;
@@ -36,6 +37,9 @@ impl Server {
                 self.credentials(&profile, delivery, wait, conversation).await
             }
             Request::Doctor { profile, variables, live } => self.doctor(profile, variables, live, conversation).await,
+            Request::EndpointOpen { profile, kind, linger, wait } => {
+                self.endpoint_open((profile, kind), linger, wait, conversation).await
+            }
             Request::Lock {} => {
                 self.lock(LockedBy::Command).await;
                 Ok(Reply::Done {})
@@ -67,7 +71,6 @@ impl Server {
         }
     }
 
-    /// The wait is the caller's; the fetch goes on without it, so that the next call finds the session.
     async fn credentials(
         self: &Arc<Self>,
         profile: &str,
@@ -75,16 +78,7 @@ impl Server {
         wait: u64,
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
-        let wait = wait.min(WAIT_LIMIT_SECONDS);
-        let deadline = self.world.clock.boot().plus_millis(wait.saturating_mul(1000));
-        let session = tokio::select! {
-            biased;
-            session = self.session(profile, delivery, conversation) => session?,
-            // A renewal that takes too long takes nothing away.
-            () = self.world.clock.sleep_until(deadline) => {
-                self.remembered(profile, delivery).ok_or_else(|| fault::timed_out(profile, wait))?
-            }
-        };
+        let session = self.session_within(profile, delivery, wait, conversation).await?;
         // Copies of an STS session for the child that asked; long-lived secrets never come this way.
         Ok(Reply::Credentials(Credentials {
             access_key_id: session.access_key_id.clone(),
@@ -94,6 +88,27 @@ impl Server {
             account_id: session.account.clone(),
             region: self.region_of(profile),
         }))
+    }
+
+    /// The session of a profile, within so many seconds. The wait is the caller's; the fetch goes on without it, so
+    /// that the next call finds the session.
+    async fn session_within(
+        self: &Arc<Self>,
+        profile: &str,
+        delivery: Delivery,
+        wait: u64,
+        conversation: &mut Conversation,
+    ) -> Result<Arc<Session>, Fault> {
+        let wait = wait.min(WAIT_LIMIT_SECONDS);
+        let deadline = self.world.clock.boot().plus_millis(wait.saturating_mul(1000));
+        tokio::select! {
+            biased;
+            session = self.session(profile, delivery, conversation) => session,
+            // A renewal that takes too long takes nothing away.
+            () = self.world.clock.sleep_until(deadline) => {
+                self.remembered(profile, delivery).ok_or_else(|| fault::timed_out(profile, wait))
+            }
+        }
     }
 
     async fn login(self: &Arc<Self>, profile: &str, conversation: &mut Conversation) -> Result<Reply, Fault> {

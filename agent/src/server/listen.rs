@@ -165,12 +165,17 @@ async fn changed(watch: Option<&AsyncFd<OwnedFd>>) {
     }
 }
 
-fn bind_in(folder: &Path, disk: &dyn crate::world::Disk) -> io::Result<Socket> {
+/// Makes sure of a runtime folder: there, this user's, and closed to others.
+pub(super) fn runtime_folder(folder: &Path, disk: &dyn crate::world::Disk) -> io::Result<()> {
     // `/run/user/UID` is the system's to make: where it is missing, the next folder serves.
     if folder.starts_with("/run/user") && !folder.parent().is_some_and(Path::is_dir) {
         return Err(io::ErrorKind::NotFound.into());
     }
-    disk.create_private_folder(folder)?;
+    disk.create_private_folder(folder)
+}
+
+fn bind_in(folder: &Path, disk: &dyn crate::world::Disk) -> io::Result<Socket> {
+    runtime_folder(folder, disk)?;
     // Before the socket is there: whatever happens to it from now on is seen.
     let watch = watch(folder);
     let path = folder.join(SOCKET);

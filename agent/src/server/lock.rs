@@ -45,6 +45,9 @@ impl Server {
             server.office.lock(by != LockedBy::Idle);
         });
         drop(locked.await);
+        if by == LockedBy::Command {
+            self.endpoints.end_lingering();
+        }
         tracing::info!(?by, "locked");
     }
 
@@ -80,8 +83,9 @@ impl Server {
         drop(stop.wait_for(|stop| *stop).await);
     }
 
-    /// Waits for the requests in hand, at most five seconds, then wipes everything.
+    /// Closes the endpoints, waits for the requests in hand, at most five seconds, then wipes everything.
     pub async fn drain(self: &Arc<Self>) {
+        self.endpoints.close_all();
         let deadline = self.world.clock.boot().plus_millis(DRAIN_MILLIS);
         let quiet = async {
             loop {

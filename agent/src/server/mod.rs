@@ -1,4 +1,4 @@
-//! The doors: the control socket, and what stands behind it.
+//! The doors: the control socket, the endpoints, and what stands behind them.
 //!
 //! A connection is a task; so is each request on it. [`dispatch`](Server) is the one place that knows every office
 //! and job, [`fault`] the one place where a room's error becomes a wire fault.
@@ -6,6 +6,7 @@
 mod control;
 mod conversation;
 mod dispatch;
+mod endpoint;
 mod explain;
 mod fault;
 mod line;
@@ -14,6 +15,7 @@ mod lock;
 mod peer;
 mod status;
 
+pub use endpoint::Endpoints;
 #[cfg(any(test, feature = "test-seams"))]
 pub use fault::seams as fault_seams;
 
@@ -51,6 +53,8 @@ pub struct Server {
     config_file: (PathBuf, Option<Stamp>),
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
+    /// The open endpoints.
+    pub endpoints: Endpoints,
     activity: Activity,
     stop: watch::Sender<bool>,
 }
@@ -75,6 +79,7 @@ impl Server {
         files: AwsFiles,
         custody: Arc<Custody>,
         office: Arc<Office>,
+        run_folders: Vec<PathBuf>,
     ) -> Arc<Self> {
         let version = world.disk.stamp(&config_file).ok().flatten();
         let activity = Activity {
@@ -85,7 +90,8 @@ impl Server {
             quiet: Notify::new(),
         };
         let (config_file, stop) = ((config_file, version), watch::Sender::new(false));
-        Arc::new(Self { world, config, files, config_file, custody, office, activity, stop })
+        let endpoints = Endpoints::new(world.clone(), run_folders);
+        Arc::new(Self { world, config, files, config_file, custody, office, endpoints, activity, stop })
     }
 
     /// Begins the stop: no new request is taken.

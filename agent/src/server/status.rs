@@ -15,6 +15,7 @@ impl Server {
             seconds_left: session.left_millis / 1000,
         });
         let mut warnings = self.custody.warnings();
+        warnings.extend(self.endpoints.warnings());
         let ours = &self.config.aws_config_file;
         if client_config.is_some_and(|theirs| std::path::Path::new(theirs) != ours) {
             warnings.push(format!(
@@ -39,6 +40,7 @@ impl Server {
             idle_lock_in: unlocked.then(|| self.idle_left() / 1000),
             presence_left: self.office.presence_left().map(|millis| millis / 1000),
             sessions: sessions.collect(),
+            endpoints: self.endpoints.rows(),
             clock_skew: self.office.clock_skew(),
             warnings,
         }

@@ -64,6 +64,18 @@ fn page(status: &wire::Status) -> String {
         page.push('\n');
         page.push_str(&table(["SESSION", "ACCESS KEY ID", "LEFT", "ENDS"], rows));
     }
+    if !status.endpoints.is_empty() {
+        let rows = status.endpoints.iter().map(|endpoint| {
+            let kind = match endpoint.kind {
+                wire::EndpointKind::Container => "container",
+                wire::EndpointKind::Imds => "imds",
+            };
+            let left = endpoint.lingering.map_or_else(|| "with its process".to_owned(), duration);
+            [Label(&endpoint.profile).to_string(), kind.to_owned(), endpoint.pid.to_string(), left]
+        });
+        page.push('\n');
+        page.push_str(&table(["ENDPOINT", "KIND", "PID", "ENDS"], rows));
+    }
     for (index, warning) in status.warnings.iter().enumerate() {
         page.push_str(if index == 0 { "\nwarning: " } else { "warning: " });
         page.push_str(&Label(warning).to_string());
@@ -87,7 +99,7 @@ fn vault(status: &wire::Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::page;
-    use crate::wire::{SessionRow, Status};
+    use crate::wire::{EndpointKind, EndpointRow, SessionRow, Status};
 
     #[test]
     fn the_page() {
@@ -112,6 +124,10 @@ mod tests {
                     seconds_left: 3_600,
                 },
             ],
+            endpoints: vec![
+                EndpointRow { profile: "prod".to_owned(), kind: EndpointKind::Container, pid: 4712, lingering: None },
+                EndpointRow { profile: "dev".to_owned(), kind: EndpointKind::Imds, pid: 4713, lingering: Some(540) },
+            ],
             clock_skew: Some(12),
             warnings: vec!["memory could not be locked".to_owned(), "config.toml is open to others".to_owned()],
         };
@@ -125,6 +141,10 @@ mod tests {
         arn:aws:iam::123456789012:user/ada                ASIAIOSFODNN7EXAMPLE  11 h 42 min  2026-11-22 13:45 UTC
         arn:aws:sts::210987654321:assumed-role/admin/ada  ASIAI44QH8DHBEXAMPLE  1 h          2026-11-22 03:03 UTC
 
+        ENDPOINT  KIND       PID   ENDS
+        prod      container  4712  with its process
+        dev       imds       4713  9 min
+
         warning: memory could not be locked
         warning: config.toml is open to others
         ");
@@ -134,6 +154,7 @@ mod tests {
             idle_lock_in: None,
             presence_left: None,
             sessions: Vec::new(),
+            endpoints: Vec::new(),
             clock_skew: None,
             warnings: Vec::new(),
             ..open
