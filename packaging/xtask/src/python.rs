@@ -54,10 +54,30 @@ pub(crate) fn scripts() -> Vec<String> {
     scripts
 }
 
+/// The AWS SDK for JavaScript under the target folder, as its lock file says; fetched anew when that changes.
+fn node() -> Outcome<PathBuf> {
+    let (source, folder) = (root().join("tests/interop/node"), target().join("node"));
+    make_folder(&folder)?;
+    for name in ["package.json", "caller.mjs"] {
+        crate::run::copy_program(&source.join(name), &folder)?;
+    }
+    let (lock, stamp) = (source.join("package-lock.json"), folder.join("package-lock.json"));
+    let wanted = std::fs::read_to_string(&lock).map_err(Failure::from("tests/interop/node/package-lock.json"))?;
+    let installed = folder.join("node_modules/.installed");
+    if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(folder);
+    }
+    write(&stamp, &wanted)?;
+    Job::new(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]).and([&folder]).run()?;
+    write(&installed, &wanted)?;
+    Ok(folder)
+}
+
 /// Runs a script of the project with the programs in `binaries`. No AWS setting of the person reaches it.
 pub(crate) fn run(path: &str, binaries: &Path) -> Outcome {
     let clients = environment(&CLIENTS)?;
     let ministack = environment(&MINISTACK)?;
+    let node = if path.contains("test_doors") { Some(node()?) } else { None };
     let own = |name: &str| name.starts_with("AWS_") || name.starts_with("CLAVIGER_");
     let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).filter(|name| own(name));
     Job::new(["env"])
@@ -65,6 +85,7 @@ pub(crate) fn run(path: &str, binaries: &Path) -> Outcome {
         .and([format!("CLAVIGER_BIN={}", binaries.display())])
         .and([format!("CLAVIGER_SANDBOX={}", binaries.join("claviger-sandbox").display())])
         .and([format!("CLAVIGER_MINISTACK={}", ministack.join("ministack").display())])
+        .and(node.map(|folder| format!("CLAVIGER_NODE={}", folder.display())))
         .and([clients.join("python3")])
         .and([path])
         .and(ARGUMENTS.iter().filter(|(script, _)| *script == path).flat_map(|(_, words)| words))

@@ -108,9 +108,15 @@ fn steps() -> Vec<Step> {
             let path = path.clone();
             move || python::run(&path, &plain()?)
         });
-        let step = step.needs("python3");
+        let mut step = step.needs("python3");
         if path.contains("fakecloud") {
-            steps.push(Step::new("build: fakecloud", fakecloud));
+            steps.push(Step::new("build: fakecloud", || rig("fakecloud")));
+        }
+        if path.contains("test_doors") {
+            steps.push(Step::new("build: rustsdk", || rig("rustsdk")));
+            for tool in ["aws CLI 2", "node", "rclone", "restic", "s3cmd"] {
+                step = step.needs(tool);
+            }
         }
         steps.push(step);
     }
@@ -143,13 +149,14 @@ fn contains_seams(program: &Path) -> Outcome<bool> {
     Ok(dist::has_test_seams(&file))
 }
 
-/// The outside reference for MFA codes: its own workspace, its own process (AGPL, never linked).
-fn fakecloud() -> Outcome {
-    let manifest = root().join("tests/rigs/fakecloud/Cargo.toml");
-    let folder = target().join("fakecloud");
+/// A program of its own workspace and process, never linked: fakecloud (AGPL), the outside reference for MFA codes; the
+/// AWS SDK for Rust, a client.
+fn rig(name: &str) -> Outcome {
+    let manifest = root().join("tests/rigs").join(name).join("Cargo.toml");
+    let folder = target().join(name);
     let build = Job::cargo("build --quiet --locked --manifest-path").and([&manifest]);
     build.and(["--target-dir"]).and([&folder]).run()?;
-    crate::run::copy_program(&folder.join("debug/claviger-fakecloud"), &target().join("plain")).map(drop)
+    crate::run::copy_program(&folder.join("debug").join(format!("claviger-{name}")), &target().join("plain")).map(drop)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ struct Tool {
     debian: bool,
 }
 
-const TOOLS: [Tool; 10] = [
+const TOOLS: &[Tool] = &[
     Tool {
         name: "aws CLI 2",
         probe: &["sh", "-c", "/usr/bin/aws --version 2>&1 | grep -q '^aws-cli/2'"],
@@ -42,10 +42,28 @@ const TOOLS: [Tool; 10] = [
         debian: true,
     },
     Tool {
+        name: "node",
+        probe: &["sh", "-c", "node --version && npm --version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "nodejs", "npm"],
+        debian: true,
+    },
+    Tool {
         name: "python3",
         // ensurepip is what Debian keeps apart from python3, and what a venv needs.
         probe: &["python3", "-c", "import ensurepip, venv"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "python3", "python3-venv"],
+        debian: true,
+    },
+    Tool {
+        name: "rclone",
+        probe: &["rclone", "version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "rclone"],
+        debian: true,
+    },
+    Tool {
+        name: "restic",
+        probe: &["restic", "version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "restic"],
         debian: true,
     },
     Tool {
@@ -54,6 +72,12 @@ const TOOLS: [Tool; 10] = [
         // Nothing to install: the line to type is the whole command, as root.
         install: &[],
         debian: false,
+    },
+    Tool {
+        name: "s3cmd",
+        probe: &["s3cmd", "--version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "s3cmd"],
+        debian: true,
     },
     Tool {
         name: "setpriv",
