@@ -104,6 +104,8 @@ catalogue! {
     AwsThrottled, "aws.throttled", Network, "AWS is throttling this account", None;
     AwsTimedOut, "aws.timed_out", Network, "AWS did not answer in time", None;
     AwsUnreachable, "aws.unreachable", Network, "AWS cannot be reached", None;
+    CommandFailed, "command.failed", Fault, "the profile's credential_process failed", None;
+    CommandNotAllowed, "command.not_allowed", Refused, "the profile's credential_process is not in [commands] allow", None;
     ConfigInvalid, "config.invalid", Usage, "config.toml has a mistake", None;
     EndpointNotAllowed, "endpoint.not_allowed", Refused, "the endpoint is neither AWS's nor in [endpoints] allow", None;
     Internal, "internal", Fault, "a defect of claviger", None;
@@ -129,6 +131,11 @@ catalogue! {
     SlotLast, "slot.last", Refused, "the last slot of its kind that a person can open cannot be removed", Some("claviger slot add passphrase");
     SlotNotFound, "slot.not_found", NotFound, "no such slot", Some("claviger slot list");
     SlotsFull, "slot.full", Refused, "the vault has as many slots as it takes", Some("claviger slot list");
+    SourceBadAnswer, "source.bad_answer", Network, "what a source of credentials gave is none, or has ended", None;
+    SourceLongLived, "source.long_lived", Refused, "a command gives long-lived keys, which are not handed out", Some("claviger access-key add NAME");
+    SourceNotConfigured, "source.not_configured", Usage, "config.toml does not say where the source is", None;
+    SourceRefused, "source.refused", Refused, "a source of credentials refused", None;
+    SourceUnreachable, "source.unreachable", Network, "a source of credentials cannot be reached", None;
     StateUnsaved, "state.unsaved", Fault, "the ledger cannot be written, so no code may be spent", None;
     Usage, "usage", Usage, "the command line is not understood", Some("claviger --help");
     VaultAbsent, "vault.absent", NotFound, "there is no vault yet", Some("claviger init");
