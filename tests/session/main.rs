@@ -18,4 +18,5 @@ mod network;
 mod refusals;
 mod renewal;
 mod rig;
+mod sources;
 mod typed;

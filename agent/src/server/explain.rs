@@ -33,7 +33,7 @@ fn chain_step(plan: &Plan, step: &Step) -> ChainStep {
     let (action, subject) = match (&step.call, &plan.base) {
         (Call::AssumeRole(request), _) => ("AssumeRole", request.role.to_string()),
         (_, Base::AccessKey(access_key)) => ("GetSessionToken", format!("access key {access_key}")),
-        (_, Base::Source(source)) => (source.setting(), source.kind().to_string()),
+        (_, Base::Source(source)) => (source.setting(), "base credentials".to_owned()),
     };
     let endpoint = match (&step.call, &plan.base) {
         (Call::Source, Base::Source(source)) => source.place(),

@@ -203,11 +203,11 @@ pub fn plan(given: &Given<'_>, profile: &str, delivery: Delivery) -> Result<Plan
     // Where the key was stored without its user, its region tells; a source lies where its roles do.
     let partition = identity.map(Arn::partition).or(first_role).unwrap_or(Partition::of_region(&region).id);
     if let Some((_, role)) = hops.iter().find(|(hop, _)| hop.role.partition() != partition) {
-        return Err(PlanError::Conflict(
-            profile.to_owned(),
-            "the role lies in another partition than the access key",
-            role.origin.clone(),
-        ));
+        let rule = match first_role {
+            None => "the role lies in another partition than the access key",
+            Some(_) => "the role lies in another partition than the first one of the chain",
+        };
+        return Err(PlanError::Conflict(profile.to_owned(), rule, role.origin.clone()));
     }
     let asked = hops.last().and_then(|(_, role)| role.seconds);
     if delivery == Delivery::Frozen && asked.unwrap_or(CHAINED_SECONDS) > CHAINED_SECONDS {
