@@ -124,7 +124,7 @@ catalogue! {
     ProfileNoSource, "profile.no_source", Usage, "the profile names nothing that credentials could come from", Some("claviger access-key add NAME");
     ProfileNotFound, "profile.not_found", NotFound, "no such profile", Some("claviger profile list");
     ProfileUnreadable, "profile.unreadable", Usage, "an AWS file cannot be read", None;
-    ProfileUnsupported, "profile.unsupported", Usage, "the profile's source is not served yet", None;
+    ProfileUnsupported, "profile.unsupported", Usage, "the profile's source is not served", None;
     RequestCancelled, "request.cancelled", Fault, "the request was cancelled", None;
     RequestTimedOut, "request.timed_out", Person, "the wait ended before an answer came", None;
     SlotCopiesLeft, "slot.copies_left", Fault, "the slot is gone, but older copies of the vault still open with it", Some("claviger status");
