@@ -85,7 +85,7 @@ mod tests {
     use crate::aws::{HttpError, NetworkFault};
     use crate::source::rules::ContainerPlace;
     use crate::source::{CredentialSource, Error};
-    use crate::testing::{FakeClock, FakeDisk, world};
+    use crate::testing::{FakeClock, MemoryDisk, world};
     use crate::world::{Clock, WallTime, World};
     use std::path::PathBuf;
     use std::sync::Arc;
@@ -100,7 +100,7 @@ mod tests {
     fn machine(token: Option<&[u8]>) -> (World, Arc<FakeClock>) {
         let clock = FakeClock::at(WallTime(0));
         let files = token.map(|bytes| (PathBuf::from("/token"), bytes.to_vec())).into_iter().collect();
-        (World { disk: FakeDisk::with(files), ..world(clock.clone(), 1) }, clock)
+        (World { disk: Arc::new(MemoryDisk::with(files)), ..world(clock.clone(), 1) }, clock)
     }
 
     #[tokio::test]
