@@ -5,7 +5,7 @@
 //! 5 doors   server/
 //! 4 jobs    jobs/
 //! 3 office  session/
-//! 2 desk    mfa/
+//! 2 desk    mfa/  source/
 //! 1 edge    aws/  vault/
 //! 0 ground  ask · config, over world             ── crate claviger: wire → model → secret
 //! ```
@@ -19,6 +19,7 @@ pub mod mfa;
 mod run;
 pub mod server;
 pub mod session;
+pub mod source;
 pub mod vault;
 pub mod world;
 

@@ -6,6 +6,7 @@ use crate::harden;
 use crate::server::Server;
 use crate::server::listen::{OneServer, Socket};
 use crate::session::{Limits, Office};
+use crate::source::{SourceRules, Sources, Spawner};
 use crate::vault::Custody;
 use crate::world::World;
 use claviger::paths::Paths;
@@ -168,6 +169,8 @@ fn build(world: World, config: Config, paths: &Paths) -> Result<Arc<Server>, Fau
         security.iam_endpoint.as_deref(),
     );
     let rules = rules.map_err(|error| Fault::new(Code::ConfigInvalid, format!("[endpoints]: {error}")))?;
+    let source_rules = SourceRules::new(&security.sources, &security.commands_allowed)
+        .map_err(|error| Fault::new(Code::ConfigInvalid, format!("[sources]: {error}")))?;
     let http = HyperHttp::new(world.clock.clone()).map_err(|error| failed("the system's trust store", &error))?;
     let aws = AwsEdge::new(world.clone(), Arc::new(http), rules);
     let custody = Custody::new(world.clone(), paths.data.clone(), paths.state_file());
@@ -175,8 +178,9 @@ fn build(world: World, config: Config, paths: &Paths) -> Result<Arc<Server>, Fau
         presence_millis: config.presence_millis,
         session_seconds: config.session_seconds,
         region: config.region.clone(),
+        source_rules,
     };
-    let office = Office::new(world.clone(), aws, custody.clone(), limits);
+    let office = Office::new(world.clone(), aws, custody.clone(), sources(&world)?, limits);
     let files = AwsFiles::new(
         world.clone(),
         config.aws_config_file.clone(),
@@ -184,6 +188,13 @@ fn build(world: World, config: Config, paths: &Paths) -> Result<Arc<Server>, Fau
         paths.profiles_file(),
     );
     Ok(Server::new(world, (config, paths.config_file()), files, custody, office, paths.run.clone()))
+}
+
+/// Sources are on this machine and its link: their network has neither proxy nor further certificates.
+fn sources(world: &World) -> Result<Sources, Fault> {
+    let http = HyperHttp::new(world.clock.clone()).map_err(|error| failed("the system's trust store", &error))?;
+    let runner = Spawner::new(world.clock.clone(), |name| std::env::var(name).ok());
+    Ok(Sources::new(world.clone(), Arc::new(http), Arc::new(runner)))
 }
 
 fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Fault> {

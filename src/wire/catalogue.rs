@@ -109,6 +109,8 @@ catalogue! {
     BackupPassphraseNeeded, "backup.passphrase_needed", Usage, "what is restored opens with its recovery code alone, so it needs a new passphrase", None;
     BackupUnreadable, "backup.unreadable", NotFound, "the file to restore cannot be read", None;
     BackupUnsaved, "backup.unsaved", Fault, "the backup cannot be written", None;
+    CommandFailed, "command.failed", Fault, "the profile's credential_process failed", None;
+    CommandNotAllowed, "command.not_allowed", Refused, "the profile's credential_process is not in [commands] allow", None;
     ConfigInvalid, "config.invalid", Usage, "config.toml has a mistake", None;
     EndpointNoOwner, "endpoint.no_owner", Fault, "the process that asks for an endpoint cannot be watched", None;
     EndpointNotAllowed, "endpoint.not_allowed", Refused, "the endpoint is neither AWS's nor in [endpoints] allow", None;
@@ -130,13 +132,18 @@ catalogue! {
     ProfileNoSource, "profile.no_source", Usage, "the profile names nothing that credentials could come from", Some("claviger access-key add NAME");
     ProfileNotFound, "profile.not_found", NotFound, "no such profile", Some("claviger profile list");
     ProfileUnreadable, "profile.unreadable", Usage, "an AWS file cannot be read", None;
-    ProfileUnsupported, "profile.unsupported", Usage, "the profile's source is not served yet", None;
+    ProfileUnsupported, "profile.unsupported", Usage, "the profile's source is not served", None;
     RequestCancelled, "request.cancelled", Fault, "the request was cancelled", None;
     RequestTimedOut, "request.timed_out", Person, "the wait ended before an answer came", None;
     SlotCopiesLeft, "slot.copies_left", Fault, "the slot is gone, but older copies of the vault still open with it", Some("claviger status");
     SlotLast, "slot.last", Refused, "the last slot of its kind that a person can open cannot be removed", Some("claviger slot add passphrase");
     SlotNotFound, "slot.not_found", NotFound, "no such slot", Some("claviger slot list");
     SlotsFull, "slot.full", Refused, "the vault has as many slots as it takes", Some("claviger slot list");
+    SourceBadAnswer, "source.bad_answer", Network, "what a source of credentials gave is none, or has ended", None;
+    SourceLongLived, "source.long_lived", Refused, "a command gives long-lived keys, which are not handed out", Some("claviger access-key add NAME");
+    SourceNotConfigured, "source.not_configured", Usage, "config.toml does not say where the source is", None;
+    SourceRefused, "source.refused", Refused, "a source of credentials refused", None;
+    SourceUnreachable, "source.unreachable", Network, "a source of credentials cannot be reached", None;
     StateUnsaved, "state.unsaved", Fault, "the ledger cannot be written, so no code may be spent", None;
     TrashAmbiguous, "trash.ambiguous", Usage, "more than one kind of item of that name is in the trash", Some("claviger trash list");
     TrashNotFound, "trash.not_found", NotFound, "nothing of that name is in the trash", Some("claviger trash list");

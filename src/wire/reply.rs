@@ -160,15 +160,15 @@ pub struct Setting {
 /// One STS call of a plan, as `profile explain` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainStep {
-    /// The STS action.
+    /// The STS action, or the setting that names another source.
     pub action: String,
     /// What it is for: the access key or the role.
     pub subject: String,
-    /// Seconds the session will live.
+    /// Seconds the session will live; 0 where the source decides.
     pub duration: u64,
     /// The device asked for a code, if any.
     pub mfa: Option<String>,
-    /// The endpoint called.
+    /// The endpoint called; of a command, the line it stands in.
     pub endpoint: String,
 }
 

@@ -17,5 +17,6 @@ mod once;
 mod process;
 mod protocol;
 mod sandbox;
+mod sources;
 mod verbs;
 mod wire;

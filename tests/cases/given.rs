@@ -4,8 +4,10 @@ use claviger::model::{Arn, MfaSerial, Name, Region};
 use claviger::wire::Fault;
 use claviger_agent::aws::profile::{ProfileSet, Role, SourceFile};
 use claviger_agent::aws::{EndpointRules, FilesError};
+use claviger_agent::config::Sources;
 use claviger_agent::server::fault_seams;
 use claviger_agent::session::{self, Delivery, Plan, plan};
+use claviger_agent::source::SourceRules;
 use claviger_agent::vault::{Knowledge, KnownDevice};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -37,6 +39,12 @@ struct File {
     allow: Vec<String>,
     #[serde(default)]
     sts: Option<String>,
+    /// `[commands] allow`.
+    #[serde(default)]
+    commands: Vec<String>,
+    /// `[sources] container_uri`.
+    #[serde(default)]
+    container_uri: Option<String>,
     /// Text that stands in a file many times, with `{n}` and `{n+1}` filled in.
     #[serde(default)]
     repeat: Vec<Repeat>,
@@ -78,6 +86,7 @@ pub(crate) struct Given {
     profiles: Result<ProfileSet, Fault>,
     knowledge: Knowledge,
     endpoints: EndpointRules,
+    sources: SourceRules,
     region: Option<Region>,
     session_seconds: u32,
 }
@@ -93,6 +102,11 @@ impl Given {
         Self {
             profiles: load(folder, &file.repeat),
             endpoints: EndpointRules::new(&file.allow, file.sts.as_deref(), None).expect("endpoints"),
+            sources: SourceRules::new(
+                &Sources { container_uri: file.container_uri, ..Sources::default() },
+                &file.commands,
+            )
+            .expect("sources"),
             knowledge: Knowledge {
                 access_keys: file.access_keys,
                 devices: file.devices.into_iter().map(device).collect(),
@@ -113,6 +127,7 @@ impl Given {
             profiles,
             knowledge: &self.knowledge,
             endpoints: &self.endpoints,
+            sources: &self.sources,
             region: self.region.as_ref(),
             session_seconds: self.session_seconds,
         };

@@ -3,7 +3,7 @@
 use crate::given::Given;
 use claviger::model::Label;
 use claviger::wire::Fault;
-use claviger_agent::session::{Call, Delivery, Mfa, Plan, RoleRequest, Step};
+use claviger_agent::session::{Base, Call, Delivery, Mfa, Plan, RoleRequest, Step};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -58,7 +58,10 @@ fn plan(plan: &Plan) -> String {
         Mfa::Held(held) => format!("codes of {}", serials(held)),
         Mfa::Typed(serial) => format!("typed codes of {serial}"),
     };
-    let mut text = format!("  access key {}, {mfa}\n", plan.access_key);
+    let mut text = match &plan.base {
+        Base::AccessKey(access_key) => format!("  access key {access_key}, {mfa}\n"),
+        Base::Source(source) => format!("  {} at {}, {mfa}\n", source.setting(), source.place()),
+    };
     for (number, step) in plan.steps.iter().enumerate() {
         text.push_str(&self::step(number + 1, step));
     }
@@ -73,6 +76,9 @@ fn step(number: usize, step: &Step) -> String {
     let at = format!("{} s at {} for {}{code}", step.seconds, step.endpoint, step.endpoint.signing_region());
     match &step.call {
         Call::SessionToken => format!("  {number} GetSessionToken {at}\n"),
+        Call::Source => {
+            format!("  {number} the source, used at {} for {}{code}\n", step.endpoint, step.endpoint.signing_region())
+        }
         Call::AssumeRole(request) => format!("  {number} AssumeRole {} {at}\n{}", request.role, settings(request)),
     }
 }

@@ -9,6 +9,7 @@ use claviger_agent::mfa::SeedError;
 use claviger_agent::server::fault_seams as seams;
 use claviger_agent::session;
 use claviger_agent::session::plan::PlanError;
+use claviger_agent::source;
 use claviger_agent::vault;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -82,6 +83,7 @@ pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
     let missing = PlanError::ProfileNotFound(world.profile.clone(), world.near.clone());
     faults.push(session(&missing.into(), world, Some(&world.theirs)));
     faults.extend(of_session(world).iter().map(|error| session(error, world, None)));
+    faults.extend(of_sources().into_iter().map(|error| session(&error.into(), world, None)));
     faults.extend(of_aws(world).into_iter().map(|error| session(&error.into(), world, None)));
     faults
 }
@@ -141,14 +143,21 @@ fn of_plan(world: &Outside) -> Vec<PlanError> {
     let not_allowed = || aws::Error::EndpointNotAllowed { host: format!("https://{}", world.host) };
     vec![
         PlanError::AccessKeyNotFound(world.name.clone(), origin(world)),
-        PlanError::Conflict(profile(), "role_arn needs source_profile or claviger_access_key", origin(world)),
+        PlanError::CommandNotAllowed(profile(), origin(world)),
+        PlanError::Conflict(
+            profile(),
+            "role_arn needs source_profile, credential_source or claviger_access_key",
+            origin(world),
+        ),
         PlanError::Endpoint(not_allowed(), None),
         PlanError::Endpoint(not_allowed(), Some((profile(), origin(world)))),
         PlanError::Endpoint(
             aws::Error::EndpointInvalid { why: "an endpoint has no space, control character or backslash" },
             Some((profile(), origin(world))),
         ),
+        PlanError::EnvironmentSource(profile(), origin(world)),
         PlanError::FrozenChain(profile()),
+        PlanError::FrozenSource(profile()),
         PlanError::Invalid(
             profile(),
             "session_tags is at most 50 of KEY=VALUE with commas between, each key once, of letters, digits and _.:/=+-@",
@@ -166,6 +175,7 @@ fn of_plan(world: &Outside) -> Vec<PlanError> {
         PlanError::PlainText(profile(), origin(world)),
         PlanError::ProfileNotFound(profile(), Vec::new()),
         PlanError::ProfileNotFound(profile(), world.near.clone()),
+        PlanError::SourceNotConfigured(profile(), origin(world)),
         PlanError::SourceNotFound(profile(), world.near.clone(), origin(world)),
         PlanError::Unsupported(profile(), "a web identity token", origin(world)),
     ]
@@ -179,10 +189,29 @@ fn of_session(world: &Outside) -> Vec<session::Error> {
         Error::CodeRefused { serial: serial(), held: false },
         Error::CodeRefused { serial: serial(), held: true },
         Error::Locked,
+        Error::LongLived,
         Error::PresenceNeeded,
         Error::StepSpent(12_000),
         Error::StepsSpent(serial()),
         Error::Vault(vault::Error::StateUnsaved { source: full() }),
+    ]
+}
+
+fn of_sources() -> Vec<source::Error> {
+    use source::{Ending, Error, Kind};
+    vec![
+        Error::BadAnswer(Kind::Process, "its Expiration is not RFC 3339"),
+        Error::BadAnswer(Kind::InstanceMetadata, "the instance has no role"),
+        Error::CommandFailed(Ending::Exit(1)),
+        Error::CommandFailed(Ending::Signal(9)),
+        Error::CommandNotStarted(denied()),
+        Error::CommandTimedOut(60),
+        Error::CommandTooMuch(65_536),
+        Error::Ended(Kind::Process),
+        Error::Refused(Kind::InstanceMetadata, 404),
+        Error::TokenFile(denied()),
+        Error::Unreachable(Kind::InstanceMetadata, NetworkFault::TimedOut),
+        Error::Unreachable(Kind::Container, NetworkFault::NotConnected),
     ]
 }
 

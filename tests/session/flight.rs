@@ -5,6 +5,7 @@ use claviger::secret::{SecretText, TokenCode};
 use claviger_agent::ask::{Listener, Notice, Upcall};
 use claviger_agent::aws::{self, MfaProof};
 use claviger_agent::session::{Error, Session, signing};
+use claviger_agent::vault::{AccessKey, Extra};
 use claviger_agent::world::{BootTime, Clock};
 use claviger_sandbox::Seed;
 use std::collections::BTreeSet;
@@ -153,6 +154,42 @@ async fn who_queues_for_a_step_is_told_a_step_for_each_one_ahead() {
         assert!(answer.unwrap().is_ok());
     }
     assert_eq!(rig.steps(), [0, 1, 2, 3]);
+}
+
+/// They have the same devices, so the codes of both come from one queue.
+#[tokio::test]
+async fn two_access_keys_of_one_user_queue_together() {
+    let second = "[second]\nclaviger_access_key = ada-two\nrole_arn = arn:aws:iam::123456789012:role/prod-admin\nduration_seconds = 7200\n";
+    let rig = Rig::with(Seed::demo(7), &format!("{}{second}", fifty("duration_seconds = 7200\n")));
+    rig.edit(|items| {
+        let first = &items.access_keys[&ada()];
+        let second = AccessKey {
+            access_key_id: first.access_key_id.clone(),
+            secret: first.secret.clone(),
+            user: first.user.clone(),
+            added: first.added,
+            extra: Extra::default(),
+        };
+        items.access_keys.insert("ada-two".parse().unwrap(), second);
+    });
+    rig.clock.hold();
+    rig.get_frozen("p0").await;
+    let (mut ends, mut answers) = (Vec::new(), Answers::new());
+    for profile in ["p1", "second"] {
+        let (listener, end) = Listener::new(false);
+        ends.push(end);
+        let (office, plan) = (rig.office.clone(), rig.frozen(profile));
+        answers.spawn(async move { office.credentials(plan, listener).await });
+        crate::rig::settle().await;
+    }
+    let begin = rig.clock.boot();
+    let told: Vec<u64> = ends.iter_mut().map(|end| waiting(end).millis_since(begin)).collect();
+    assert_eq!(told, [29_500, 30_000]);
+    rig.clock.release();
+    while let Some(answer) = answers.join_next().await {
+        assert!(answer.unwrap().is_ok());
+    }
+    assert_eq!(rig.steps(), [0, 1, 2]);
 }
 
 fn waiting(end: &mut End) -> BootTime {

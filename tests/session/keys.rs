@@ -1,13 +1,17 @@
 //! Two requests share a session exactly where STS would be asked the same.
 
 use crate::rig::{Rig, ada, rig};
-use claviger::model::{Arn, MfaSerial, Name, Region};
+use claviger::model::{Arn, MfaSerial, Region};
+use claviger_agent::aws::profile::Origin;
 use claviger_agent::aws::{Endpoint, EndpointRules};
-use claviger_agent::session::{Call, Mfa, Plan, RoleRequest, SessionKey, Step};
+use claviger_agent::config::Sources;
+use claviger_agent::session::{Base, Call, Mfa, Plan, RoleRequest, SessionKey, Step};
+use claviger_agent::source::{Source, SourceRules};
 use claviger_sandbox::Seed;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert_eq, prop_oneof, proptest};
+use std::path::Path;
 
 /// Texts so short that equal ones, and ones that only differ in where they are cut, come up all the time.
 fn text() -> impl Strategy<Value = String> {
@@ -61,22 +65,41 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    let access_key = prop_oneof![Just("a"), Just("b")].prop_map(|name| name.parse::<Name>().unwrap());
+    let access_key = prop_oneof![Just("a"), Just("b")].prop_map(|name| Base::AccessKey(name.parse().unwrap()));
+    let source =
+        prop_oneof![Just("a"), Just("b"), Just("a b"), Just("'a b'")].prop_map(|text| Base::Source(command(text)));
+    let base = prop_oneof![access_key, source];
     let mfa = prop_oneof![Just(Mfa::None), vec(serial(), 1..3).prop_map(Mfa::Held), serial().prop_map(Mfa::Typed)];
-    (text(), access_key, mfa, vec(step(), 1..3), vec(text(), 0..2))
-        .prop_map(|(profile, access_key, mfa, steps, notes)| Plan { profile, access_key, mfa, steps, notes })
+    (text(), base, mfa, vec(step(), 1..3), vec(text(), 0..2)).prop_map(|(profile, base, mfa, steps, notes)| Plan {
+        profile,
+        base,
+        mfa,
+        steps,
+        notes,
+    })
 }
 
 /// Everything that STS would see of a plan up to a step.
-fn asked(plan: &Plan, index: usize) -> (&Name, &Mfa, &[Step]) {
-    (&plan.access_key, &plan.mfa, &plan.steps[..=index.min(plan.steps.len() - 1)])
+fn asked(plan: &Plan, index: usize) -> (&Base, &Mfa, &[Step]) {
+    (&plan.base, &plan.mfa, &plan.steps[..=index.min(plan.steps.len() - 1)])
 }
 
 type Change = (&'static str, fn(&mut Plan));
 
 /// One change for every field there is.
 const CHANGES: &[Change] = &[
-    ("access key", |plan| plan.access_key = format!("{}x", plan.access_key).parse().unwrap()),
+    ("base", |plan| {
+        plan.base = match &plan.base {
+            Base::AccessKey(name) => Base::AccessKey(format!("{name}x").parse().unwrap()),
+            Base::Source(_) => Base::Source(command("another")),
+        }
+    }),
+    ("a source named like an access key", |plan| {
+        plan.base = match &plan.base {
+            Base::AccessKey(name) => Base::Source(command(name.as_str())),
+            Base::Source(_) => Base::AccessKey("source".parse().unwrap()),
+        }
+    }),
     ("devices", |plan| {
         plan.mfa = match &plan.mfa {
             Mfa::None => Mfa::Typed("GAHT12345678".parse().unwrap()),
@@ -137,8 +160,13 @@ fn role(plan: &mut Plan) -> &mut RoleRequest {
     }
     match &mut plan.steps[0].call {
         Call::AssumeRole(request) => request,
-        Call::SessionToken => panic!("just made"),
+        Call::SessionToken | Call::Source => panic!("just made"),
     }
+}
+
+fn command(text: &str) -> Source {
+    let rules = SourceRules::new(&Sources::default(), &[text.to_owned()]).unwrap();
+    rules.command(text, &Origin { file: Path::new("config").into(), line: 1 }).unwrap()
 }
 
 fn at(url: &str, region: &str) -> Endpoint {
@@ -215,7 +243,7 @@ async fn two_profiles_that_ask_the_same_share_one_session() {
 fn the_access_key_by_its_own_name_is_the_mfa_session_that_all_its_profiles_share() {
     let rig = rig();
     let (own, prod) = (rig.plan("ada"), rig.plan("prod"));
-    assert_eq!(own.access_key, ada());
+    assert_eq!(own.base, Base::AccessKey(ada()));
     assert_eq!(last(&own), SessionKey::of(&prod, 0));
     assert_ne!(last(&own), last(&prod));
 }

@@ -19,4 +19,5 @@ mod network;
 mod refusals;
 mod renewal;
 mod rig;
+mod sources;
 mod typed;

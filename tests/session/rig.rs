@@ -5,9 +5,13 @@ use claviger::model::{Arn, MfaSerial, Name};
 use claviger::secret::{Passphrase, RecoveryCode, SecretAccessKey, SecretText, TotpSeed};
 use claviger::wire::SlotProof;
 use claviger_agent::ask::Listener;
+use claviger_agent::aws::fake::ReplayHttp;
 use claviger_agent::aws::profile::{ProfileSet, Role, SourceFile};
 use claviger_agent::aws::{AwsEdge, EndpointRules};
+use claviger_agent::config;
 use claviger_agent::session::{Delivery, Error, Limits, Office, Plan, Session};
+use claviger_agent::source::fake::FakeRunner;
+use claviger_agent::source::{self, SourceRules, Sources};
 use claviger_agent::testing::{FakeClock, FakeEntropy};
 use claviger_agent::vault::{self, AccessKey, Custody, Extra, FreshCode, Items, KdfCost, LockedBy, TotpDevice};
 use claviger_agent::world::{Clock, WallTime, World};
@@ -45,9 +49,28 @@ pub(crate) struct Rig {
     pub(crate) network: Arc<SandboxHttp>,
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
+    pub(crate) machine: Machine,
     profiles: ProfileSet,
     folder: TempDir,
 }
+
+/// What the agent's machine gives besides the vault: its commands, its own endpoints.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    pub(crate) runner: Arc<FakeRunner>,
+    pub(crate) http: Arc<ReplayHttp>,
+}
+
+impl Machine {
+    /// No command can be started, and nothing answers.
+    pub(crate) fn bare() -> Self {
+        let runner = FakeRunner::answering(|_| Err(source::Error::CommandFailed(source::Ending::Exit(1))));
+        Self { runner, http: ReplayHttp::playing([]) }
+    }
+}
+
+/// The commands in `[commands] allow`.
+pub(crate) const ALLOWED: [&str; 3] = ["keys --json", "keys  --json", "keys --other"];
 
 /// What everybody gets: ada's access key and phone in the vault, the demo account in the sandbox.
 pub(crate) fn rig() -> Rig {
@@ -57,22 +80,27 @@ pub(crate) fn rig() -> Rig {
 impl Rig {
     /// The same with another account (ada's key and phone unchanged) and more profiles.
     pub(crate) fn with(seed: Seed, profiles: &str) -> Self {
-        Self::at(FakeClock::at(WallTime(NOW)), seed, profiles)
+        Self::at(FakeClock::at(WallTime(NOW)), seed, profiles, Machine::bare())
     }
 
     /// The same with a wall clock that is wrong by so many milliseconds.
     pub(crate) fn off_by(millis: i64) -> Self {
-        Self::at(FakeClock::at(WallTime(NOW + millis)), Seed::demo(7), "")
+        Self::at(FakeClock::at(WallTime(NOW + millis)), Seed::demo(7), "", Machine::bare())
     }
 
-    fn at(clock: Arc<FakeClock>, seed: Seed, profiles: &str) -> Self {
+    /// The same on a machine with sources of its own.
+    pub(crate) fn on(machine: Machine, profiles: &str) -> Self {
+        Self::at(FakeClock::at(WallTime(NOW)), Seed::demo(7), profiles, machine)
+    }
+
+    fn at(clock: Arc<FakeClock>, seed: Seed, profiles: &str, machine: Machine) -> Self {
         let folder = private_folder();
         for (name, bytes) in &template().files {
             std::fs::write(folder.path().join(name), bytes).unwrap();
         }
         let sandbox = sandbox(&clock, &seed);
         let network = SandboxHttp::to(sandbox.clone());
-        let (custody, office) = build(&clock, folder.path(), &network);
+        let (custody, office) = build(&clock, folder.path(), &network, &machine);
         let rig = Self {
             clock,
             seed,
@@ -80,6 +108,7 @@ impl Rig {
             network,
             custody,
             office,
+            machine,
             profiles: parse(&format!("{PROFILES}{profiles}")),
             folder,
         };
@@ -89,7 +118,7 @@ impl Rig {
 
     /// The agent is gone and another begins, locked, with what is on the disk. Time and network go on.
     pub(crate) fn restart(&mut self) {
-        (self.custody, self.office) = build(&self.clock, self.folder.path(), &self.network);
+        (self.custody, self.office) = build(&self.clock, self.folder.path(), &self.network, &self.machine);
     }
 
     /// As the control door opens: the vault, a person's presence, the sealed sessions.
@@ -254,12 +283,20 @@ fn parse(text: &str) -> ProfileSet {
     ProfileSet::load(&[file]).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-fn build(clock: &Arc<FakeClock>, folder: &Path, network: &Arc<SandboxHttp>) -> (Arc<Custody>, Arc<Office>) {
+fn build(
+    clock: &Arc<FakeClock>,
+    folder: &Path,
+    network: &Arc<SandboxHttp>,
+    machine: &Machine,
+) -> (Arc<Custody>, Arc<Office>) {
     let world = world(clock.clone());
     let aws = AwsEdge::new(world.clone(), network.clone(), EndpointRules::default());
     let custody = Custody::new(world.clone(), folder.to_owned(), folder.join("state"));
-    let limits = Limits { presence_millis: PRESENCE, session_seconds: 43_200, region: None };
-    (custody.clone(), Office::new(world, aws, custody, limits))
+    let at = config::Sources { container_uri: Some("/credentials".to_owned()), ..config::Sources::default() };
+    let source_rules = SourceRules::new(&at, &ALLOWED.map(str::to_owned)).unwrap();
+    let limits = Limits { presence_millis: PRESENCE, session_seconds: 43_200, region: None, source_rules };
+    let sources = Sources::new(world.clone(), machine.http.clone(), machine.runner.clone());
+    (custody.clone(), Office::new(world, aws, custody, sources, limits))
 }
 
 /// A world whose entropy no other one of this binary has.

@@ -1,7 +1,7 @@
 //! config.toml as written. Unknown keys are mistakes, so that a misspelt rule never passes for a rule.
 
 use super::duration::Duration;
-use super::{Config, Network, Security};
+use super::{Config, Network, Security, Sources};
 use claviger::model::Region;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ struct ConfigFile {
     lock: Lock,
     mfa: Mfa,
     network: NetworkTable,
+    sources: SourcesTable,
     vault: Vault,
 }
 
@@ -69,6 +70,14 @@ struct NetworkTable {
     ca_bundle: Option<PathBuf>,
     no_proxy: Vec<String>,
     proxy: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct SourcesTable {
+    container_token_file: Option<PathBuf>,
+    container_uri: Option<String>,
+    imds_endpoint: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -119,6 +128,11 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
                 no_proxy: file.network.no_proxy,
                 ca_bundle: file.network.ca_bundle.map(at_home),
             },
+            sources: Sources {
+                container_uri: file.sources.container_uri,
+                container_token_file: file.sources.container_token_file.map(at_home),
+                imds_endpoint: file.sources.imds_endpoint,
+            },
         },
         presence_millis: within(file.mfa.presence, 8 * HOUR, 0, 168 * HOUR, "[mfa] presence is at most 7d")?,
         session_seconds: u32::try_from(session / 1000).unwrap_or(43_200),
@@ -164,11 +178,15 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "[aws]\nconfig_file = \"~/a\"\ncredentials_file = \"/b\"\nregion = \"eu-west-1\"\n[endpoints]\nallow = [\"http://127.0.0.1:1\"]\nsts = \"http://127.0.0.1:1\"\niam = \"http://127.0.0.1:1\"\n[mfa]\npresence = \"1h\"\nsession = \"36h\"\n[lock]\nidle = \"5m\"\n[vault]\nargon2_memory_mib = 64\n";
+        let text = "[aws]\nconfig_file = \"~/a\"\ncredentials_file = \"/b\"\nregion = \"eu-west-1\"\n[endpoints]\nallow = [\"http://127.0.0.1:1\"]\nsts = \"http://127.0.0.1:1\"\niam = \"http://127.0.0.1:1\"\n[mfa]\npresence = \"1h\"\nsession = \"36h\"\n[lock]\nidle = \"5m\"\n[vault]\nargon2_memory_mib = 64\n[sources]\ncontainer_uri = \"/x\"\ncontainer_token_file = \"~/t\"\nimds_endpoint = \"http://127.0.0.1:1\"\n";
         let config = resolve(text, Path::new("/home/ada")).unwrap();
         assert_eq!(config.aws_config_file, Path::new("/home/ada/a"));
         assert_eq!(config.aws_credentials_file, Path::new("/b"));
         assert_eq!((config.idle_lock_millis, config.session_seconds), (300_000, 129_600));
+        let sources = config.security.sources;
+        assert_eq!(sources.container_token_file.as_deref(), Some(Path::new("/home/ada/t")));
+        assert_eq!(sources.container_uri.as_deref(), Some("/x"));
+        assert_eq!(sources.imds_endpoint.as_deref(), Some("http://127.0.0.1:1"));
     }
 
     #[test]

@@ -42,6 +42,19 @@ pub struct Security {
     pub commands_allowed: Vec<String>,
     /// `[network]`: how AWS is reached.
     pub network: Network,
+    /// `[sources]`: where this machine's own credentials are.
+    pub sources: Sources,
+}
+
+/// Where this machine's own credentials are, for `credential_source`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// `[sources] container_uri`: the container endpoint, as a URL or as the path that ECS gives.
+    pub container_uri: Option<String>,
+    /// `[sources] container_token_file`: the file whose content goes with each request to it.
+    pub container_token_file: Option<PathBuf>,
+    /// `[sources] imds_endpoint`: in place of `http://169.254.169.254`.
+    pub imds_endpoint: Option<String>,
 }
 
 /// How AWS is reached.

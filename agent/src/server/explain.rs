@@ -1,6 +1,6 @@
 //! A plan as people read it.
 
-use crate::session::{Call, Mfa, Plan, Step};
+use crate::session::{Base, Call, Mfa, Plan, Step};
 use claviger::wire::{ChainStep, Explanation};
 
 /// Both plans of a profile, side by side. A frozen plan that cannot be is a note.
@@ -9,7 +9,7 @@ pub(super) fn explain(refreshing: Plan, frozen: Result<Plan, String>) -> Explana
     if let Mfa::Typed(serial) = &refreshing.mfa {
         notes.push(format!("the seed of {serial} is not in the vault: its code must be typed"));
     }
-    if refreshing.mfa == Mfa::None {
+    if refreshing.mfa == Mfa::None && refreshing.base.access_key().is_some() {
         notes.push("without MFA: no authenticator is stored for the access key, or claviger_mfa is off".to_owned());
     }
     let frozen = match frozen {
@@ -30,9 +30,14 @@ fn steps(plan: &Plan) -> Vec<ChainStep> {
 }
 
 fn chain_step(plan: &Plan, step: &Step) -> ChainStep {
-    let (action, subject) = match &step.call {
-        Call::AssumeRole(request) => ("AssumeRole", request.role.to_string()),
-        Call::SessionToken => ("GetSessionToken", format!("access key {}", plan.access_key)),
+    let (action, subject) = match (&step.call, &plan.base) {
+        (Call::AssumeRole(request), _) => ("AssumeRole", request.role.to_string()),
+        (_, Base::AccessKey(access_key)) => ("GetSessionToken", format!("access key {access_key}")),
+        (_, Base::Source(source)) => (source.setting(), "base credentials".to_owned()),
+    };
+    let endpoint = match (&step.call, &plan.base) {
+        (Call::Source, Base::Source(source)) => source.place(),
+        _ => step.endpoint.host(),
     };
     let device = match &plan.mfa {
         Mfa::None => None,
@@ -44,6 +49,6 @@ fn chain_step(plan: &Plan, step: &Step) -> ChainStep {
         subject,
         duration: u64::from(step.seconds),
         mfa: device.filter(|_| step.with_code),
-        endpoint: step.endpoint.host(),
+        endpoint,
     }
 }

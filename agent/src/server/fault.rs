@@ -9,6 +9,8 @@ use claviger::model::{Label, MfaSerial, Name};
 use claviger::wire::{Code, Fault, ProfileRow};
 use std::path::{Path, PathBuf};
 
+mod source;
+
 /// The profile a fault is about, and where the agent looked for it.
 pub(super) struct Subject {
     pub(super) profile: String,
@@ -215,6 +217,7 @@ pub(super) fn session(error: &session::Error, subject: &Subject) -> Fault {
             Fault::new(Code::MfaCodeRefused, format!("AWS refused the code of {}: type the next", serial(device)))
                 .hint(login(profile))
         }
+        Error::LongLived => source::long_lived(profile),
         Error::Locked => locked(),
         Error::Plan(error) => plan(error, subject),
         Error::PresenceNeeded => {
@@ -223,6 +226,7 @@ pub(super) fn session(error: &session::Error, subject: &Subject) -> Fault {
             let hint = if profile.is_empty() { "claviger unlock".to_owned() } else { login(profile) };
             Fault::new(Code::MfaPresenceNeeded, message).hint(hint)
         }
+        Error::Source(error) => source::source(error, subject),
         Error::StepSpent(millis) => step_spent(*millis),
         Error::StepsSpent(serial) => steps_spent(serial),
         Error::Vault(error) => vault_ref(error),
@@ -378,6 +382,7 @@ fn plan(error: &PlanError, subject: &Subject) -> Fault {
             at(Code::AccessKeyNotFound, &subject.profile, &format!("no access key is stored as {name}"), origin)
                 .hint(add_access_key(name.as_str()))
         }
+        PlanError::CommandNotAllowed(profile, origin) => source::not_allowed(profile, origin),
         PlanError::Conflict(profile, rule, origin) => at(Code::ProfileConflict, profile, rule, origin),
         PlanError::Endpoint(error, setting) => {
             let fault = aws_fault(error, &subject.profile);
@@ -393,6 +398,7 @@ fn plan(error: &PlanError, subject: &Subject) -> Fault {
                 None => fault,
             }
         }
+        PlanError::EnvironmentSource(profile, origin) => source::environment(profile, origin),
         PlanError::FrozenChain(profile) => Fault::new(
             Code::ProfileConflict,
             format!(
@@ -401,6 +407,7 @@ fn plan(error: &PlanError, subject: &Subject) -> Fault {
             ),
         )
         .hint(explain(profile)),
+        PlanError::FrozenSource(profile) => source::frozen(profile),
         PlanError::Invalid(profile, rule, origin) => at(Code::ProfileInvalid, profile, rule, origin),
         PlanError::Loop(circle, origin) => circular(circle, origin),
         PlanError::MfaContradicts(profile, rule, origin) => at(Code::MfaContradicts, profile, rule, origin),
@@ -415,6 +422,7 @@ fn plan(error: &PlanError, subject: &Subject) -> Fault {
             at(Code::ProfileUnsupported, profile, &what, origin).hint(add_access_key(profile))
         }
         PlanError::ProfileNotFound(_, nearest) => profile_not_found(subject, nearest.clone()),
+        PlanError::SourceNotConfigured(profile, origin) => source::not_configured(profile, origin),
         PlanError::SourceNotFound(name, nearest, origin) => Fault::new(
             Code::ProfileNotFound,
             format!("the source profile {} does not exist{} ({})", shown(name), near(nearest), place(origin)),

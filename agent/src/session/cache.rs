@@ -2,10 +2,13 @@
 
 use super::SessionKey;
 use crate::world::{BootTime, WallTime};
-use claviger::model::{AccessKeyId, AccountId};
-use claviger::secret::{SecretAccessKey, SessionToken};
+use claviger::model::{AccessKeyId, AccountId, Name};
+use claviger::secret::{SecretAccessKey, SecretText, SessionToken};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Hand out with more than this left: below 15 minutes botocore asks again for every request.
+pub(super) const HAND_OUT_MILLIS: u64 = 15 * 60_000;
 
 /// An STS session.
 pub struct Session {
@@ -13,7 +16,7 @@ pub struct Session {
     pub access_key_id: AccessKeyId,
     /// The secret of its key.
     pub secret: SecretAccessKey,
-    /// Its token.
+    /// Its token. Empty for the long-lived keys of a command, which sign AssumeRole and are never handed out.
     pub token: SessionToken,
     /// When AWS says it ends.
     pub expiration: WallTime,
@@ -23,14 +26,21 @@ pub struct Session {
     pub principal: String,
     /// The account it acts in, where known.
     pub account: Option<AccountId>,
-    /// The access key it was obtained with.
-    pub access_key: claviger::model::Name,
+    /// The access key it was obtained with; None where it came from another source.
+    pub access_key: Option<Name>,
+    /// It is handed out with more than this left, in milliseconds.
+    pub(super) hand_out_millis: u64,
 }
 
 impl Session {
     /// Milliseconds left.
     pub fn left(&self, now: BootTime) -> u64 {
         self.ends.millis_since(now)
+    }
+
+    /// Whether these are keys that do not end.
+    pub(super) fn is_long_lived(&self) -> bool {
+        self.token.expose().is_empty()
     }
 }
 
@@ -44,6 +54,11 @@ impl Cache {
     /// The session, if it has more than `margin` milliseconds left.
     pub(super) fn fresh(&self, key: &SessionKey, now: BootTime, margin: u64) -> Option<Arc<Session>> {
         self.sessions.get(key).filter(|session| session.left(now) > margin).cloned()
+    }
+
+    /// The session, if it has enough left to be handed out.
+    pub(super) fn to_hand_out(&self, key: &SessionKey, now: BootTime) -> Option<Arc<Session>> {
+        self.sessions.get(key).filter(|session| session.left(now) > session.hand_out_millis).cloned()
     }
 
     pub(super) fn insert(&mut self, key: SessionKey, session: Arc<Session>, now: BootTime) {
@@ -60,6 +75,11 @@ impl Cache {
 
     pub(super) fn remove(&mut self, key: &SessionKey) -> bool {
         self.sessions.remove(key).is_some()
+    }
+
+    /// Forgets keys that do not end: they go with the vault's own.
+    pub(super) fn drop_long_lived(&mut self) {
+        self.sessions.retain(|_, session| !session.is_long_lived());
     }
 
     pub(super) fn clear(&mut self) {

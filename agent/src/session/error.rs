@@ -1,7 +1,7 @@
 //! Why a session could not be had.
 
 use super::plan::PlanError;
-use crate::{aws, vault};
+use crate::{aws, source, vault};
 use claviger::model::MfaSerial;
 
 /// Shared by everyone who waited for the same session.
@@ -22,6 +22,9 @@ pub enum Error {
         /// Whether the seed is in the vault; else a person typed the code.
         held: bool,
     },
+    /// The command of the profile gives keys that do not end: they are not handed out.
+    #[error("the credential_process gives long-lived keys")]
+    LongLived,
     /// The vault was locked before the work was done.
     #[error("the vault is locked")]
     Locked,
@@ -31,6 +34,9 @@ pub enum Error {
     /// No human act within `[mfa] presence`.
     #[error("a person must be here")]
     PresenceNeeded,
+    /// A source of base credentials.
+    #[error("the source gave no credentials")]
+    Source(#[from] source::Error),
     /// Every step of the next hour is spent: the clock was wrong, or the ledger was lost.
     #[error("the steps of {0} are spent")]
     StepsSpent(MfaSerial),

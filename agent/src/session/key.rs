@@ -1,9 +1,10 @@
 //! What makes two requests the same session.
 
+use super::base::Base;
 use super::plan::{Call, Mfa, Plan, RoleRequest};
 use sha2::{Digest, Sha256};
 
-/// A digest of everything that changes the answer: the access key, the devices, and for every call up to this one
+/// A digest of everything that changes the answer: the access key or source, the devices, and for every call up to this one
 /// the endpoint, duration, role, session name, external id, policies, tags and source identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey(pub [u8; 32]);
@@ -13,13 +14,21 @@ impl SessionKey {
     /// that ask the same of STS share the session.
     pub fn of(plan: &Plan, index: usize) -> Self {
         let mut digest = Fields(Sha256::new());
-        digest.text(plan.access_key.as_str());
+        match &plan.base {
+            Base::AccessKey(name) => digest.text(name.as_str()),
+            Base::Source(source) => digest.list("source", source.identity().iter().map(String::as_str)),
+        }
         match &plan.mfa {
             Mfa::None => digest.text("none"),
             Mfa::Held(serials) => digest.list("held", serials.iter().map(|serial| serial.as_str())),
             Mfa::Typed(serial) => digest.list("typed", [serial.as_str()]),
         }
         for step in plan.steps.iter().take(index.saturating_add(1)) {
+            // A source is not called at an endpoint of STS: what it gives is the same for every region.
+            if step.call == Call::Source {
+                digest.text("source");
+                continue;
+            }
             digest.text(step.endpoint.url().as_str());
             digest.text(step.endpoint.signing_region().as_str());
             digest.text(&step.seconds.to_string());
@@ -27,6 +36,7 @@ impl SessionKey {
             match &step.call {
                 Call::SessionToken => digest.text("GetSessionToken"),
                 Call::AssumeRole(request) => digest.role(request),
+                Call::Source => {}
             }
         }
         Self(digest.0.finalize().into())

@@ -3,6 +3,7 @@
 //! [`plan`] turns a profile into steps without I/O; [`Office`] runs them, one fetch per [`SessionKey`] however many
 //! wait, and keeps what it gets. Nothing here prompts by itself or spends a code without a person's presence.
 
+mod base;
 mod cache;
 mod error;
 mod key;
@@ -15,6 +16,7 @@ mod settings;
 mod spend;
 mod view;
 
+pub use base::Base;
 pub use cache::Session;
 pub use error::Error;
 pub use key::SessionKey;

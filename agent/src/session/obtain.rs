@@ -1,6 +1,7 @@
 //! One fetch per session, however many wait. The fetch is the daemon's: it goes on when the one who asked leaves.
 
-use super::cache::Session;
+use super::base::Base;
+use super::cache::{HAND_OUT_MILLIS, Session};
 use super::office::Office;
 use super::plan::{Call, Mfa, Plan, RoleRequest, Step};
 use super::spend::Code;
@@ -13,8 +14,6 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-/// Hand out with more than this left: below 15 minutes botocore asks again for every request.
-const HAND_OUT_MILLIS: u64 = 15 * 60_000;
 /// Renew in the background from here on, so that nobody waits at the 15 minutes.
 const RENEW_MILLIS: u64 = 20 * 60_000;
 /// A session that only signs the next AssumeRole needs no more than the time of the call, and a little.
@@ -99,8 +98,8 @@ impl Office {
     fn join(self: &Arc<Self>, plan: &Arc<Plan>, index: usize, key: SessionKey, last: bool, waiter: Waiter) -> Joined {
         let now = self.world.clock.boot();
         let mut desk = self.desk();
-        let margin = if last { HAND_OUT_MILLIS } else { SIGN_WITH_MILLIS };
-        if let Some(session) = desk.cache.fresh(&key, now, margin) {
+        let held = if last { desk.cache.to_hand_out(&key, now) } else { desk.cache.fresh(&key, now, SIGN_WITH_MILLIS) };
+        if let Some(session) = held {
             // In the background only where no code can be needed: the session before it is at hand.
             let before = index.checked_sub(1).map(|before| SessionKey::of(plan, before));
             let renewable = before.is_some_and(|before| desk.cache.fresh(&before, now, SIGN_WITH_MILLIS).is_some());
@@ -178,6 +177,7 @@ impl Office {
             (Call::AssumeRole(request), Some(before)) => self.next_role(plan, step, request, before, audience).await,
             (Call::AssumeRole(request), None) => self.first_role(plan, step, request, audience).await.map_err(Arc::new),
             (Call::SessionToken, _) => self.session_token(plan, step, audience).await.map_err(Arc::new),
+            (Call::Source, _) => self.source_session(plan).await.map_err(Arc::new),
         }
     }
 
@@ -194,7 +194,7 @@ impl Office {
         loop {
             let base = self.obtain(plan.clone(), before, Waiter::Fetch(audience.clone())).await?;
             match self.aws.assume_role(signing_with(&base), &step.endpoint, &assume(request, step.seconds)).await {
-                Ok(assumed) => return Ok(Arc::new(self.role_session(&plan.access_key, assumed))),
+                Ok(assumed) => return Ok(Arc::new(self.role_session(&plan.base, assumed))),
                 Err(error) if again && refuses_the_session(&error) => {
                     again = false;
                     self.drop_session(&SessionKey::of(plan, before));
@@ -210,7 +210,7 @@ impl Office {
         let base = self.desk().cache.fresh(&key, self.world.clock.boot(), SIGN_WITH_MILLIS);
         let base = base.ok_or_else(|| Arc::new(Error::PresenceNeeded))?;
         match self.aws.assume_role(signing_with(&base), &step.endpoint, &assume(request, step.seconds)).await {
-            Ok(assumed) => Ok(Arc::new(self.role_session(&plan.access_key, assumed))),
+            Ok(assumed) => Ok(Arc::new(self.role_session(&plan.base, assumed))),
             Err(error) => {
                 if refuses_the_session(&error) {
                     self.drop_session(&key);
@@ -228,15 +228,17 @@ impl Office {
         request: &RoleRequest,
         audience: &Audience,
     ) -> Result<Arc<Session>, Error> {
+        // A source's plan begins with the source's own step.
+        let Base::AccessKey(access_key) = &plan.base else { return Err(Error::Locked) };
         let mut codes = self.codes(plan, step, audience)?;
         loop {
             let code = codes.next().await?;
-            let key = self.custody.signing_key(&plan.access_key)?;
+            let key = self.custody.signing_key(access_key)?;
             let mut call = assume(request, step.seconds);
             call.mfa = code.as_ref().map(Code::proof);
             let answer = self.aws.assume_role(signing(&key), &step.endpoint, &call).await;
             if let Some(assumed) = codes.settle(code, answer)? {
-                return Ok(Arc::new(self.role_session(&plan.access_key, assumed)));
+                return Ok(Arc::new(self.role_session(&plan.base, assumed)));
             }
         }
     }
@@ -247,14 +249,15 @@ impl Office {
         step: &Step,
         audience: &Audience,
     ) -> Result<Arc<Session>, Error> {
+        let Base::AccessKey(access_key) = &plan.base else { return Err(Error::Locked) };
         let mut codes = self.codes(plan, step, audience)?;
         loop {
             let code = codes.next().await?;
-            let key = self.custody.signing_key(&plan.access_key)?;
+            let key = self.custody.signing_key(access_key)?;
             let proof = code.as_ref().map(Code::proof);
             let answer = self.aws.get_session_token(signing(&key), &step.endpoint, step.seconds, proof).await;
             if let Some(credentials) = codes.settle(code, answer)? {
-                return Ok(Arc::new(self.user_session(&plan.access_key, credentials, step.with_code)));
+                return Ok(Arc::new(self.user_session(access_key, credentials, step.with_code)));
             }
         }
     }
@@ -265,17 +268,17 @@ impl Office {
         let user = knowledge.access_keys.get(access_key).and_then(Option::as_ref);
         let user_name = user.map_or_else(|| access_key.to_string(), ToString::to_string);
         let principal = if mfa { user_name } else { format!("{user_name} (without MFA)") };
-        self.session(access_key, credentials, principal, user)
+        self.session(Some(access_key), credentials, principal, user)
     }
 
-    fn role_session(&self, access_key: &Name, assumed: AssumedRole) -> Session {
-        self.session(access_key, assumed.credentials, assumed.arn.to_string(), Some(&assumed.arn))
+    fn role_session(&self, base: &Base, assumed: AssumedRole) -> Session {
+        self.session(base.access_key(), assumed.credentials, assumed.arn.to_string(), Some(&assumed.arn))
     }
 
     /// A session from what STS gave, its end put on the boot clock.
     fn session(
         &self,
-        access_key: &Name,
+        access_key: Option<&Name>,
         credentials: SessionCredentials,
         principal: String,
         arn: Option<&Arn>,
@@ -289,7 +292,8 @@ impl Office {
             ends: self.deadline(u64::try_from(left).unwrap_or(0)),
             principal,
             account: arn.and_then(Arn::account),
-            access_key: access_key.clone(),
+            access_key: access_key.cloned(),
+            hand_out_millis: HAND_OUT_MILLIS,
         }
     }
 }
@@ -300,7 +304,8 @@ enum Joined {
 }
 
 fn signing_with(session: &Session) -> SigningCredentials<'_> {
-    SigningCredentials { access_key_id: &session.access_key_id, secret: &session.secret, token: Some(&session.token) }
+    let token = (!session.is_long_lived()).then_some(&session.token);
+    SigningCredentials { access_key_id: &session.access_key_id, secret: &session.secret, token }
 }
 
 fn refuses_the_session(error: &aws::Error) -> bool {

@@ -9,6 +9,7 @@ use crate::ask::{Listener, Notice};
 use crate::aws::profile::ProfileSet;
 use crate::aws::{AwsEdge, Caller, Endpoint, SessionCredentials, SigningCredentials};
 use crate::mfa::Presence;
+use crate::source::{SourceRules, Sources};
 use crate::vault::Custody;
 use crate::world::{BootTime, World};
 use claviger::model::{Name, Region};
@@ -24,6 +25,8 @@ pub struct Limits {
     pub session_seconds: u32,
     /// `[aws] region`.
     pub region: Option<Region>,
+    /// `[sources]` and `[commands]`.
+    pub source_rules: SourceRules,
 }
 
 /// Obtains, keeps, renews and forgets STS sessions.
@@ -33,6 +36,7 @@ pub struct Office {
     pub(super) custody: Arc<Custody>,
     pub(super) presence: Presence,
     pub(super) turnstiles: Turnstiles,
+    pub(super) sources: Sources,
     pub(super) limits: Limits,
     desk: Mutex<Desk>,
 }
@@ -56,22 +60,24 @@ struct Forgotten {
 
 impl Office {
     /// An office with no sessions.
-    pub fn new(world: World, aws: AwsEdge, custody: Arc<Custody>, limits: Limits) -> Arc<Self> {
+    pub fn new(world: World, aws: AwsEdge, custody: Arc<Custody>, sources: Sources, limits: Limits) -> Arc<Self> {
         let (presence, turnstiles, desk) = (Presence::default(), Turnstiles::default(), Mutex::default());
-        Arc::new(Self { world, aws, custody, presence, turnstiles, limits, desk })
+        Arc::new(Self { world, aws, custody, presence, turnstiles, sources, limits, desk })
     }
 
     /// The credentials of a plan, from memory where more than 15 minutes are left. The fetch goes on when the
     /// caller leaves.
     pub async fn credentials(self: &Arc<Self>, plan: Plan, listener: Listener) -> Result<Arc<Session>, Arc<Error>> {
         let last = plan.steps.len().saturating_sub(1);
-        self.obtain(Arc::new(plan), last, listener.into()).await
+        let session = self.obtain(Arc::new(plan), last, listener.into()).await?;
+        if session.is_long_lived() { Err(Arc::new(Error::LongLived)) } else { Ok(session) }
     }
 
     /// The session a plan ends with, if memory has one that still works; nobody is asked for it.
     pub fn remembered(&self, plan: &Plan) -> Option<Arc<Session>> {
         let key = SessionKey::of(plan, plan.steps.len().saturating_sub(1));
-        self.desk().cache.fresh(&key, self.world.clock.boot(), SIGN_WITH_MILLIS)
+        let held = self.desk().cache.fresh(&key, self.world.clock.boot(), SIGN_WITH_MILLIS);
+        held.filter(|session| !session.is_long_lived())
     }
 
     /// Who a session acts as (STS API, GetCallerIdentity).
@@ -113,8 +119,10 @@ impl Office {
     /// no second one shall be needed.
     pub fn adopt(&self, profiles: &ProfileSet, access_key: &Name, credentials: SessionCredentials) {
         let Ok(plan) = self.plan(profiles, access_key.as_str(), Delivery::Refreshing) else { return };
-        if plan.access_key == *access_key && plan.steps.first().is_some_and(|step| step.call == Call::SessionToken) {
-            let session = self.user_session(&plan.access_key, credentials, true);
+        if plan.base.access_key() == Some(access_key)
+            && plan.steps.first().is_some_and(|step| step.call == Call::SessionToken)
+        {
+            let session = self.user_session(access_key, credentials, true);
             self.keep(SessionKey::of(&plan, 0), Arc::new(session));
         }
     }
@@ -145,6 +153,7 @@ impl Office {
         for (_, flight) in desk.flights.drain() {
             flight.abort();
         }
+        desk.cache.drop_long_lived();
         if wipe {
             desk.cache.clear();
         }
@@ -181,7 +190,7 @@ impl Office {
             .desk()
             .cache
             .live(now)
-            .filter(|(_, session)| session.access_key == *name)
+            .filter(|(_, session)| session.access_key.as_ref() == Some(name))
             .map(|(key, _)| *key)
             .collect();
         for key in &keys {

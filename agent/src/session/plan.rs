@@ -1,9 +1,11 @@
 //! From a profile to the STS calls that obtain its credentials. Pure: no I/O, no clock, no secret.
 
+use super::base::{Base, refuse_serial};
 use super::resolve::{Chain, Hop, resolve};
 use super::settings::{self, Named, RoleSettings};
 use crate::aws::profile::{Origin, Profile, ProfileSet, Value};
 use crate::aws::{self, Endpoint, EndpointRules};
+use crate::source::SourceRules;
 use crate::vault::Knowledge;
 use claviger::model::{Arn, MfaSerial, Name, Partition, Region};
 
@@ -20,6 +22,8 @@ pub struct Given<'a> {
     pub knowledge: &'a Knowledge,
     /// Where calls may go.
     pub endpoints: &'a EndpointRules,
+    /// What may be a source.
+    pub sources: &'a SourceRules,
     /// `[aws] region`.
     pub region: Option<&'a Region>,
     /// `[mfa] session`, in seconds.
@@ -35,13 +39,14 @@ pub enum Delivery {
     Frozen,
 }
 
-/// The calls, in order; each session is obtained with the one before it, the first with the access key.
+/// The calls, in order; each session is obtained with the one before it, the first with the access key or from the
+/// source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The profile.
     pub profile: String,
-    /// The access key at the start.
-    pub access_key: Name,
+    /// What it starts from.
+    pub base: Base,
     /// Where a code would come from.
     pub mfa: Mfa,
     /// At least one.
@@ -61,14 +66,14 @@ pub enum Mfa {
     Typed(MfaSerial),
 }
 
-/// One STS call.
+/// One call, of STS but for a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// Which.
     pub call: Call,
-    /// Seconds the session shall live.
+    /// Seconds the session shall live; 0 for a source, which decides itself.
     pub seconds: u32,
-    /// Where.
+    /// Where; for a source, where its own credentials are used.
     pub endpoint: Endpoint,
     /// Whether a code goes with it.
     pub with_code: bool,
@@ -81,6 +86,8 @@ pub enum Call {
     AssumeRole(Box<RoleRequest>),
     /// GetSessionToken.
     SessionToken,
+    /// The source is asked.
+    Source,
 }
 
 /// What AssumeRole is asked (STS API, AssumeRole), apart from duration and code.
@@ -111,15 +118,24 @@ pub enum PlanError {
     /// `claviger_access_key` names none that is stored.
     #[error("the access key it names is not stored")]
     AccessKeyNotFound(Name, Origin),
+    /// The profile's command is not in `[commands] allow`.
+    #[error("the credential_process is not allowed")]
+    CommandNotAllowed(String, Origin),
     /// Settings that exclude each other.
     #[error("settings exclude each other")]
     Conflict(String, &'static str, Origin),
     /// An endpoint that is no URL, or neither AWS's nor allowed; and the profile's setting, where it is one.
     #[error("an endpoint may not be used")]
     Endpoint(#[source] aws::Error, Option<(String, Origin)>),
+    /// `credential_source = Environment`.
+    #[error("the environment is no source")]
+    EnvironmentSource(String, Origin),
     /// More than an hour of frozen credentials through several roles.
     #[error("frozen credentials through a chain of roles end after an hour")]
     FrozenChain(String),
+    /// More than an hour of frozen credentials from a source.
+    #[error("frozen credentials from a source end after an hour")]
+    FrozenSource(String),
     /// A value breaks a rule.
     #[error("a setting is not valid")]
     Invalid(String, &'static str, Origin),
@@ -138,6 +154,9 @@ pub enum PlanError {
     /// No such profile; the nearest names.
     #[error("no such profile")]
     ProfileNotFound(String, Vec<String>),
+    /// `credential_source = EcsContainer`, and config.toml does not say where.
+    #[error("the source is not configured")]
+    SourceNotConfigured(String, Origin),
     /// `source_profile` names a profile that does not exist.
     #[error("source_profile names no profile")]
     SourceNotFound(String, Vec<String>, Origin),
@@ -160,10 +179,15 @@ impl PlanError {
 
 /// Plans the credentials of a profile.
 pub fn plan(given: &Given<'_>, profile: &str, delivery: Delivery) -> Result<Plan, PlanError> {
-    let chain = resolve(given.profiles, given.knowledge, profile)?;
+    let chain = resolve(given, profile)?;
     refuse_unserved_fips(given, &chain)?;
-    let mfa = mfa(given, &chain)?;
-    let identity = given.knowledge.access_keys.get(&chain.access_key).and_then(Option::as_ref);
+    let mfa = match &chain.base {
+        _ if is_switched_off(&chain)? => Mfa::None,
+        Base::AccessKey(access_key) => mfa(given, &chain, access_key)?,
+        Base::Source(_) => refuse_serial(&chain).map(|()| Mfa::None)?,
+    };
+    let access_key = chain.base.access_key();
+    let identity = access_key.and_then(|name| given.knowledge.access_keys.get(name)).and_then(Option::as_ref);
     let mut notes = Vec::new();
     let hops: Vec<(&Hop<'_>, RoleSettings)> = chain
         .hops
@@ -171,15 +195,19 @@ pub fn plan(given: &Given<'_>, profile: &str, delivery: Delivery) -> Result<Plan
         .rev()
         .map(|hop| Ok((hop, settings::role(hop.profile, &hop.role, profile, identity)?)))
         .collect::<Result<_, PlanError>>()?;
-    let (region, endpoint) = base_endpoint_of(given, &chain.access_key)?;
-    // Where the key was stored without its user, its region tells.
-    let partition = identity.map_or(Partition::of_region(&region).id, Arn::partition);
+    let (region, endpoint) = match access_key {
+        Some(access_key) => base_endpoint_of(given, access_key)?,
+        None => source_endpoint(given, &chain)?,
+    };
+    let first_role = hops.first().filter(|_| access_key.is_none()).map(|(hop, _)| hop.role.partition());
+    // Where the key was stored without its user, its region tells; a source lies where its roles do.
+    let partition = identity.map(Arn::partition).or(first_role).unwrap_or(Partition::of_region(&region).id);
     if let Some((_, role)) = hops.iter().find(|(hop, _)| hop.role.partition() != partition) {
-        return Err(PlanError::Conflict(
-            profile.to_owned(),
-            "the role lies in another partition than the access key",
-            role.origin.clone(),
-        ));
+        let rule = match first_role {
+            None => "the role lies in another partition than the access key",
+            Some(_) => "the role lies in another partition than the first one of the chain",
+        };
+        return Err(PlanError::Conflict(profile.to_owned(), rule, role.origin.clone()));
     }
     let asked = hops.last().and_then(|(_, role)| role.seconds);
     if delivery == Delivery::Frozen && asked.unwrap_or(CHAINED_SECONDS) > CHAINED_SECONDS {
@@ -189,8 +217,11 @@ pub fn plan(given: &Given<'_>, profile: &str, delivery: Delivery) -> Result<Plan
         notes
             .push("duration_seconds is not used: role sessions last 1 h and are renewed without a new code".to_owned());
     }
-    let mut steps =
-        vec![Step { call: Call::SessionToken, seconds: given.session_seconds, endpoint, with_code: mfa != Mfa::None }];
+    let (call, seconds) = match access_key {
+        Some(_) => (Call::SessionToken, given.session_seconds),
+        None => (Call::Source, 0),
+    };
+    let mut steps = vec![Step { call, seconds, endpoint, with_code: mfa != Mfa::None }];
     let count = hops.len();
     for (number, (hop, role)) in (1..).zip(hops) {
         let endpoint = role_endpoint(given, &chain, hop)?;
@@ -201,7 +232,7 @@ pub fn plan(given: &Given<'_>, profile: &str, delivery: Delivery) -> Result<Plan
         };
         steps.push(Step { call: Call::AssumeRole(Box::new(role.request)), seconds, endpoint, with_code: false });
     }
-    Ok(Plan { profile: profile.to_owned(), access_key: chain.access_key, mfa, steps, notes })
+    Ok(Plan { profile: profile.to_owned(), base: chain.base, mfa, steps, notes })
 }
 
 /// Frozen for longer than an hour: AssumeRole by the access key itself, with a code of its own where the identity
@@ -214,6 +245,9 @@ fn frozen(
     seconds: u32,
 ) -> Result<Plan, PlanError> {
     let profile = chain.profile.to_owned();
+    if chain.base.access_key().is_none() {
+        return Err(PlanError::FrozenSource(profile));
+    }
     let (Some((hop, role)), true) = (hops.pop(), hops.is_empty()) else {
         return Err(PlanError::FrozenChain(profile));
     };
@@ -225,30 +259,31 @@ fn frozen(
     };
     let endpoint = role_endpoint(given, chain, hop)?;
     let steps = vec![Step { call: Call::AssumeRole(Box::new(role.request)), seconds, endpoint, with_code }];
-    Ok(Plan { profile, access_key: chain.access_key.clone(), mfa, steps, notes })
+    Ok(Plan { profile, base: chain.base.clone(), mfa, steps, notes })
+}
+
+/// Whether the profiles say `claviger_mfa = off`: the one nearest to the one asked for decides.
+fn is_switched_off(chain: &Chain<'_>) -> Result<bool, PlanError> {
+    let switch = chain.profiles.iter().find_map(|profile| Some((*profile, profile.value("claviger_mfa")?)));
+    match switch.map(|(profile, value)| (profile, value, value.text())) {
+        None | Some((_, _, "on")) => Ok(false),
+        Some((_, _, "off")) => Ok(true),
+        Some((profile, value, _)) => {
+            let (profile, origin) = (profile.name().to_owned(), value.origin.clone());
+            Err(PlanError::Invalid(profile, "claviger_mfa is on or off", origin))
+        }
+    }
 }
 
 /// Which devices. Whichever of the identity's proves, every profile of the identity shares the session, so a serial
 /// that is held does not narrow the choice. One the vault does not know is typed; one
 /// of another identity is a mistake worth stopping for.
-fn mfa(given: &Given<'_>, chain: &Chain<'_>) -> Result<Mfa, PlanError> {
-    let setting =
-        |key: &'static str| chain.profiles.iter().copied().find_map(|profile| Some((profile, profile.value(key)?)));
-    if let Some((profile, switch)) = setting("claviger_mfa") {
-        match switch.text() {
-            "off" => return Ok(Mfa::None),
-            "on" => {}
-            _ => {
-                let (profile, origin) = (profile.name().to_owned(), switch.origin.clone());
-                return Err(PlanError::Invalid(profile, "claviger_mfa is on or off", origin));
-            }
-        }
-    }
+fn mfa(given: &Given<'_>, chain: &Chain<'_>, access_key: &Name) -> Result<Mfa, PlanError> {
     let devices = &given.knowledge.devices;
     let user = |name: &Name| given.knowledge.access_keys.get(name).and_then(Option::as_ref);
-    let identity = user(&chain.access_key);
+    let identity = user(access_key);
     // A user may have two access keys, and has the same devices with both.
-    let own = |key: &Name| *key == chain.access_key || identity.is_some_and(|arn| user(key) == Some(arn));
+    let own = |key: &Name| key == access_key || identity.is_some_and(|arn| user(key) == Some(arn));
     let held: Vec<MfaSerial> =
         devices.iter().filter(|device| own(&device.access_key)).map(|device| device.serial.clone()).collect();
     let mut named = chain.profiles.iter().copied().filter_map(|profile| Some((profile, profile.value("mfa_serial")?)));
@@ -297,6 +332,18 @@ pub fn base_endpoint_of(given: &Given<'_>, access_key: &Name) -> Result<(Region,
         None => default_region(given, partition),
     };
     let endpoint = sts(given, &region, profile)?;
+    Ok((region, endpoint))
+}
+
+/// Where the credentials of a source are used: as the profiles say, from the one asked for downward.
+fn source_endpoint(given: &Given<'_>, chain: &Chain<'_>) -> Result<(Region, Endpoint), PlanError> {
+    let partition = chain.hops.last().and_then(|hop| Partition::by_id(hop.role.partition()));
+    let region = match chain.profiles.iter().find_map(|profile| Some((*profile, profile.value("region")?))) {
+        Some((profile, value)) => settings::region(profile, value, partition)?,
+        None => default_region(given, partition),
+    };
+    let speaks = |profile: &&Profile| !matches!(settings::endpoint(given.profiles, profile, "sts"), Named::Nothing);
+    let endpoint = sts(given, &region, chain.profiles.iter().copied().find(speaks))?;
     Ok((region, endpoint))
 }
 

@@ -1,17 +1,19 @@
-//! Which access key a profile starts from, and the roles on the way. Pure.
+//! Which access key or source a profile starts from, and the roles on the way. Pure.
 
-use super::plan::PlanError;
-use crate::aws::profile::{Origin, Profile, ProfileSet, Value, is_own_stub};
+use super::base::Base;
+use super::plan::{Given, PlanError};
+use crate::aws::profile::{Origin, Profile, Value, is_own_stub};
+use crate::source::{CommandRefused, Source, SourceRules};
 use crate::vault::Knowledge;
 use claviger::model::{Arn, Name};
 use std::collections::HashSet;
 
-/// A profile followed down to its access key.
+/// A profile followed down to its base.
 pub(super) struct Chain<'a> {
     /// The profile asked for.
     pub(super) profile: &'a str,
-    /// The access key it ends at.
-    pub(super) access_key: Name,
+    /// What it starts from.
+    pub(super) base: Base,
     /// The roles, from the profile asked for down to the first one assumed.
     pub(super) hops: Vec<Hop<'a>>,
     /// The profiles passed, from the one asked for downward, those without a role too.
@@ -24,14 +26,20 @@ pub(super) struct Hop<'a> {
     pub(super) role: Arn,
 }
 
-/// Follows a profile to its access key. `claviger_access_key` comes first, then `source_profile` of a role, then an
-/// access key named like the profile, then `source_profile` without a role and our own line for another profile;
-/// every other source is named in the refusal, and none is passed over in favour of a weaker one.
-pub(super) fn resolve<'a>(
-    profiles: &'a ProfileSet,
-    knowledge: &Knowledge,
-    name: &'a str,
-) -> Result<Chain<'a>, PlanError> {
+/// Where a profile leads.
+enum Next<'a> {
+    /// Here it ends.
+    Base(Base),
+    /// To another profile, by this value.
+    Profile(String, &'a Value),
+}
+
+/// Follows a profile to its base. `claviger_access_key` comes first, then `source_profile` or `credential_source` of a
+/// role, then an access key named like the profile, then without a role `credential_process`, `source_profile` and our
+/// own line for another profile; every other source is named in the refusal, and none is passed over in favour of a
+/// weaker one.
+pub(super) fn resolve<'a>(given: &Given<'a>, name: &'a str) -> Result<Chain<'a>, PlanError> {
+    let (profiles, knowledge) = (given.profiles, given.knowledge);
     let mut hops = Vec::new();
     let mut passed: Vec<&'a Profile> = Vec::new();
     let mut seen = HashSet::new();
@@ -42,7 +50,7 @@ pub(super) fn resolve<'a>(
         let Some(profile) = profiles.profile(&current) else {
             // An access key serves under its own name, also where no AWS file names it.
             return match (own_key, from) {
-                (Some(access_key), _) => Ok(Chain { profile: name, access_key, hops, profiles: passed }),
+                (Some(key), _) => Ok(Chain { profile: name, base: Base::AccessKey(key), hops, profiles: passed }),
                 (None, Some(value)) => Err(PlanError::SourceNotFound(current, Vec::new(), value.origin.clone())),
                 (None, None) => Err(PlanError::ProfileNotFound(current, Vec::new())),
             };
@@ -56,46 +64,95 @@ pub(super) fn resolve<'a>(
         if let Some(role) = role {
             hops.push(Hop { profile, role });
         }
-        if let Some(value) = profile.value("claviger_access_key") {
-            let access_key = named_key(knowledge, profile, value)?;
-            return Ok(Chain { profile: name, access_key, hops, profiles: passed });
-        }
-        match (source(profile, has_role, own_key.is_some())?, own_key) {
-            (Some((next, value)), _) => {
+        let next = match profile.value("claviger_access_key") {
+            Some(value) => Next::Base(Base::AccessKey(named_key(knowledge, profile, value)?)),
+            None if has_role => next_of_role(given.sources, profile, own_key)?,
+            None => next_without_role(given.sources, profile, own_key)?,
+        };
+        match next {
+            Next::Base(base) => return Ok(Chain { profile: name, base, hops, profiles: passed }),
+            Next::Profile(next, value) => {
                 from = Some(value);
                 current = next;
             }
-            (None, Some(access_key)) => return Ok(Chain { profile: name, access_key, hops, profiles: passed }),
-            (None, None) => return Err(no_key(profile, has_role)),
         }
     }
 }
 
-/// The profile to go on with, and the value that names it; None where the profile's own access key is the start.
-fn source(profile: &Profile, has_role: bool, own_key: bool) -> Result<Option<(String, &Value)>, PlanError> {
-    let named = profile.value("source_profile");
-    if let (Some(_), Some(other)) = (named, profile.value("credential_source")) {
-        return Err(conflict(profile, "source_profile and credential_source exclude each other", &other.origin));
+fn next_of_role<'a>(rules: &SourceRules, profile: &'a Profile, own_key: Option<Name>) -> Result<Next<'a>, PlanError> {
+    let (named, source) = (source_profile(profile)?, profile.value("credential_source"));
+    // SDKs take the web identity of a role before its source_profile.
+    if let (Some(token), None) = (profile.value(WEB_IDENTITY.0), &own_key) {
+        return Err(unsupported(profile, WEB_IDENTITY.1, token));
     }
-    let other = named.filter(|source| source.text() != profile.name());
-    if has_role {
-        // SDKs take the web identity of a role before its source_profile.
-        if let (Some(token), false) = (profile.value(WEB_IDENTITY.0), own_key) {
-            return Err(unsupported(profile, WEB_IDENTITY.1, token));
-        }
-        return Ok(other.map(|source| (source.text().to_owned(), source)));
+    match (named, source, own_key) {
+        (Some(named), _, _) => Ok(Next::Profile(named.text().to_owned(), named)),
+        (None, Some(source), _) => Ok(Next::Base(Base::Source(named_source(rules, profile, source)?))),
+        (None, None, Some(access_key)) => Ok(Next::Base(Base::AccessKey(access_key))),
+        (None, None, None) => Err(no_key(profile, true)),
     }
-    if own_key {
-        return Ok(None);
+}
+
+fn next_without_role<'a>(
+    rules: &SourceRules,
+    profile: &'a Profile,
+    own_key: Option<Name>,
+) -> Result<Next<'a>, PlanError> {
+    let named = source_profile(profile)?;
+    if let Some(access_key) = own_key {
+        return Ok(Next::Base(Base::AccessKey(access_key)));
     }
     if let Some(error) = plain_text(profile).or_else(|| unserved(profile)) {
         return Err(error);
     }
-    if let Some(source) = other {
-        return Ok(Some((source.text().to_owned(), source)));
+    if let Some(source) = profile.value("credential_source") {
+        return Err(conflict(profile, "credential_source needs role_arn", &source.origin));
     }
-    let stub = profile.value("credential_process").and_then(|value| Some((is_own_stub(value.text())?, value)));
-    Ok(stub.filter(|(next, _)| next != profile.name()))
+    let process = profile.value("credential_process");
+    let stub = process.and_then(|value| Some((is_own_stub(value.text())?, value)));
+    match (process, stub, named) {
+        (Some(process), None, _) => Ok(Next::Base(Base::Source(command(rules, profile, process)?))),
+        (_, _, Some(named)) => Ok(Next::Profile(named.text().to_owned(), named)),
+        (_, Some((next, value)), None) if next != profile.name() => Ok(Next::Profile(next, value)),
+        _ => Err(no_key(profile, false)),
+    }
+}
+
+/// `source_profile`, unless it names the profile itself.
+fn source_profile(profile: &Profile) -> Result<Option<&Value>, PlanError> {
+    let named = profile.value("source_profile");
+    if let (Some(_), Some(other)) = (named, profile.value("credential_source")) {
+        return Err(conflict(profile, "source_profile and credential_source exclude each other", &other.origin));
+    }
+    Ok(named.filter(|named| named.text() != profile.name()))
+}
+
+/// The source that a role names. The names are AWS's, letter for letter.
+fn named_source(rules: &SourceRules, profile: &Profile, value: &Value) -> Result<Source, PlanError> {
+    let (name, origin) = (profile.name().to_owned(), value.origin.clone());
+    match value.text() {
+        "Ec2InstanceMetadata" => Ok(rules.instance_metadata()),
+        "EcsContainer" => rules.container().ok_or(PlanError::SourceNotConfigured(name, origin)),
+        "Environment" => Err(PlanError::EnvironmentSource(name, origin)),
+        _ => Err(PlanError::Invalid(name, "credential_source is Ec2InstanceMetadata or EcsContainer", origin)),
+    }
+}
+
+fn command(rules: &SourceRules, profile: &Profile, value: &Value) -> Result<Source, PlanError> {
+    let (name, origin) = (profile.name().to_owned(), value.origin.clone());
+    rules.command(value.text(), &value.origin).map_err(|refused| match refused {
+        CommandRefused::Malformed => PlanError::Invalid(
+            name,
+            "credential_process is a program and its arguments, each quote with its end",
+            origin,
+        ),
+        CommandRefused::NotAllowed => PlanError::CommandNotAllowed(name, origin),
+        CommandRefused::OwnClient => PlanError::Invalid(
+            name,
+            "credential_process asks claviger again: name that profile in source_profile",
+            origin,
+        ),
+    })
 }
 
 /// The loop alone, without the way that leads into it.
@@ -145,13 +202,10 @@ const UNSERVED: &[(&str, &str)] = &[
     ("sso_session", "IAM Identity Center"),
     ("sso_start_url", "IAM Identity Center"),
     ("login_session", "aws login"),
-    ("credential_source", "credential_source"),
 ];
 
 fn unserved(profile: &Profile) -> Option<PlanError> {
-    let known = UNSERVED.iter().find_map(|(key, source)| Some(unsupported(profile, source, profile.value(key)?)));
-    let foreign = || profile.value("credential_process").filter(|value| is_own_stub(value.text()).is_none());
-    known.or_else(|| Some(unsupported(profile, "credential_process", foreign()?)))
+    UNSERVED.iter().find_map(|(key, source)| Some(unsupported(profile, source, profile.value(key)?)))
 }
 
 fn unsupported(profile: &Profile, source: &'static str, value: &Value) -> PlanError {
@@ -170,7 +224,11 @@ fn no_key(profile: &Profile, has_role: bool) -> PlanError {
     match profile.value("source_profile") {
         // SDKs let a profile name itself where its keys stand in it.
         Some(itself) => circle(&[profile], profile, Some(itself)),
-        None if has_role => conflict(profile, "role_arn needs source_profile or claviger_access_key", profile.origin()),
+        None if has_role => conflict(
+            profile,
+            "role_arn needs source_profile, credential_source or claviger_access_key",
+            profile.origin(),
+        ),
         None => PlanError::NoSource(profile.name().to_owned()),
     }
 }

@@ -1,6 +1,7 @@
 //! A session as the state file holds it: JSON, sealed by the vault room, spelled out field by field.
 
-use super::cache::Session;
+use super::base::hand_out_millis;
+use super::cache::{HAND_OUT_MILLIS, Session};
 use crate::world::{BootTime, WallTime};
 use claviger::model::{AccessKeyId, AccountId, Name};
 use claviger::secret::{SecretAccessKey, SecretText, SessionToken};
@@ -18,7 +19,7 @@ struct Written<'a> {
     expiration_millis: i64,
     principal: &'a str,
     account: Option<&'a AccountId>,
-    access_key: &'a Name,
+    access_key: Option<&'a Name>,
 }
 
 #[derive(Deserialize)]
@@ -31,11 +32,15 @@ struct Read {
     expiration_millis: i64,
     principal: String,
     account: Option<AccountId>,
-    access_key: Name,
+    access_key: Option<Name>,
 }
 
-/// The bytes to seal; None where they cannot be written, which loses nothing but a code after a restart.
+/// The bytes to seal; None where they cannot be written, which loses nothing but a code after a restart, and for
+/// long-lived keys of a command, which are its to keep.
 pub(super) fn write(session: &Session) -> Option<Zeroizing<Vec<u8>>> {
+    if session.is_long_lived() {
+        return None;
+    }
     let written = Written {
         access_key_id: &session.access_key_id,
         secret_access_key: session.secret.expose(),
@@ -43,7 +48,7 @@ pub(super) fn write(session: &Session) -> Option<Zeroizing<Vec<u8>>> {
         expiration_millis: session.expiration.0,
         principal: &session.principal,
         account: session.account.as_ref(),
-        access_key: &session.access_key,
+        access_key: session.access_key.as_ref(),
     };
     serde_json::to_vec(&written).ok().map(Zeroizing::new)
 }
@@ -52,12 +57,14 @@ pub(super) fn write(session: &Session) -> Option<Zeroizing<Vec<u8>>> {
 pub(super) fn read(bytes: &[u8], corrected_now: WallTime, boot: BootTime) -> Option<Session> {
     let read: Read = serde_json::from_slice(bytes).ok()?;
     let left = read.expiration_millis.checked_sub(corrected_now.0).filter(|left| *left > WORTH_KEEPING_MILLIS)?;
+    let left = left.unsigned_abs();
     Some(Session {
+        hand_out_millis: read.access_key.as_ref().map_or_else(|| hand_out_millis(left), |_| HAND_OUT_MILLIS),
         access_key_id: read.access_key_id,
         secret: read.secret_access_key,
         token: read.session_token,
         expiration: WallTime(read.expiration_millis),
-        ends: boot.plus_millis(left.unsigned_abs()),
+        ends: boot.plus_millis(left),
         principal: read.principal,
         account: read.account,
         access_key: read.access_key,

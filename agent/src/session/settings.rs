@@ -37,7 +37,7 @@ pub(super) fn role(
     let session_name = match profile.value("role_session_name") {
         Some(value) if user.is_empty() && value.text().contains("{user}") => {
             return Err(invalid(
-                "role_session_name holds {user}, and the access key was stored without its user",
+                "role_session_name holds {user}, and no user is known: the access key was stored without it, or there is none",
                 value,
             ));
         }

@@ -19,9 +19,10 @@ const CODES_LIMIT: u32 = 3;
 /// How far the measured clock must have moved for a refused code to be worth another: most of a step.
 const SKEW_MOVED_MILLIS: u64 = 20_000;
 
-/// One queue an identity: whoever waits for a step waits in order, and nobody else's device waits with them.
+/// One queue a user, by ARN or else by the access key's name: two access keys of one user have the same devices.
+/// Whoever waits for a step waits in order, and nobody else's device waits with them.
 #[derive(Default)]
-pub(super) struct Turnstiles(Mutex<HashMap<Name, Arc<Turnstile>>>);
+pub(super) struct Turnstiles(Mutex<HashMap<String, Arc<Turnstile>>>);
 
 #[derive(Default)]
 struct Turnstile {
@@ -88,12 +89,14 @@ impl Office {
         wait: bool,
         audience: &Audience,
     ) -> Result<Turn, Error> {
+        let knowledge = self.custody.knowledge();
+        let user = knowledge.access_keys.get(access_key).and_then(Option::as_ref);
         let turnstile = self
             .turnstiles
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .entry(access_key.clone())
+            .entry(user.map_or_else(|| access_key.to_string(), ToString::to_string))
             .or_default()
             .clone();
         let _queued = Queued::behind(&turnstile, self, serials, audience);
@@ -112,7 +115,7 @@ impl Office {
                 let burn = tokio::task::spawn_blocking(move || custody.burn(&burned.serial, burned.step));
                 match burn.await.map_err(|_| Error::Locked)? {
                     Ok(()) => return Ok(turn),
-                    // Another access key of the same user has just taken it.
+                    // Another access key has just taken it: one stored without its user.
                     Err(vault::Error::StepSpent) => continue,
                     Err(error) => return Err(error.into()),
                 }
@@ -158,7 +161,8 @@ impl Codes<'_> {
         match &self.plan.mfa {
             Mfa::None => Ok(None),
             Mfa::Held(serials) => {
-                let (turn, code) = self.office.spend(&self.plan.access_key, serials, true, self.audience).await?;
+                let Some(access_key) = self.plan.base.access_key() else { return Ok(None) };
+                let (turn, code) = self.office.spend(access_key, serials, true, self.audience).await?;
                 Ok(Some(Code { serial: turn.serial, code, step: Some(turn.step), skew_millis }))
             }
             Mfa::Typed(serial) => {

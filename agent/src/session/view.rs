@@ -1,6 +1,7 @@
 //! What the office plans and shows without calling anyone.
 
 use super::Error;
+use super::base::Base;
 use super::office::Office;
 use super::plan::{self, Delivery, Given, Plan, PlanError};
 use super::settings::{self, Named};
@@ -93,7 +94,10 @@ impl Office {
             match plan::plan(&given, name, Delivery::Refreshing) {
                 Ok(plan) => ProfileView {
                     profile: name.to_owned(),
-                    source: format!("access key {}", plan.access_key),
+                    source: match &plan.base {
+                        Base::AccessKey(access_key) => format!("access key {access_key}"),
+                        Base::Source(source) => source.setting().to_owned(),
+                    },
                     role,
                     error: None,
                 },
@@ -123,6 +127,7 @@ impl Office {
 
     fn given<'a>(&'a self, profiles: &'a ProfileSet, knowledge: &'a Knowledge) -> Given<'a> {
         let (region, session_seconds) = (self.limits.region.as_ref(), self.limits.session_seconds);
-        Given { profiles, knowledge, endpoints: self.aws.rules(), region, session_seconds }
+        let sources = &self.limits.source_rules;
+        Given { profiles, knowledge, endpoints: self.aws.rules(), sources, region, session_seconds }
     }
 }

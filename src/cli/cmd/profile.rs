@@ -126,7 +126,8 @@ fn chain(page: &mut String, title: &str, steps: &[ChainStep]) {
         let code = step.mfa.as_ref().map(|device| format!(" with a code of {}", Label(device))).unwrap_or_default();
         let ChainStep { action, subject, duration: seconds, endpoint, .. } = step;
         let _ = writeln!(page, "  {}. {} for {}{code}", index + 1, Label(action), Label(subject));
-        let _ = writeln!(page, "     lasts {}, from {}", duration(*seconds), Label(endpoint));
+        let lasts = if *seconds == 0 { "as long as it says".to_owned() } else { duration(*seconds) };
+        let _ = writeln!(page, "     lasts {lasts}, from {}", Label(endpoint));
     }
     page.push('\n');
 }

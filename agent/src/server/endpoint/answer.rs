@@ -134,7 +134,7 @@ impl Server {
 fn role_of(plan: &Plan) -> Option<Arn> {
     match &plan.steps.last()?.call {
         Call::AssumeRole(request) => Some(request.role.clone()),
-        Call::SessionToken => None,
+        Call::SessionToken | Call::Source => None,
     }
 }
 
