@@ -42,6 +42,16 @@ impl Office {
         Ok(plan.map_err(|error| error.with_nearest(profiles))?)
     }
 
+    /// Plans a profile as other files and another vault would have it.
+    pub fn plan_as_if(
+        &self,
+        profiles: &ProfileSet,
+        knowledge: &Knowledge,
+        profile: &str,
+    ) -> Result<Plan, PlanError> {
+        plan::plan(&self.given(profiles, knowledge), profile, Delivery::Refreshing)
+    }
+
     /// The region and STS endpoint of calls that the access key itself signs.
     pub fn base_endpoint(&self, profiles: &ProfileSet, access_key: &Name) -> Result<(Region, Endpoint), Error> {
         let knowledge = self.custody.knowledge();
