@@ -178,9 +178,9 @@ mod tests {
           logout      Forget the sessions of a profile, or all
           whoami      Ask AWS who a profile's credentials act as
           process     Print credentials as JSON, for credential_process in ~/.aws/config
-          access-key  Access keys of IAM users: add, list, remove, export
+          access-key  Access keys of IAM users: add, import, list, remove, export
           mfa         Authenticators: add, list, code, rename, remove, export
-          profile     Profiles: list, show, explain
+          profile     Profiles: list, show, explain, adopt, release
           slot        The ways to open the vault: list, add, remove
           agent       The agent: start, stop, restart, run
 

@@ -12,8 +12,11 @@ use claviger::secret::SecretText;
 use claviger::wire::{Code, Credentials, Fault, Reply, Request, SessionRow, Setting, Whoami};
 use std::sync::Arc;
 
+mod adoption;
 mod items;
 mod vault;
+
+pub(super) use adoption::Edits;
 
 impl Server {
     pub(super) async fn dispatch(
@@ -54,6 +57,9 @@ impl Server {
             }
             Request::Init { .. } | Request::SlotAdd { .. } | Request::SlotList {} | Request::SlotRemove { .. } => {
                 self.vault_request(request, conversation).await
+            }
+            Request::AccessKeyImport { .. } | Request::ProfileAdopt { .. } | Request::ProfileRelease { .. } => {
+                self.adoption_request(request).await
             }
             other => self.item_request(other, conversation).await,
         }

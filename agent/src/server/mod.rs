@@ -52,6 +52,7 @@ pub struct Server {
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
     activity: Activity,
+    edits: dispatch::Edits,
     stop: watch::Sender<bool>,
 }
 
@@ -85,7 +86,8 @@ impl Server {
             quiet: Notify::new(),
         };
         let (config_file, stop) = ((config_file, version), watch::Sender::new(false));
-        Arc::new(Self { world, config, files, config_file, custody, office, activity, stop })
+        let edits = dispatch::Edits::default();
+        Arc::new(Self { world, config, files, config_file, custody, office, activity, edits, stop })
     }
 
     /// Begins the stop: no new request is taken.

@@ -5,7 +5,7 @@ use super::office::Office;
 use super::plan::{self, Delivery, Given, Plan, PlanError};
 use super::settings::{self, Named};
 use crate::aws::Endpoint;
-use crate::aws::profile::{Profile, ProfileSet};
+use crate::aws::profile::{Profile, ProfileSet, is_own_stub};
 use crate::vault::Knowledge;
 use crate::world::WallTime;
 use claviger::model::{AccessKeyId, Name, Partition, Region};
@@ -30,6 +30,8 @@ pub struct ProfileView {
     pub source: String,
     /// Its role.
     pub role: Option<String>,
+    /// Whether claviger's own line stands in it.
+    pub adopted: bool,
     /// What its use would meet.
     pub error: Option<Error>,
 }
@@ -100,17 +102,21 @@ impl Office {
                 .profile(name)
                 .and_then(|profile| profile.value("role_arn"))
                 .map(|value| value.text().to_owned());
+            let stub = profiles.profile(name).and_then(|profile| is_own_stub(profile.value("credential_process")?.text()));
+            let adopted = stub.as_deref() == Some(name);
             match plan::plan(&given, name, Delivery::Refreshing) {
                 Ok(plan) => ProfileView {
                     profile: name.to_owned(),
                     source: format!("access key {}", plan.access_key),
                     role,
+                    adopted,
                     error: None,
                 },
                 Err(error) => ProfileView {
                     profile: name.to_owned(),
                     source: "not served".to_owned(),
                     role,
+                    adopted,
                     error: Some(error.into()),
                 },
             }

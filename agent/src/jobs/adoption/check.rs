@@ -1,6 +1,6 @@
 //! Whether every profile means afterwards what it meant before.
 
-use super::{Change, Given, Job, Kind, Prepared, keys};
+use super::{Given, Job, Kind, Prepared, keys};
 use crate::aws::profile::{Profile, ProfileSet, limits};
 use crate::jobs::Error;
 use crate::vault::Knowledge;
