@@ -178,8 +178,7 @@ impl Server {
             return Err(fault::closed(&self.custody));
         }
         let profiles = self.files.load().map_err(fault::files)?;
-        let plan =
-            self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
+        let plan = self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
         let office = self.office.clone();
         let work = |listener: Listener| async move { office.credentials(plan, listener).await };
         conversation.attend(self, work).await.map_err(|error| fault::session(&error, &subject))

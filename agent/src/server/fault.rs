@@ -413,8 +413,11 @@ fn plan(error: &PlanError, subject: &Subject) -> Fault {
             Fault::new(Code::ProfileNoSource, message).hint(add_access_key(profile))
         }
         PlanError::PlainText(profile, origin) => {
-            at(Code::ProfileUnsupported, profile, "its access key stands in plain text", origin)
-                .hint(command("access-key import", profile, "access-key import --all"))
+            at(Code::ProfileUnsupported, profile, "its access key stands in plain text", origin).hint(command(
+                "access-key import",
+                profile,
+                "access-key import --all",
+            ))
         }
         PlanError::ProfileNotFound(_, nearest) => profile_not_found(subject, nearest.clone()),
         PlanError::SourceNotFound(name, nearest, origin) => Fault::new(

@@ -45,12 +45,7 @@ impl Office {
     }
 
     /// Plans a profile as other files and another vault would have it.
-    pub fn plan_as_if(
-        &self,
-        profiles: &ProfileSet,
-        knowledge: &Knowledge,
-        profile: &str,
-    ) -> Result<Plan, PlanError> {
+    pub fn plan_as_if(&self, profiles: &ProfileSet, knowledge: &Knowledge, profile: &str) -> Result<Plan, PlanError> {
         plan::plan(&self.given(profiles, knowledge), profile, Delivery::Refreshing)
     }
 
@@ -102,7 +97,8 @@ impl Office {
                 .profile(name)
                 .and_then(|profile| profile.value("role_arn"))
                 .map(|value| value.text().to_owned());
-            let stub = profiles.profile(name).and_then(|profile| is_own_stub(profile.value("credential_process")?.text()));
+            let stub =
+                profiles.profile(name).and_then(|profile| is_own_stub(profile.value("credential_process")?.text()));
             let adopted = stub.as_deref() == Some(name);
             match plan::plan(&given, name, Delivery::Refreshing) {
                 Ok(plan) => ProfileView {

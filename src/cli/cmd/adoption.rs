@@ -55,7 +55,8 @@ pub(in crate::cli) struct Import {
 impl Adopt {
     pub(super) fn run(self) -> Outcome {
         let program = Some(program()?);
-        let done = self.which.run(|change| Request::ProfileAdopt { change: Change { program: program.clone(), ..change } })?;
+        let done =
+            self.which.run(|change| Request::ProfileAdopt { change: Change { program: program.clone(), ..change } })?;
         if let Some(changes) = done {
             ui::say(&format!("{} adopted: every tool now asks claviger.", profiles(&changes)));
         }
@@ -84,11 +85,18 @@ impl Import {
         let Some(changes) = done else { return Ok(()) };
         for key in &changes.access_keys {
             let how = if key.stored { "was stored before" } else { "is stored" };
-            ui::say(&format!("Access key {} of profile {} {how} as {}.", key.access_key_id, Label(&key.profile), key.name));
+            ui::say(&format!(
+                "Access key {} of profile {} {how} as {}.",
+                key.access_key_id,
+                Label(&key.profile),
+                key.name
+            ));
         }
         ui::say(&format!("{} imported: their lines are gone from the AWS files.", profiles(&changes)));
         ui::say("Copies that claviger cannot know of still hold them: backups, an editor's, a git repository's, the");
-        ui::say("disk's freed blocks. Make new keys at AWS when you can: `aws iam create-access-key`, `claviger access-key add`.");
+        ui::say(
+            "disk's freed blocks. Make new keys at AWS when you can: `aws iam create-access-key`, `claviger access-key add`.",
+        );
         Ok(())
     }
 }
@@ -157,7 +165,8 @@ fn program() -> Result<PathBuf, Fault> {
     let lost = |_| Fault::new(Code::Internal, "the path of this program cannot be found");
     let real = std::env::current_exe().map_err(lost)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let named = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("claviger"));
+    let named =
+        std::env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("claviger"));
     let leads_here = |path: &PathBuf| path.canonicalize().is_ok_and(|found| found == real);
     Ok(named.into_iter().find(leads_here).unwrap_or(real))
 }

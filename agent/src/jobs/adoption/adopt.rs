@@ -31,8 +31,10 @@ pub(super) fn adopt(drafts: &mut Drafts<'_>, taking: &Taking<'_>) -> bool {
         let sections = draft.sections_of(taking.profile);
         for (number, section) in sections.iter().copied().enumerate() {
             removed |= remove_plain(draft, section);
-            let stub = (place == Place::Config && is_first_of_its_kind(draft, &sections, section)).then_some(taking.stub);
-            let known = taking.kept.and_then(|kept| matching(draft, section, taking.profile, &kept.record, place, number));
+            let stub =
+                (place == Place::Config && is_first_of_its_kind(draft, &sections, section)).then_some(taking.stub);
+            let known =
+                taking.kept.and_then(|kept| matching(draft, section, taking.profile, &kept.record, place, number));
             let idle = is_idle(draft, &sections, section);
             let piece = match known {
                 Some(piece) => {
@@ -79,7 +81,8 @@ pub(super) fn adopt(drafts: &mut Drafts<'_>, taking: &Taking<'_>) -> bool {
 /// The line of the first key in plain text in a file.
 pub(super) fn plain_at(draft: &Draft<'_>, profile: &str) -> Option<usize> {
     let sections = draft.sections_of(profile);
-    let entries = sections.into_iter().filter_map(|section| draft.section(section)).flat_map(|section| &section.entries);
+    let entries =
+        sections.into_iter().filter_map(|section| draft.section(section)).flat_map(|section| &section.entries);
     entries.filter(|entry| keys::is_plain(&entry.key)).map(|entry| entry.line).next()
 }
 
@@ -108,19 +111,28 @@ fn take(
         .into_iter()
         .flat_map(|section| &section.entries)
         .filter(|entry| !keys::is_plain(&entry.key))
-        .map(|entry| (rows_of(entry), keys::decides(&entry.key), entry.key.to_string(), is_stub(&entry.key, entry.value, taking.profile)))
+        .map(|entry| {
+            (
+                rows_of(entry),
+                keys::decides(&entry.key),
+                entry.key.to_string(),
+                is_stub(&entry.key, entry.value, taking.profile),
+            )
+        })
         .collect();
     let going = || entries.iter().filter(|(_, goes, ..)| *goes);
     let only_stub = stub.is_some_and(|stub| {
         let mut going = going();
-        let text = |(rows, ..): &(Range<usize>, bool, String, bool)| draft.rows.get(rows.start).map(|row| row.text.trim());
+        let text =
+            |(rows, ..): &(Range<usize>, bool, String, bool)| draft.rows.get(rows.start).map(|row| row.text.trim());
         going.next().is_some_and(|entry| entry.0.len() == 1 && text(entry) == Some(stub)) && going.next().is_none()
     });
     if only_stub || (stub.is_none() && going().next().is_none()) {
         return (None, Vec::new());
     }
     let end = entries.last().map_or(rows.start, |(rows, ..)| rows.end);
-    let original: Vec<usize> = (rows.start..rows.end).filter(|row| draft.rows.get(*row).is_some_and(|row| !row.gone)).collect();
+    let original: Vec<usize> =
+        (rows.start..rows.end).filter(|row| draft.rows.get(*row).is_some_and(|row| !row.gone)).collect();
     let text = |draft: &Draft<'_>, rows: &mut dyn Iterator<Item = usize>| {
         digest(rows.filter_map(|row| draft.rows.get(row)).map(|row| row.text))
     };
@@ -131,7 +143,13 @@ fn take(
     let mut next = None;
     for (rows, _, key, is_stub) in going() {
         first = first.or(Some(rows.clone()));
-        let lines: Vec<String> = draft.rows.get(rows.clone()).into_iter().flatten().map(|row| format!("{}{}", row.text, row.ending)).collect();
+        let lines: Vec<String> = draft
+            .rows
+            .get(rows.clone())
+            .into_iter()
+            .flatten()
+            .map(|row| format!("{}{}", row.text, row.ending))
+            .collect();
         if !is_stub {
             let texts = draft.rows.get(rows.clone()).into_iter().flatten().map(|row| row.text);
             settings.push((key.clone(), plain_lines(texts)));
@@ -147,10 +165,17 @@ fn take(
         next = Some(rows.end);
         draft.remove(rows.clone());
     }
-    let open_end = draft.is_open_end(&rows) && original.last().is_some_and(|last| draft.rows.get(*last).is_some_and(|row| row.gone));
-    let kept_rows: Vec<usize> = original.iter().copied().filter(|row| draft.rows.get(*row).is_some_and(|row| !row.gone)).collect();
+    let open_end = draft.is_open_end(&rows)
+        && original.last().is_some_and(|last| draft.rows.get(*last).is_some_and(|row| row.gone));
+    let kept_rows: Vec<usize> =
+        original.iter().copied().filter(|row| draft.rows.get(*row).is_some_and(|row| !row.gone)).collect();
     let (at, mut after_end) = (first.map(|rows| rows.start), header);
-    after_end = entries.iter().filter(|(rows, ..)| draft.rows.get(rows.start).is_some_and(|row| !row.gone)).map(|(rows, ..)| rows.end).max().unwrap_or(after_end.saturating_add(1));
+    after_end = entries
+        .iter()
+        .filter(|(rows, ..)| draft.rows.get(rows.start).is_some_and(|row| !row.gone))
+        .map(|(rows, ..)| rows.end)
+        .max()
+        .unwrap_or(after_end.saturating_add(1));
     if let Some(stub) = stub {
         let row = at.unwrap_or(header);
         let indentation = at.and_then(|row| draft.rows.get(row)).map_or(indentation, |row| indent(row.text).to_owned());
@@ -179,7 +204,16 @@ fn make_section(draft: &mut Draft<'_>, taking: &Taking<'_>) -> Piece {
     draft.insert_at_top(lines.map(Fresh::from));
     let nothing = digest([]);
     let (before, after) = (nothing.clone(), nothing);
-    Piece { file: Place::Config, section: 0, made: true, idle: false, before, after, last_ending: None, chunks: Vec::new() }
+    Piece {
+        file: Place::Config,
+        section: 0,
+        made: true,
+        idle: false,
+        before,
+        after,
+        last_ending: None,
+        chunks: Vec::new(),
+    }
 }
 
 /// Writes the settings and the record into claviger's own file.
@@ -274,9 +308,12 @@ fn renew_stub(draft: &mut Draft<'_>, section: usize, taking: &Taking<'_>) -> boo
 /// Takes a section away that held nothing but keys in plain text.
 fn drop_if_empty(draft: &mut Draft<'_>, section: usize) {
     let (header, rows) = draft.rows_of(section);
-    let empty = draft.rows.get(rows.clone()).into_iter().flatten().all(|row| {
-        (row.gone || row.text.trim().is_empty()) && row.below.is_empty()
-    });
+    let empty = draft
+        .rows
+        .get(rows.clone())
+        .into_iter()
+        .flatten()
+        .all(|row| (row.gone || row.text.trim().is_empty()) && row.below.is_empty());
     if empty && rows.clone().any(|row| draft.rows.get(row).is_some_and(|row| row.gone)) {
         draft.remove(header..rows.end);
     }

@@ -21,7 +21,8 @@ pub(super) fn check(
     }
     let changed: HashSet<&str> = prepared.profiles.iter().map(String::as_str).collect();
     let blame = |name: &str| Error::WouldChange(name.to_owned());
-    let Ok(after) = sheets.parse() else {
+    let parsed = sheets.parse().ok().filter(|_| prepared.sound);
+    let Some(after) = parsed else {
         return Err(blame(prepared.profiles.first().map_or("", String::as_str)));
     };
     let mut knowledge = Knowledge::clone(given.knowledge);
@@ -41,7 +42,9 @@ pub(super) fn check(
             (true, _) => {}
             (false, false) => return Err(blame(name)),
             (false, true) => match now {
-                Err(error) if then.is_err() => wrong.push((name.to_owned(), Error::Plan(name.to_owned(), Box::new(error)))),
+                Err(error) if then.is_err() => {
+                    wrong.push((name.to_owned(), Error::Plan(name.to_owned(), Box::new(error))))
+                }
                 _ => wrong.push((name.to_owned(), blame(name))),
             },
         }

@@ -99,9 +99,17 @@ impl Mask {
             return format!("  {MASK}");
         }
         self.in_secret = secret;
-        match value.split_once([' ', '\t']).is_some() && known && value.contains(['#', ';']) && is_suspect(comment(value)) {
+        match value.split_once([' ', '\t']).is_some()
+            && known
+            && value.contains(['#', ';'])
+            && is_suspect(comment(value))
+        {
             _ if secret => format!("{}= {MASK}", printable(key)),
-            true => format!("{}= {} # {MASK}", printable(key), printable(value.split(['#', ';']).next().unwrap_or_default())),
+            true => format!(
+                "{}= {} # {MASK}",
+                printable(key),
+                printable(value.split(['#', ';']).next().unwrap_or_default())
+            ),
             false => printable(line),
         }
     }
@@ -152,7 +160,9 @@ mod tests {
             let shown = mask.line(&line);
             assert!(!shown.contains(secret) && !shown.contains("short"), "{shown}");
         }
-        for line in ["[profile a]", "region = eu-central-1", "role_arn = arn:aws:iam::123456789012:role/x", "# my account"] {
+        for line in
+            ["[profile a]", "region = eu-central-1", "role_arn = arn:aws:iam::123456789012:role/x", "# my account"]
+        {
             assert_eq!(Mask::default().line(line), line);
         }
     }

@@ -122,6 +122,13 @@ impl<'a> Draft<'a> {
         !self.ends && rows.end == self.rows.len()
     }
 
+    /// Leaves the last line without an ending again, where these rows are the last.
+    pub(super) fn open_end(&mut self, rows: &Range<usize>) {
+        if rows.end == self.rows.len() {
+            self.ends = false;
+        }
+    }
+
     /// Whether anything changes.
     pub(super) fn is_changed(&self) -> bool {
         !self.top.is_empty() || self.rows.iter().any(|row| row.gone || !row.below.is_empty())
@@ -147,6 +154,13 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Whether the new text has the lines meant: a line that ends with CR and comes to stand before an empty one that
+    /// ends with LF would be one line with it.
+    pub(super) fn is_sound(&self) -> bool {
+        let kept = self.lines().filter(|(fate, ..)| *fate != Fate::Goes).count();
+        Document::parse(&self.text()).lines.len() == kept
+    }
+
     /// The new text.
     pub(super) fn text(&self) -> Zeroizing<String> {
         let kept = || self.lines().filter(|(fate, ..)| *fate != Fate::Goes);
@@ -154,13 +168,15 @@ impl<'a> Draft<'a> {
         // The full size at once: a string that grows leaves pieces of secrets behind.
         let mut out = Zeroizing::new(String::with_capacity(self.mark.len() + length));
         out.push_str(self.mark);
-        let mut last = "";
+        let (mut last, mut last_is_empty) = ("", false);
         for (_, text, ending) in kept() {
             out.push_str(last);
             out.push_str(text);
+            last_is_empty = text.is_empty();
             last = ending;
         }
-        if self.ends {
+        // An empty last line without its ending would not be there at all.
+        if self.ends || last_is_empty {
             out.push_str(last);
         }
         out

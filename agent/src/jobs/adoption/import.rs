@@ -35,9 +35,11 @@ pub(super) fn find(work: &Work<'_>, profile: &str, wanted: Option<&Name>) -> Res
     if let Some(origin) = another(work, found) {
         return Err(Error::KeyUnusable(profile.to_owned(), "two different access keys stand in it", origin));
     }
-    let known = |(name, key): (&Name, &AccessKey)| (key.access_key_id == id).then(|| (name.clone(), key.secret.clone()));
+    let known =
+        |(name, key): (&Name, &AccessKey)| (key.access_key_id == id).then(|| (name.clone(), key.secret.clone()));
     let stored = items.access_keys.iter().find_map(known);
-    let earlier = || work.keys.iter().find(|key| key.access_key_id == id).map(|key| (key.name.clone(), key.secret.clone()));
+    let earlier =
+        || work.keys.iter().find(|key| key.access_key_id == id).map(|key| (key.name.clone(), key.secret.clone()));
     let is_stored = stored.is_some();
     let (name, secret) = match stored.or_else(earlier) {
         Some((name, other)) if other.expose() == secret.expose() => (name, other),
@@ -91,8 +93,7 @@ fn another(work: &Work<'_>, profile: &Profile) -> Option<Origin> {
 
 /// The profile's own name where it can be, so that nothing else must be said; else one made from it.
 fn name_for(work: &Work<'_>, items: &Items, profile: &str, wanted: Option<&Name>) -> Result<Name, Error> {
-    let taken =
-        |name: &Name| items.access_keys.contains_key(name) || work.keys.iter().any(|key| key.name == *name);
+    let taken = |name: &Name| items.access_keys.contains_key(name) || work.keys.iter().any(|key| key.name == *name);
     let named = wanted.cloned().or_else(|| profile.parse().ok());
     if let Some(name) = named {
         return if taken(&name) { Err(Error::AccessKeyExists(name)) } else { Ok(name) };
@@ -143,7 +144,9 @@ pub async fn store(
                 return Err(Error::AccessKeyExists(name));
             }
             let user = users.get(&name).cloned();
-            items.access_keys.insert(name, AccessKey { access_key_id, secret, user, added: now, extra: Extra::default() });
+            items
+                .access_keys
+                .insert(name, AccessKey { access_key_id, secret, user, added: now, extra: Extra::default() });
         }
         Ok(())
     })

@@ -100,7 +100,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_said_is_refused() {
-        for program in ["claviger", "/usr/bin/other", "/a'$b/claviger", "/a #b/claviger", "/a\nb/claviger", "/usr/bin/claviger (deleted)"] {
+        for program in [
+            "claviger",
+            "/usr/bin/other",
+            "/a'$b/claviger",
+            "/a #b/claviger",
+            "/a\nb/claviger",
+            "/usr/bin/claviger (deleted)",
+        ] {
             assert_eq!(stub(Path::new(program), "prod"), None, "{program}");
         }
     }

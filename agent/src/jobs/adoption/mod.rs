@@ -69,6 +69,8 @@ pub enum Kind {
 pub struct Prepared {
     /// The new texts of config, credentials and claviger's own file; None where one stays.
     pub(super) texts: [Option<Change>; 3],
+    /// Every line stayed a line.
+    sound: bool,
     /// Own file last: profiles are put back.
     pub(super) own_last: bool,
     /// A unified diff of each file that changes, without secrets.
@@ -188,8 +190,9 @@ impl<'a> Work<'a> {
 
     /// The profiles that `--all` means.
     fn candidates(&self) -> Vec<String> {
-        let in_aws_files =
-            |name: &str| !(self.drafts.config.sections_of(name).is_empty() && self.drafts.credentials.sections_of(name).is_empty());
+        let in_aws_files = |name: &str| {
+            !(self.drafts.config.sections_of(name).is_empty() && self.drafts.credentials.sections_of(name).is_empty())
+        };
         let names = self.before.profiles().filter(|profile| match &self.job.kind {
             Kind::Adopt { .. } => in_aws_files(profile.name()),
             Kind::Import { .. } => profile.keys().any(|(key, _)| keys::is_plain(key)),
@@ -259,12 +262,21 @@ impl<'a> Work<'a> {
         for (draft, path) in [&config, &credentials, &own].into_iter().zip(self.given.sheets.paths()) {
             diff.extend(diff::unified(draft, &path));
         }
+        let sound = [&config, &credentials, &own].iter().all(|draft| !draft.is_changed() || draft.is_sound());
         let change = |draft: &Draft<'_>, made: bool| match draft.is_changed() {
             false => None,
             true if release && made && draft.is_as_made() => Some(Change::Removed),
             true => Some(Change::Text(draft.text())),
         };
         let texts = [change(&config, made_file), change(&credentials, false), change(&own, true)];
-        Prepared { texts, own_last: release, diff, profiles: self.profiles, skipped: Vec::new(), keys: self.keys }
+        Prepared {
+            texts,
+            sound,
+            own_last: release,
+            diff,
+            profiles: self.profiles,
+            skipped: Vec::new(),
+            keys: self.keys,
+        }
     }
 }

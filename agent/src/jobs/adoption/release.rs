@@ -24,7 +24,10 @@ pub(super) fn release(drafts: &mut Drafts<'_>, profile: &str, kept: &Kept) {
             match section {
                 // An interrupted adoption or release: nothing was taken, or all is back.
                 Some(section) if as_written && digest_without(draft, section, &[]) == piece.before && !piece.made => {}
-                Some(section) if as_written && matching(draft, section, profile, &kept.record, place, piece.section).is_some() => {
+                Some(section)
+                    if as_written
+                        && matching(draft, section, profile, &kept.record, place, piece.section).is_some() =>
+                {
                     put_back(draft, section, profile, piece);
                 }
                 None if piece.made => {}
@@ -50,9 +53,8 @@ fn put_back(draft: &mut Draft<'_>, section: usize, profile: &str, piece: &Piece)
         draft.remove(row..row.saturating_add(1));
     }
     if piece.made {
-        let only = rows.clone().all(|row| {
-            draft.rows.get(row).is_some_and(|row| row.gone || row.text.trim().is_empty())
-        });
+        let only =
+            rows.clone().all(|row| draft.rows.get(row).is_some_and(|row| row.gone || row.text.trim().is_empty()));
         if only {
             let blank = rows.clone().find(|row| draft.rows.get(*row).is_some_and(|row| !row.gone));
             draft.remove(header..blank.unwrap_or(rows.start).max(rows.start));
@@ -60,11 +62,12 @@ fn put_back(draft: &mut Draft<'_>, section: usize, profile: &str, piece: &Piece)
         }
         return;
     }
-    let kept: Vec<usize> = rows.filter(|row| draft.rows.get(*row).is_some_and(|row| !row.gone)).collect();
+    let kept: Vec<usize> = rows.clone().filter(|row| draft.rows.get(*row).is_some_and(|row| !row.gone)).collect();
     if let Some(ending) = &piece.last_ending
         && let Some(row) = draft.rows.get_mut(kept.last().copied().unwrap_or(header))
     {
         row.ending = ending.as_str().into();
+        draft.open_end(&rows);
     }
     // Lines are counted as they stood: those that stay, and those put back before.
     let mut before = 0;
@@ -77,12 +80,7 @@ fn put_back(draft: &mut Draft<'_>, section: usize, profile: &str, piece: &Piece)
 }
 
 /// Writes settings into the first section of the config file, where claviger's line stands.
-fn write_plainly(
-    draft: &mut Draft<'_>,
-    profile: &str,
-    stubs: &[(usize, usize)],
-    settings: Vec<(String, Vec<String>)>,
-) {
+fn write_plainly(draft: &mut Draft<'_>, profile: &str, stubs: &[(usize, usize)], settings: Vec<(String, Vec<String>)>) {
     let mut wanted: Vec<(String, Vec<String>)> = Vec::new();
     for (key, lines) in settings {
         wanted.retain(|(known, _)| *known != key);
@@ -106,8 +104,7 @@ fn write_plainly(
     };
     let (header, _) = draft.rows_of(section);
     let same = draft.section(section).into_iter().flat_map(|section| &section.entries);
-    let same: Vec<_> =
-        same.filter(|entry| wanted.iter().any(|(key, _)| *key == entry.key)).map(rows_of).collect();
+    let same: Vec<_> = same.filter(|entry| wanted.iter().any(|(key, _)| *key == entry.key)).map(rows_of).collect();
     same.into_iter().for_each(|rows| draft.remove(rows));
     let indentation = at.and_then(|row| draft.rows.get(row)).map(|row| indent(row.text));
     let indentation = indentation.unwrap_or(draft.indent_of(section)).to_owned();

@@ -1,7 +1,7 @@
 //! Requests that change the AWS files: shown first, done when the digest of what was shown comes back.
 
-use crate::jobs::adoption::{self, Given, Job, Kind, Prepared, Sheets};
 use crate::jobs::Error;
+use crate::jobs::adoption::{self, Given, Job, Kind, Prepared, Sheets};
 use crate::server::Server;
 use crate::server::fault;
 use claviger::wire::{Change, Changes, Code, Fault, ImportedKey, Reply, Request, SkippedProfile};

@@ -6,19 +6,21 @@ use claviger::wire::{Code, Fault};
 
 pub(super) fn fault(error: &Error) -> Fault {
     match error {
-        Error::Adopted(profile) => {
-            Fault::new(Code::ProfileAdopted, format!("profile {} is adopted already", shown(profile)))
-                .hint(command("profile release", profile, "profile list"))
-        }
+        Error::Adopted(profile) => Fault::new(
+            Code::ProfileAdopted,
+            format!("profile {} is adopted already", shown(profile)),
+        )
+        .hint(command("profile release", profile, "profile list")),
         Error::FileChanged(file) => {
             Fault::new(Code::FileChanged, format!("{} was changed meanwhile: look at it again", path(file)))
         }
         Error::FileTooLarge(file) => {
             Fault::new(Code::FileUnsaved, format!("{} would be longer than 16 MiB; nothing was written", path(file)))
         }
-        Error::FileUnsaved(file, _) => {
-            Fault::new(Code::FileUnsaved, format!("{} cannot be written{}; the old one stands", path(file), cause(error)))
-        }
+        Error::FileUnsaved(file, _) => Fault::new(
+            Code::FileUnsaved,
+            format!("{} cannot be written{}; the old one stands", path(file), cause(error)),
+        ),
         Error::KeyTemporary(profile, origin) => {
             let what = "its keys are a session's and end by themselves: delete those lines";
             Fault::new(Code::AccessKeyTemporary, format!("profile {}: {what} ({})", shown(profile), place(origin)))
@@ -45,8 +47,11 @@ pub(super) fn fault(error: &Error) -> Fault {
         }
         Error::WouldChange(profile) => {
             let what = "would mean something else afterwards; nothing was written";
-            Fault::new(Code::ProfileConflict, format!("profile {} {what}", shown(profile)))
-                .hint(command("profile show", profile, "profile list"))
+            Fault::new(Code::ProfileConflict, format!("profile {} {what}", shown(profile))).hint(command(
+                "profile show",
+                profile,
+                "profile list",
+            ))
         }
         _ => super::internal(),
     }
