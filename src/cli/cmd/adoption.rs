@@ -104,6 +104,9 @@ impl Import {
 impl Which {
     /// Shows, asks, does. None where nothing was done.
     fn run(&self, request: impl Fn(Change) -> Request) -> Result<Option<Changes>, crate::cli::exit::Failure> {
+        if !(self.yes || self.dry_run) && Terminal::open().is_none() {
+            return Err(intake::no_terminal("the answer", "--yes or --dry-run").into());
+        }
         let mut desk = Desk::open(&self.proof)?;
         desk.require_open_vault()?;
         let change = |apply: Option<String>, skip| Change { profile: self.profile.clone(), program: None, apply, skip };
@@ -146,7 +149,7 @@ fn skipped(changes: &Changes) {
 
 fn agreed(changes: &Changes) -> Result<bool, Fault> {
     let Some(mut terminal) = Terminal::open() else {
-        return Err(intake::no_terminal("the answer", "--yes"));
+        return Err(intake::no_terminal("the answer", "--yes or --dry-run"));
     };
     let answer = terminal.ask(&format!("Change {}? [y/N] ", profiles(changes).to_lowercase()))?;
     Ok(matches!(answer.as_str(), "y" | "Y" | "yes" | "Yes"))
