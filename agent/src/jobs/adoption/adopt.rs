@@ -282,8 +282,8 @@ fn is_stubbed(draft: &Draft<'_>, section: usize, profile: &str) -> bool {
 pub(super) fn digest_without(draft: &Draft<'_>, section: usize, without: &[usize]) -> String {
     let (_, rows) = draft.rows_of(section);
     let entries = draft.section(section).into_iter().flat_map(|section| &section.entries);
-    let entries = entries.filter(|entry| !keys::is_plain(&entry.key));
-    let end = entries.last().map_or(rows.start, |entry| rows_of(entry).end);
+    let mut entries = entries.filter(|entry| !keys::is_plain(&entry.key));
+    let end = entries.next_back().map_or(rows.start, |entry| rows_of(entry).end);
     let kept = (rows.start..end).filter(|row| !without.contains(row)).filter_map(|row| draft.rows.get(row));
     digest(kept.filter(|row| !row.gone).map(|row| row.text))
 }
