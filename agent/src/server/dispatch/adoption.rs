@@ -16,7 +16,7 @@ const ROWS: usize = 100;
 /// One change at a time, and the diff that was shown last, so that its pages are made once.
 #[derive(Default)]
 pub(in crate::server) struct Edits {
-    one: tokio::sync::Mutex<()>,
+    one: Arc<tokio::sync::Mutex<()>>,
     shown: Mutex<Option<(String, Arc<Changes>)>>,
 }
 
@@ -34,7 +34,7 @@ impl Server {
             Request::ProfileRelease { change } => (Kind::Release, change, false),
             _ => return Err(fault::internal()),
         };
-        let _one = self.edits.one.lock().await;
+        let one = self.edits.one.clone().lock_owned().await;
         // Without the vault it is not known which profiles claviger serves.
         if self.custody.never_opened() {
             return Err(fault::closed(&self.custody));
@@ -51,7 +51,10 @@ impl Server {
         }
         let server = self.clone();
         // A task of its own: a client that hangs up must not leave a change half done.
-        let work = tokio::spawn(async move { server.change(job, &change, verify).await });
+        let work = tokio::spawn(async move {
+            let _one = one;
+            server.change(job, &change, verify).await
+        });
         work.await.unwrap_or_else(|_| Err(fault::internal()))
     }
 
