@@ -3,7 +3,7 @@
 use aws_smithy_types::date_time::{DateTime, Format};
 use std::future::Future;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -113,8 +113,13 @@ pub trait Disk: Send + Sync {
     fn read_linked(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>;
     /// Inode, size and time of the file a path leads to, links followed; None where there is none.
     fn stamp(&self, path: &Path) -> io::Result<Option<Stamp>>;
+    /// The file that a path leads to, every link followed; None where there is none.
+    fn real_path(&self, path: &Path) -> io::Result<Option<PathBuf>>;
     /// A new file, mode 0600; an existing one is an error.
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// A new file with the mode and the owner of another one; an existing one is an error, and so is an owner that
+    /// this user may not give.
+    fn create_like(&self, path: &Path, like: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// An existing file, to write at its end.
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Gives a file a second name; an existing name is an error.

@@ -208,9 +208,9 @@ mod tests {
           process     Print credentials as JSON, for credential_process in ~/.aws/config
           exec        Run a command with the credentials of a profile
           env         Print the credentials of a profile as variables of your shell
-          access-key  Access keys of IAM users: add, list, remove, export
+          access-key  Access keys of IAM users: add, import, list, remove, export
           mfa         Authenticators: add, list, code, rename, remove, export
-          profile     Profiles: list, show, explain
+          profile     Profiles: list, show, explain, adopt, release
           slot        The ways to open the vault: list, add, remove
           backup      Write a backup of the vault, which a recovery code of its own opens
           restore     Put a backup, or a copy of a vault, in the vault's place

@@ -89,6 +89,7 @@ catalogue! {
     AccessKeyInvalid, "access_key.invalid", Usage, "the access key is not well formed", None;
     AccessKeyNotFound, "access_key.not_found", NotFound, "no access key of that name is stored", Some("claviger access-key list");
     AccessKeyNotUser, "access_key.not_user", Refused, "the access key belongs to no IAM user", None;
+    AccessKeyTemporary, "access_key.temporary", Refused, "the keys in the profile are a session's, not an access key", None;
     AgentBusy, "agent.busy", Fault, "the agent has as many connections or requests as it takes", None;
     AgentNotRunning, "agent.not_running", Fault, "no agent is running", Some("claviger agent start");
     AgentRuntimeFolder, "agent.runtime_folder", Fault, "the folder of the agent's socket is missing or not private", None;
@@ -116,6 +117,8 @@ catalogue! {
     EndpointNotAllowed, "endpoint.not_allowed", Refused, "the endpoint is neither AWS's nor in [endpoints] allow", None;
     EndpointNotOpened, "endpoint.not_opened", Fault, "the endpoint could not be opened", None;
     EndpointRefused, "endpoint.refused", Refused, "an endpoint refused an HTTP request, and does not say why", None;
+    FileChanged, "file.changed", Fault, "a file was changed since it was read", None;
+    FileUnsaved, "file.unsaved", Fault, "a file cannot be written; the old one stands", None;
     Internal, "internal", Fault, "a defect of claviger", None;
     MfaCodeNeeded, "mfa.code_needed", Person, "a code must be typed, and nobody here can be asked", None;
     MfaCodeRefused, "mfa.code_refused", Refused, "AWS refused the code", None;
@@ -126,10 +129,12 @@ catalogue! {
     MfaSeedInvalid, "mfa.seed_invalid", Usage, "the seed is neither base32 nor an otpauth URI that AWS could use", None;
     MfaSerialUnknown, "mfa.serial_unknown", Usage, "the serial of the device is not known", None;
     MfaStepSpent, "mfa.step_spent", Person, "the current code is spent", None;
+    ProfileAdopted, "profile.adopted", Refused, "the profile is adopted already", Some("claviger profile list");
     ProfileConflict, "profile.conflict", Usage, "settings of the profile exclude each other", None;
     ProfileInvalid, "profile.invalid", Usage, "a setting of the profile is not valid", None;
     ProfileLoop, "profile.loop", Usage, "source_profile leads back to itself", None;
     ProfileNoSource, "profile.no_source", Usage, "the profile names nothing that credentials could come from", Some("claviger access-key add NAME");
+    ProfileNotAdopted, "profile.not_adopted", Refused, "the profile was not adopted", Some("claviger profile list");
     ProfileNotFound, "profile.not_found", NotFound, "no such profile", Some("claviger profile list");
     ProfileUnreadable, "profile.unreadable", Usage, "an AWS file cannot be read", None;
     ProfileUnsupported, "profile.unsupported", Usage, "the profile's source is not served", None;

@@ -3,6 +3,7 @@
 //! Twin of `docs/PROTOCOL.md`. Every line carries the `id` of the request it belongs to; several may be in
 //! flight on one connection. The client's first line is its [`Hello`], sent together with its first request.
 
+mod adoption;
 mod catalogue;
 mod doctor;
 mod endpoint;
@@ -12,6 +13,7 @@ mod reply;
 mod request;
 
 pub use crate::model::{SlotKind, SlotProof};
+pub use adoption::{Change, Changes, ImportedKey, SkippedProfile};
 pub use catalogue::{Code, Exit};
 pub use doctor::{Finding, Level};
 pub use endpoint::EndpointRow;

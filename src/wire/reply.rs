@@ -1,5 +1,6 @@
 //! What the agent answers.
 
+use super::Changes;
 use super::EndpointRow;
 use super::doctor::Finding;
 use super::keeping::TrashRow;
@@ -17,6 +18,8 @@ pub enum Reply {
     AccessKeyExport(AccessKeyExport),
     /// To access_key_list.
     AccessKeys(Vec<AccessKeyRow>),
+    /// To profile_adopt, profile_release and access_key_import.
+    Changes(Changes),
     /// To credentials.
     Credentials(Credentials),
     /// Done; nothing to show.
@@ -142,6 +145,9 @@ pub struct ProfileRow {
     pub source: String,
     /// The role, where it has one.
     pub role: Option<String>,
+    /// Whether claviger's own line stands in it, so that every tool asks claviger.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
     /// The fault its use would meet, where it cannot be planned.
     pub fault: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! What a client may ask.
 
+use super::Change;
 use super::keeping::TrashKind;
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, SlotProof};
 use crate::secret::{Passphrase, SecretAccessKey, TotpSeedText, text};
@@ -63,6 +64,18 @@ pub enum Request {
         name: Name,
         /// The proof.
         proof: SlotProof,
+    },
+    /// Takes access keys in plain text out of the AWS files into the vault, and adopts their profiles; see
+    /// [`Change`] for its two steps.
+    AccessKeyImport {
+        /// The name it gets here; the profile's own if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<Name>,
+        /// Ask AWS whose the keys are.
+        verify: bool,
+        /// What is changed, and whether it is done.
+        #[serde(flatten)]
+        change: Change,
     },
     /// Lists the access keys; no secret.
     AccessKeyList {},
@@ -174,6 +187,13 @@ pub enum Request {
         /// Its new name.
         new_name: Name,
     },
+    /// Moves what decides about a profile's credentials from the AWS files into claviger's own, and leaves claviger's
+    /// line there; see [`Change`] for its two steps.
+    ProfileAdopt {
+        /// What is changed, and whether it is done.
+        #[serde(flatten)]
+        change: Change,
+    },
     /// How a profile's credentials would be obtained, without doing it.
     ProfileExplain {
         /// The profile.
@@ -184,6 +204,12 @@ pub enum Request {
         /// How many to pass over. An empty page is the end.
         #[serde(default)]
         skip: usize,
+    },
+    /// Puts an adopted profile back where it was; see [`Change`] for its two steps.
+    ProfileRelease {
+        /// What is changed, and whether it is done.
+        #[serde(flatten)]
+        change: Change,
     },
     /// The settings of a profile, each with its file and line.
     ProfileShow {
@@ -262,6 +288,7 @@ impl Request {
         match self {
             Self::AccessKeyAdd { .. } => "access_key_add",
             Self::AccessKeyExport { .. } => "access_key_export",
+            Self::AccessKeyImport { .. } => "access_key_import",
             Self::AccessKeyList {} => "access_key_list",
             Self::AccessKeyRemove { .. } => "access_key_remove",
             Self::Backup { .. } => "backup",
@@ -278,8 +305,10 @@ impl Request {
             Self::MfaList {} => "mfa_list",
             Self::MfaRemove { .. } => "mfa_remove",
             Self::MfaRename { .. } => "mfa_rename",
+            Self::ProfileAdopt { .. } => "profile_adopt",
             Self::ProfileExplain { .. } => "profile_explain",
             Self::ProfileList { .. } => "profile_list",
+            Self::ProfileRelease { .. } => "profile_release",
             Self::ProfileShow { .. } => "profile_show",
             Self::Restore { .. } => "restore",
             Self::SlotAdd { .. } => "slot_add",

@@ -5,7 +5,9 @@ use claviger::wire::Fault;
 use claviger_agent::aws::profile::{ProfileSet, Role, SourceFile};
 use claviger_agent::aws::{EndpointRules, FilesError};
 use claviger_agent::config::Sources;
+use claviger_agent::jobs::adoption::Sheets;
 use claviger_agent::server::fault_seams;
+use claviger_agent::session::plan::PlanError;
 use claviger_agent::session::{self, Delivery, Plan, plan};
 use claviger_agent::source::SourceRules;
 use claviger_agent::vault::{Knowledge, KnownDevice};
@@ -89,6 +91,7 @@ pub(crate) struct Given {
     sources: SourceRules,
     region: Option<Region>,
     session_seconds: u32,
+    texts: [Option<String>; 3],
 }
 
 impl Given {
@@ -99,8 +102,10 @@ impl Given {
         let file: File = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{name}: {error}"));
         let device =
             |device: Device| KnownDevice { name: device.name, serial: device.serial, access_key: device.access_key };
+        let texts = texts(folder, &file.repeat);
         Self {
-            profiles: load(folder, &file.repeat),
+            profiles: load(&texts),
+            texts,
             endpoints: EndpointRules::new(&file.allow, file.sts.as_deref(), None).expect("endpoints"),
             sources: SourceRules::new(
                 &Sources { container_uri: file.container_uri, ..Sources::default() },
@@ -140,24 +145,56 @@ impl Given {
         })
     }
 
+    /// What every profile means with the case's vault, given any files.
+    pub(crate) fn plan_in(
+        &self,
+        profiles: &ProfileSet,
+        knowledge: &Knowledge,
+        profile: &str,
+    ) -> Result<Plan, PlanError> {
+        let (endpoints, region) = (&self.endpoints, self.region.as_ref());
+        let (sources, session_seconds) = (&self.sources, self.session_seconds);
+        let given = plan::Given { profiles, knowledge, endpoints, sources, region, session_seconds };
+        plan::plan(&given, profile, Delivery::Refreshing)
+    }
+
+    /// The files: config, credentials, claviger's own.
+    pub(crate) fn sheets(&self) -> Sheets {
+        let [config, credentials, own] = self.texts.each_ref().map(Option::as_deref);
+        let [one, two, three] = ["config", "credentials", "profiles"].map(Path::new);
+        Sheets::of([(one, config), (two, credentials), (three, own)])
+    }
+
+    pub(crate) fn knowledge(&self) -> &Knowledge {
+        &self.knowledge
+    }
+
     /// The names of all profiles.
     pub(crate) fn all(&self) -> Vec<&str> {
         self.profiles.iter().flat_map(|profiles| profiles.profiles().map(|profile| profile.name())).collect()
     }
 }
 
-fn load(folder: &Path, repeat: &[Repeat]) -> Result<ProfileSet, Fault> {
-    let roles = [("config", Role::Config), ("credentials", Role::Credentials), ("profiles", Role::Own)];
-    let texts = roles.map(|(name, role)| {
-        let mut text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+fn texts(folder: &Path, repeat: &[Repeat]) -> [Option<String>; 3] {
+    ["config", "credentials", "profiles"].map(|name| {
+        let mut text = std::fs::read_to_string(folder.join(name)).ok();
         for repeat in repeat.iter().filter(|repeat| repeat.file == name) {
             for n in repeat.from..=repeat.to {
-                text.push_str(&repeat.text.replace("{n}", &n.to_string()).replace("{n+1}", &(n + 1).to_string()));
+                let more = repeat.text.replace("{n}", &n.to_string()).replace("{n+1}", &(n + 1).to_string());
+                text.get_or_insert_default().push_str(&more);
             }
         }
-        (name, role, text)
+        text
+    })
+}
+
+fn load(texts: &[Option<String>; 3]) -> Result<ProfileSet, Fault> {
+    let roles = [("config", Role::Config), ("credentials", Role::Credentials), ("profiles", Role::Own)];
+    let files = roles.into_iter().zip(texts).map(|((name, role), text)| SourceFile {
+        path: Path::new(name).into(),
+        role,
+        text: text.as_deref().unwrap_or_default(),
     });
-    let files =
-        texts.each_ref().map(|(name, role, text)| SourceFile { path: Path::new(name).into(), role: *role, text });
+    let files: Vec<_> = files.collect();
     ProfileSet::load(&files).map_err(|problems| fault_seams::files(FilesError::Problems(problems)))
 }

@@ -6,7 +6,13 @@ use crate::program::{run, shell};
 use claviger::wire::{ProfileRow, Reply, Request};
 
 fn serve(home: &Home) {
-    let row = |name: &str| ProfileRow { profile: name.to_owned(), source: "role".to_owned(), role: None, fault: None };
+    let row = |name: &str| ProfileRow {
+        profile: name.to_owned(),
+        source: "role".to_owned(),
+        role: None,
+        fault: None,
+        adopted: false,
+    };
     home.serve("run", move |request, _| match request {
         Request::ProfileList { skip: 0 } => {
             Ok(Reply::Profiles(["prod", "prod-eu", "dev", "a b", "x\ny"].map(row).to_vec()))

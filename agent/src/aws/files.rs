@@ -37,6 +37,12 @@ impl AwsFiles {
         Self { world, files, parsed: Mutex::default() }
     }
 
+    /// Where the files are: config, credentials and claviger's own.
+    pub fn paths(&self) -> [&Path; 3] {
+        let [config, credentials, own] = &self.files;
+        [&config.1, &credentials.1, &own.1]
+    }
+
     /// What the files say now: inode, size and time are looked at on each call.
     pub fn load(&self) -> Result<Arc<ProfileSet>, FilesError> {
         let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);

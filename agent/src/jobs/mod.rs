@@ -1,12 +1,16 @@
 //! Jobs that combine offices: an access key or an authenticator is proved at AWS before it is stored.
 
 pub mod access_key;
+pub mod adoption;
 pub mod doctor;
 pub mod mfa_device;
 pub mod trash;
 
+use crate::aws::profile::Origin;
+use crate::session::plan::PlanError;
 use crate::{aws, mfa, session, vault};
 use claviger::model::{MfaSerial, Name};
+use std::path::PathBuf;
 
 /// Why a job was not done. The vault is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +28,45 @@ pub enum Error {
     /// Nothing of that name is in the trash.
     #[error("nothing named {0} is in the trash")]
     NotInTrash(Name),
+    /// Nothing is left to adopt.
+    #[error("profile {0} is adopted already")]
+    Adopted(String),
+    /// Somebody changed the file since it was read.
+    #[error("the file was changed")]
+    FileChanged(PathBuf),
+    /// The new text is longer than such a file may be.
+    #[error("the file would be too long")]
+    FileTooLarge(PathBuf),
+    /// A file cannot be written.
+    #[error("the file cannot be written")]
+    FileUnsaved(PathBuf, #[source] std::io::Error),
+    /// The AWS files cannot be read.
+    #[error("the AWS files cannot be read")]
+    Files(#[source] aws::FilesError),
+    /// Keys in plain text that are a session's.
+    #[error("the keys of profile {0} are a session's")]
+    KeyTemporary(String, Origin),
+    /// Keys in plain text that cannot be taken.
+    #[error("the key of profile {0} is not usable")]
+    KeyUnusable(String, &'static str, Origin),
+    /// No key in plain text.
+    #[error("profile {0} has no key in plain text")]
+    NoPlainKey(String),
+    /// The profile was not adopted.
+    #[error("profile {0} is not adopted")]
+    NotAdopted(String),
+    /// Keys in plain text, which are imported and not adopted.
+    #[error("the access key of profile {0} stands in plain text")]
+    PlainText(String, Origin),
+    /// The profile has no plan.
+    #[error("profile {0} cannot be planned")]
+    Plan(String, #[source] Box<PlanError>),
+    /// No line of an AWS file can name the client.
+    #[error("the client's path cannot stand in an AWS file")]
+    ProgramPath(PathBuf),
+    /// A profile would mean something else afterwards.
+    #[error("profile {0} would mean something else")]
+    WouldChange(String),
     /// The key is the root user's, a role's or a federated user's.
     #[error("the key belongs to no IAM user")]
     NotUser(String),

@@ -12,11 +12,14 @@ use claviger::secret::SecretText;
 use claviger::wire::{Code, Credentials, Fault, Reply, Request, SessionRow, Setting, Whoami};
 use std::sync::Arc;
 
+mod adoption;
 mod doctor;
 mod endpoint;
 mod items;
 mod keeping;
 mod vault;
+
+pub(super) use adoption::Edits;
 
 impl Server {
     pub(super) async fn dispatch(
@@ -67,6 +70,9 @@ impl Server {
             | Request::TrashEmpty { .. }
             | Request::TrashList {}
             | Request::TrashRestore { .. } => self.keeping_request(request, conversation).await,
+            Request::AccessKeyImport { .. } | Request::ProfileAdopt { .. } | Request::ProfileRelease { .. } => {
+                self.adoption_request(request).await
+            }
             other => self.item_request(other, conversation).await,
         }
     }

@@ -9,6 +9,7 @@ use claviger::model::{Label, MfaSerial, Name};
 use claviger::wire::{Code, Fault, ProfileRow};
 use std::path::{Path, PathBuf};
 
+mod adoption;
 mod source;
 
 /// The profile a fault is about, and where the agent looked for it.
@@ -191,7 +192,11 @@ fn vault_message(error: &vault::Error) -> String {
 
 /// The AWS files cannot be read or parsed: every problem is a line, the first is told.
 pub(super) fn files(error: FilesError) -> Fault {
-    let message = match &error {
+    files_ref(&error)
+}
+
+fn files_ref(error: &FilesError) -> Fault {
+    let message = match error {
         FilesError::Problems(problems) => {
             let told = |problem: &Problem| format!("{}: {}", place(&problem.origin), problem.what);
             let first = problems.first().map_or_else(String::new, told);
@@ -199,7 +204,7 @@ pub(super) fn files(error: FilesError) -> Fault {
             if more == 0 { first } else { format!("{first} ({more} more)") }
         }
         FilesError::NotText(file) => format!("{} is not UTF-8", path(file)),
-        FilesError::Unreadable(file, _) => format!("{} cannot be read{}", path(file), cause(&error)),
+        FilesError::Unreadable(file, _) => format!("{} cannot be read{}", path(file), cause(error)),
     };
     Fault::new(Code::ProfileUnreadable, message)
 }
@@ -234,6 +239,10 @@ pub(super) fn session(error: &session::Error, subject: &Subject) -> Fault {
 }
 
 pub(super) fn job(error: jobs::Error) -> Fault {
+    job_ref(&error)
+}
+
+pub(super) fn job_ref(error: &jobs::Error) -> Fault {
     use jobs::Error;
     match error {
         Error::AccessKeyExists(name) => {
@@ -241,7 +250,7 @@ pub(super) fn job(error: jobs::Error) -> Fault {
         }
         Error::AccessKeyInUse(name, device) => {
             Fault::new(Code::AccessKeyInUse, format!("authenticator {device} belongs to access key {name}"))
-                .hint(named("mfa remove", &device))
+                .hint(named("mfa remove", device))
         }
         Error::AccessKeyNotFound(name) => {
             Fault::new(Code::AccessKeyNotFound, format!("no access key is stored as {name}"))
@@ -251,24 +260,27 @@ pub(super) fn job(error: jobs::Error) -> Fault {
             let message = format!("an access key and an authenticator named {name} are in the trash: say which");
             Fault::new(Code::TrashAmbiguous, message)
         }
+        Error::Files(error) => files_ref(error),
+        Error::Plan(profile, error) => plan(error, &Subject { profile: profile.clone(), ..nobody() }),
         Error::NotUser(arn) => {
             let message = format!(
                 "the key belongs to {}: give the access key of an IAM user",
-                cut(&Label(&arn).to_string(), SERIAL_LIMIT)
+                cut(&Label(arn).to_string(), SERIAL_LIMIT)
             );
             Fault::new(Code::AccessKeyNotUser, message)
         }
-        Error::Aws(error) => aws_fault(&error, ""),
-        Error::CodeRefused(serial) => code_refused(&serial),
+        Error::Aws(error) => aws_fault(error, ""),
+        Error::CodeRefused(serial) => code_refused(serial),
         Error::MfaExists(name) => Fault::new(Code::MfaExists, format!("an authenticator is stored as {name} already")),
         Error::MfaNotFound(Some(name)) => {
             Fault::new(Code::MfaNotFound, format!("no authenticator is stored as {name}"))
         }
         Error::MfaNotFound(None) => Fault::new(Code::MfaNotFound, "there is not exactly one authenticator: name one"),
         Error::Seed(error) => Fault::new(Code::MfaSeedInvalid, error.to_string()),
-        Error::SerialUnknown(listed) => serial_unknown(&listed),
-        Error::Session(error) => session(&error, &nobody()),
-        Error::Vault(error) => vault(error),
+        Error::SerialUnknown(listed) => serial_unknown(listed),
+        Error::Session(error) => session(error, &nobody()),
+        Error::Vault(error) => vault_ref(error),
+        error => adoption::fault(error),
     }
 }
 
@@ -417,9 +429,11 @@ fn plan(error: &PlanError, subject: &Subject) -> Fault {
             Fault::new(Code::ProfileNoSource, message).hint(add_access_key(profile))
         }
         PlanError::PlainText(profile, origin) => {
-            let what = "its access key stands in plain text: store it here, then delete those lines";
-            let what = format!("{what}{}", name_it(profile));
-            at(Code::ProfileUnsupported, profile, &what, origin).hint(add_access_key(profile))
+            at(Code::ProfileUnsupported, profile, "its access key stands in plain text", origin).hint(command(
+                "access-key import",
+                profile,
+                "access-key import --all",
+            ))
         }
         PlanError::ProfileNotFound(_, nearest) => profile_not_found(subject, nearest.clone()),
         PlanError::SourceNotConfigured(profile, origin) => source::not_configured(profile, origin),
@@ -461,7 +475,7 @@ fn circular(circle: &[String], origin: &Origin) -> Fault {
 pub(super) fn profile_row(row: session::ProfileView) -> ProfileRow {
     let subject = Subject { profile: row.profile.clone(), ..nobody() };
     let fault = row.error.map(|error| session(&error, &subject).code.to_string());
-    ProfileRow { profile: row.profile, source: row.source, role: row.role, fault }
+    ProfileRow { profile: row.profile, source: row.source, role: row.role, adopted: row.adopted, fault }
 }
 
 /// The texts, for the tests that read every one of them.

@@ -56,6 +56,7 @@ pub struct Server {
     /// The open endpoints.
     pub endpoints: Endpoints,
     activity: Activity,
+    edits: dispatch::Edits,
     stop: watch::Sender<bool>,
 }
 
@@ -91,7 +92,8 @@ impl Server {
         };
         let (config_file, stop) = ((config_file, version), watch::Sender::new(false));
         let endpoints = Endpoints::new(world.clone(), run_folders);
-        Arc::new(Self { world, config, files, config_file, custody, office, endpoints, activity, stop })
+        let edits = dispatch::Edits::default();
+        Arc::new(Self { world, config, files, config_file, custody, office, endpoints, activity, edits, stop })
     }
 
     /// Begins the stop: no new request is taken.

@@ -6,7 +6,7 @@ use super::office::Office;
 use super::plan::{self, Delivery, Given, Plan, PlanError};
 use super::settings::{self, Named};
 use crate::aws::Endpoint;
-use crate::aws::profile::{Profile, ProfileSet};
+use crate::aws::profile::{Profile, ProfileSet, is_own_stub};
 use crate::vault::Knowledge;
 use crate::world::WallTime;
 use claviger::model::{AccessKeyId, Name, Partition, Region};
@@ -31,6 +31,8 @@ pub struct ProfileView {
     pub source: String,
     /// Its role.
     pub role: Option<String>,
+    /// Whether claviger's own line stands in it.
+    pub adopted: bool,
     /// What its use would meet.
     pub error: Option<Error>,
 }
@@ -41,6 +43,11 @@ impl Office {
         let knowledge = self.custody.knowledge();
         let plan = plan::plan(&self.given(profiles, &knowledge), profile, delivery);
         Ok(plan.map_err(|error| error.with_nearest(profiles))?)
+    }
+
+    /// Plans a profile as other files and another vault would have it.
+    pub fn plan_as_if(&self, profiles: &ProfileSet, knowledge: &Knowledge, profile: &str) -> Result<Plan, PlanError> {
+        plan::plan(&self.given(profiles, knowledge), profile, Delivery::Refreshing)
     }
 
     /// The region and STS endpoint of calls that the access key itself signs.
@@ -91,6 +98,9 @@ impl Office {
                 .profile(name)
                 .and_then(|profile| profile.value("role_arn"))
                 .map(|value| value.text().to_owned());
+            let stub =
+                profiles.profile(name).and_then(|profile| is_own_stub(profile.value("credential_process")?.text()));
+            let adopted = stub.as_deref() == Some(name);
             match plan::plan(&given, name, Delivery::Refreshing) {
                 Ok(plan) => ProfileView {
                     profile: name.to_owned(),
@@ -99,12 +109,14 @@ impl Office {
                         Base::Source(source) => source.setting().to_owned(),
                     },
                     role,
+                    adopted,
                     error: None,
                 },
                 Err(error) => ProfileView {
                     profile: name.to_owned(),
                     source: "not served".to_owned(),
                     role,
+                    adopted,
                     error: Some(error.into()),
                 },
             }

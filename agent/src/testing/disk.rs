@@ -211,6 +211,15 @@ impl Disk for MemoryDisk {
         Ok(Box::new(MemoryFile { disk: self.clone(), inode }))
     }
 
+    fn real_path(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        Ok(self.call()?.names.contains_key(path).then(|| path.to_owned()))
+    }
+
+    fn create_like(&self, path: &Path, like: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.call()?.inode(like)?;
+        self.create_new(path)
+    }
+
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let inode = self.call()?.inode(path)?;
         Ok(Box::new(MemoryFile { disk: self.clone(), inode }))

@@ -2,11 +2,12 @@
 
 use super::{BootTime, BoxFuture, Clock, Disk, DiskFile, Entropy, Stamp, WallTime};
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::process::{Gid, Uid};
 use rustix::time::{self, ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::io::unix::AsyncFd;
 
 pub(super) struct MachineClock;
@@ -108,6 +109,31 @@ impl Disk for FileSystem {
 
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         open_for_writing(path, OFlags::CREATE | OFlags::EXCL)
+    }
+
+    fn real_path(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        match path.canonicalize() {
+            Ok(path) => Ok(Some(path)),
+            // A link to nothing is no absent file: what it should lead to is for its owner to say.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => Err(error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn create_like(&self, path: &Path, like: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let found = fs::stat(like)?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+        let made = fs::fstat(&file)?;
+        let owner = (found.st_uid != made.st_uid).then(|| Uid::from_raw(found.st_uid));
+        let group = (found.st_gid != made.st_gid).then(|| Gid::from_raw(found.st_gid));
+        if owner.is_some() || group.is_some() {
+            fs::fchown(&file, owner, group)?;
+        }
+        // After the owner: changing that takes the set-id bits away.
+        fs::fchmod(&file, Mode::from_raw_mode(found.st_mode))?;
+        Ok(Box::new(OpenFile(File::from(file))))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

@@ -1,5 +1,6 @@
 //! `claviger access-key …`: the long-lived keys of IAM users.
 
+use super::adoption::Import;
 use crate::cli::args::{Proof, check_stdin_once};
 use crate::cli::desk::{Desk, unexpected};
 use crate::cli::exit::Outcome;
@@ -11,7 +12,7 @@ use crate::model::{AccessKeyId, Name};
 use crate::secret::{SecretAccessKey, SecretText};
 use crate::wire::{AccessKeyRow, Fault, Reply, Request};
 
-/// Access keys of IAM users: add, list, remove, export
+/// Access keys of IAM users: add, import, list, remove, export
 #[derive(clap::Subcommand)]
 pub(in crate::cli) enum AccessKey {
     /// Store an access key, once AWS has accepted it
@@ -24,6 +25,15 @@ Examples:
   aws iam create-access-key --user-name ada | claviger access-key add dev --stdin
   claviger access-key add dev --stdin < ada_accessKeys.csv")]
     Add(Add),
+    /// Take the access keys out of ~/.aws/credentials into the vault, and leave working profiles
+    ///
+    /// Stores the key of a profile, once AWS has accepted it, deletes its lines from the AWS files, and lets every tool
+    /// ask claviger for the profile, as `claviger profile adopt` does. Shows the change first.
+    #[command(after_help = "\
+Examples:
+  claviger access-key import dev
+  claviger access-key import --all")]
+    Import(Import),
     /// List the access keys
     #[command(after_help = "\
 Example:
@@ -84,6 +94,7 @@ impl AccessKey {
         match self {
             Self::Add(add) => add.run(),
             Self::Export { name, json, proof } => export(name, json, &proof),
+            Self::Import(import) => import.run(),
             Self::List { json, proof } => list(json, &proof),
             Self::Remove { name, proof } => {
                 let said = format!("Access key {name} is in the vault's trash for 30 days. At AWS it still works.");

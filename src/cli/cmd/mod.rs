@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 mod access_key;
+mod adoption;
 mod agent;
 mod backup;
 mod completion;

@@ -1,5 +1,6 @@
 //! `claviger profile …`: what the AWS files and claviger's own say.
 
+use super::adoption::{Adopt, Release};
 use crate::cli::args::{self, Proof};
 use crate::cli::desk::{Desk, unexpected};
 use crate::cli::exit::Outcome;
@@ -9,7 +10,7 @@ use crate::model::Label;
 use crate::wire::{ChainStep, Explanation, ProfileRow, Reply, Request, Setting};
 use std::fmt::Write;
 
-/// Profiles: list, show, explain
+/// Profiles: list, show, explain, adopt, release
 #[derive(clap::Subcommand)]
 pub(in crate::cli) enum Profile {
     /// List the profiles and what their credentials come from
@@ -36,6 +37,22 @@ Example:
 Example:
   claviger profile explain prod")]
     Explain(One),
+    /// Let every tool ask claviger for a profile: moves its settings to claviger's own file
+    ///
+    /// Moves what decides about credentials (role_arn, source_profile, mfa_serial, sso_* and so on) from ~/.aws/config to
+    /// claviger's own profiles file, and leaves claviger's line in credential_process there. Region, output and other
+    /// settings, comments and all other profiles stay as they are. Shows the change first.
+    #[command(after_help = "\
+Examples:
+  claviger profile adopt prod
+  claviger profile adopt --all --dry-run")]
+    Adopt(Adopt),
+    /// Put an adopted profile back as it was
+    #[command(after_help = "\
+Examples:
+  claviger profile release prod
+  claviger profile release --all --yes")]
+    Release(Release),
 }
 
 #[derive(clap::Args)]
@@ -52,8 +69,10 @@ pub(in crate::cli) struct One {
 impl Profile {
     pub(super) fn run(self) -> Outcome {
         match self {
+            Self::Adopt(verb) => verb.run(),
             Self::Explain(one) => explain(&one),
             Self::List { json, names, proof } => list(json, names, &proof),
+            Self::Release(verb) => verb.run(),
             Self::Show(one) => show(&one),
         }
     }
@@ -87,8 +106,9 @@ fn names_page(rows: &[ProfileRow]) -> String {
 fn list_page(rows: &[ProfileRow]) -> String {
     let role = |row: &ProfileRow| row.role.clone().unwrap_or_else(|| "-".to_owned());
     let fault = |row: &ProfileRow| row.fault.clone().unwrap_or_default();
-    let rows = rows.iter().map(|row| [row.profile.clone(), row.source.clone(), role(row), fault(row)]);
-    table(["PROFILE", "SOURCE", "ROLE", "FAULT"], rows)
+    let adopted = |row: &ProfileRow| if row.adopted { "yes" } else { "-" }.to_owned();
+    let rows = rows.iter().map(|row| [row.profile.clone(), row.source.clone(), role(row), adopted(row), fault(row)]);
+    table(["PROFILE", "SOURCE", "ROLE", "ADOPTED", "FAULT"], rows)
 }
 
 fn show(one: &One) -> Outcome {
@@ -174,25 +194,33 @@ mod tests {
         note: duration_seconds = 14400 is only kept by env and exec --env
         ");
         let rows = [
-            ProfileRow { profile: "dev".to_owned(), source: "access key dev".to_owned(), role: None, fault: None },
+            ProfileRow {
+                profile: "dev".to_owned(),
+                source: "access key dev".to_owned(),
+                role: None,
+                adopted: false,
+                fault: None,
+            },
             ProfileRow {
                 profile: "prod".to_owned(),
                 source: "role".to_owned(),
                 role: Some(role.to_owned()),
+                adopted: true,
                 fault: None,
             },
             ProfileRow {
                 profile: "old".to_owned(),
                 source: "not served".to_owned(),
                 role: None,
+                adopted: false,
                 fault: Some("profile.unsupported".to_owned()),
             },
         ];
         insta::assert_snapshot!(list_page(&rows), @"
-        PROFILE  SOURCE          ROLE                                  FAULT
-        dev      access key dev  -
-        prod     role            arn:aws:iam::210987654321:role/admin
-        old      not served      -                                     profile.unsupported
+        PROFILE  SOURCE          ROLE                                  ADOPTED  FAULT
+        dev      access key dev  -                                     -
+        prod     role            arn:aws:iam::210987654321:role/admin  yes
+        old      not served      -                                     -        profile.unsupported
         ");
         let settings = [Setting {
             key: "role_arn".to_owned(),

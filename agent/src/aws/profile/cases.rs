@@ -38,6 +38,12 @@ fn every_case_file_is_a_whole_document() {
     }
 }
 
+/// The three files of every case, for those who edit such files.
+pub(crate) fn case_texts() -> Vec<[Option<String>; 3]> {
+    let texts = |case: Case| PARTS.map(|(part, _)| case.parts.get(part).cloned());
+    folder().iter().map(|path| texts(Case::read(path))).collect()
+}
+
 #[test]
 fn no_file_lies_beside_the_cases_unread() {
     let all = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap());

@@ -23,6 +23,9 @@ mod cases;
 #[cfg(test)]
 mod properties;
 
+#[cfg(test)]
+pub(crate) use cases::case_texts;
+
 pub use document::{Continuation, Document, Entry, Line, Section};
 pub use header::SectionKind;
 pub use problem::{Origin, Problem, What};

@@ -28,6 +28,11 @@ impl Value {
         if self.secret { MASK } else { self.text.expose() }
     }
 
+    /// Whether both say the same, wherever they come from.
+    pub fn same_text(&self, other: &Self) -> bool {
+        self.text.expose() == other.text.expose()
+    }
+
     /// The value itself, secret or not. Every call is a place to review.
     pub fn expose(&self) -> &str {
         self.text.expose()
@@ -81,6 +86,20 @@ impl Profile {
     /// All keys in lower case, sorted, with their values.
     pub fn keys(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.settings.iter().map(|(key, setting)| (key.as_str(), &setting.value))
+    }
+
+    /// Whether two profiles have the same settings, sub-properties too, apart from some keys (lower case).
+    pub fn same_settings(&self, other: &Self, apart_from: impl Fn(&str) -> bool) -> bool {
+        let kept = |profile: &Self| profile.settings.keys().filter(|key| !apart_from(key)).count();
+        kept(self) == kept(other)
+            && self.settings.iter().filter(|(key, _)| !apart_from(key)).all(|(key, setting)| {
+                other.settings.get(key).is_some_and(|other| {
+                    let sub_values = setting.sub_values.iter().zip(&other.sub_values);
+                    setting.value.same_text(&other.value)
+                        && setting.sub_values.len() == other.sub_values.len()
+                        && sub_values.into_iter().all(|(one, two)| one.0 == two.0 && one.1.same_text(two.1))
+                })
+            })
     }
 
     /// Sets a key, replacing what an earlier line or file gave it, sub-properties too.
