@@ -104,6 +104,7 @@ catalogue! {
     AwsThrottled, "aws.throttled", Network, "AWS is throttling this account", None;
     AwsTimedOut, "aws.timed_out", Network, "AWS did not answer in time", None;
     AwsUnreachable, "aws.unreachable", Network, "AWS cannot be reached", None;
+    ConfigChanged, "config.changed", Refused, "the settings have changed since they were shown", Some("claviger config accept");
     ConfigInvalid, "config.invalid", Usage, "config.toml has a mistake", None;
     EndpointNotAllowed, "endpoint.not_allowed", Refused, "the endpoint is neither AWS's nor in [endpoints] allow", None;
     Internal, "internal", Fault, "a defect of claviger", None;
@@ -116,6 +117,7 @@ catalogue! {
     MfaSeedInvalid, "mfa.seed_invalid", Usage, "the seed is neither base32 nor an otpauth URI that AWS could use", None;
     MfaSerialUnknown, "mfa.serial_unknown", Usage, "the serial of the device is not known", None;
     MfaStepSpent, "mfa.step_spent", Person, "the current code is spent", None;
+    ProfileChanged, "profile.changed", Person, "the profile's role or account is not the one it was first used with", Some("claviger config accept --all");
     ProfileConflict, "profile.conflict", Usage, "settings of the profile exclude each other", None;
     ProfileInvalid, "profile.invalid", Usage, "a setting of the profile is not valid", None;
     ProfileLoop, "profile.loop", Usage, "source_profile leads back to itself", None;

@@ -4,12 +4,14 @@
 //! flight on one connection. The client's first line is its [`Hello`], sent together with its first request.
 
 mod catalogue;
+mod config;
 mod fault;
 mod reply;
 mod request;
 
 pub use crate::model::{SlotKind, SlotProof};
 pub use catalogue::{Code, Exit};
+pub use config::{ConfigChange, ConfigScope, ConfigSetting, ConfigView};
 pub use fault::Fault;
 pub use reply::{
     AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, OpenEndpoint, ProfileRow, Reply,

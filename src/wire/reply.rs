@@ -1,5 +1,6 @@
 //! What the agent answers.
 
+use super::ConfigView;
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
 use crate::secret::{EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,8 @@ pub enum Reply {
     AccessKeyExport(AccessKeyExport),
     /// To access_key_list.
     AccessKeys(Vec<AccessKeyRow>),
+    /// To config_show.
+    Config(ConfigView),
     /// To credentials.
     Credentials(Credentials),
     /// Done; nothing to show.

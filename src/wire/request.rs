@@ -1,5 +1,6 @@
 //! What a client may ask.
 
+use super::ConfigScope;
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, SlotProof};
 use crate::secret::{Passphrase, SecretAccessKey, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,20 @@ pub enum Request {
     AccessKeyRemove {
         /// Which.
         name: Name,
+    },
+    /// Puts what was shown in force, against a slot proof.
+    ConfigAccept {
+        /// The proof.
+        proof: SlotProof,
+        /// What.
+        scope: ConfigScope,
+        /// What was shown: refused where it is no longer what would be accepted.
+        digest: String,
+    },
+    /// The settings in force, and what waits to be accepted.
+    ConfigShow {
+        /// Which of the differences.
+        scope: ConfigScope,
     },
     /// Credentials of a profile, for a program.
     Credentials {
@@ -211,6 +226,8 @@ impl Request {
             Self::AccessKeyExport { .. } => "access_key_export",
             Self::AccessKeyList {} => "access_key_list",
             Self::AccessKeyRemove { .. } => "access_key_remove",
+            Self::ConfigAccept { .. } => "config_accept",
+            Self::ConfigShow { .. } => "config_show",
             Self::Credentials { .. } => "credentials",
             Self::EndpointOpen { .. } => "endpoint_open",
             Self::Init { .. } => "init",

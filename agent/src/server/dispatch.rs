@@ -12,6 +12,7 @@ use claviger::secret::SecretText;
 use claviger::wire::{Code, Credentials, Fault, Reply, Request, SessionRow, Setting, Whoami};
 use std::sync::Arc;
 
+mod config;
 mod items;
 mod vault;
 
@@ -24,11 +25,14 @@ impl Server {
         if *self.stop.borrow() {
             return Err(Fault::new(Code::AgentStopping, "the agent is stopping"));
         }
+        self.refresh_settings();
         // Looking is not using: a status bar that polls would keep the vault open for ever.
         if !matches!(request, Request::Status {}) {
             self.touch();
         }
         match request {
+            Request::ConfigAccept { proof, scope, digest } => self.config_accept(proof, scope, digest).await,
+            Request::ConfigShow { scope } => self.config_show(scope).await,
             Request::Credentials { profile, wait, frozen } => {
                 let delivery = if frozen { Delivery::Frozen } else { Delivery::Refreshing };
                 self.credentials(&profile, delivery, wait, conversation).await
@@ -172,11 +176,10 @@ impl Server {
             return Err(fault::closed(&self.custody));
         }
         let profiles = self.files.load().map_err(fault::files)?;
-        let plan =
-            self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
+        let plan = self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
         let office = self.office.clone();
         let work = |listener: Listener| async move { office.credentials(plan, listener).await };
-        conversation.attend(self, work).await.map_err(|error| fault::session(&error, &subject))
+        conversation.attend(self, work).await.map_err(|error| fault::session_of(&error, &subject, &profiles))
     }
 
     fn remembered(&self, profile: &str, delivery: Delivery) -> Option<Arc<Session>> {
@@ -189,11 +192,11 @@ impl Server {
     fn region_of(&self, profile: &str) -> Option<Region> {
         let profiles = self.files.load().ok()?;
         let own = profiles.profile(profile).and_then(|profile| profile.value("region")?.text().parse().ok());
-        own.or_else(|| self.config.region.clone())
+        own.or_else(|| self.config().region.clone())
     }
 
     fn subject(&self, profile: &str, conversation: &Conversation) -> Subject {
-        let ours = self.config.aws_config_file.clone();
+        let ours = self.config().aws_config_file.clone();
         let theirs = conversation.aws_config_file.as_deref().filter(|theirs| std::path::Path::new(theirs) != ours);
         Subject { profile: profile.to_owned(), reads: ours, client_reads: theirs.map(str::to_owned) }
     }

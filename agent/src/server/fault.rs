@@ -9,6 +9,10 @@ use claviger::model::{Label, MfaSerial, Name};
 use claviger::wire::{Code, Fault, ProfileRow};
 use std::path::{Path, PathBuf};
 
+mod pins;
+
+pub(super) use pins::{config_changed, config_invalid, session_of};
+
 /// The profile a fault is about, and where the agent looked for it.
 pub(super) struct Subject {
     pub(super) profile: String,
@@ -218,6 +222,7 @@ pub(super) fn session(error: &session::Error, subject: &Subject) -> Fault {
             let hint = if profile.is_empty() { "claviger unlock".to_owned() } else { login(profile) };
             Fault::new(Code::MfaPresenceNeeded, message).hint(hint)
         }
+        Error::ProfileChanged(change) => pins::changed(change, None),
         Error::StepSpent(millis) => step_spent(*millis),
         Error::StepsSpent(serial) => steps_spent(serial),
         Error::Vault(error) => vault_ref(error),

@@ -32,7 +32,7 @@ mod tests;
 pub use custody::{Custody, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState};
 pub use error::{Error, Result};
 pub use folder::VaultFolder;
-pub use items::{AccessKey, Items, TotpDevice, Trashed, TrashedItem};
+pub use items::{AccessKey, Items, PinnedProfile, Pins, TotpDevice, Trashed, TrashedItem};
 pub use json::Extra;
 pub use kdf::{KdfCost, check_passphrase};
 pub use recovery::{ConfirmedCode, FreshCode};

@@ -2,6 +2,7 @@
 
 mod access_key;
 mod agent;
+mod config;
 mod init;
 mod lock;
 mod login;
@@ -37,6 +38,8 @@ pub(super) enum Command {
     #[command(subcommand)]
     Slot(slot::Slot),
     #[command(subcommand)]
+    Config(config::Config),
+    #[command(subcommand)]
     Agent(agent::Agent),
 }
 
@@ -46,6 +49,7 @@ impl Command {
         match self {
             Self::AccessKey(verb) => verb.run(),
             Self::Agent(verb) => verb.run(),
+            Self::Config(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
             Self::Lock(verb) => verb.run(),
             Self::Login(verb) => verb.run(),
