@@ -9,6 +9,7 @@ mod folder;
 mod home;
 mod lock;
 mod once;
+mod pins;
 mod process;
 mod protocol;
 mod sandbox;

@@ -15,6 +15,7 @@ mod keys;
 mod ledger;
 mod locks;
 mod network;
+mod pins;
 mod refusals;
 mod renewal;
 mod rig;

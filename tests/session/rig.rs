@@ -114,6 +114,11 @@ impl Rig {
         self.profiles = parse(text);
     }
 
+    /// The profiles as they are now.
+    pub(crate) fn set(&self) -> &ProfileSet {
+        &self.profiles
+    }
+
     pub(crate) fn plan(&self, profile: &str) -> Plan {
         self.office.plan(&self.profiles, profile, Delivery::Refreshing).unwrap()
     }

@@ -462,6 +462,21 @@ pub mod seams {
         super::files(error)
     }
 
+    /// The fault of a profile that changed, with the line that says so.
+    pub fn changed_at(change: &session::ProfileChange, origin: &super::Origin) -> Fault {
+        super::pins::changed(change, Some(origin))
+    }
+
+    /// The fault of settings that moved under the person's eyes.
+    pub fn config_changed() -> Fault {
+        super::config_changed()
+    }
+
+    /// The fault of config.toml.
+    pub fn config_invalid(mistake: &str) -> Fault {
+        super::config_invalid(mistake.to_owned())
+    }
+
     /// The fault of a job.
     pub fn job(error: jobs::Error) -> Fault {
         super::job(error)

@@ -8,7 +8,9 @@ use claviger::wire::{Code, Fault};
 use std::collections::HashSet;
 
 /// Most characters of a role or an account in a message: two of them, a name and a place stand on its line.
-const PART_LIMIT: usize = 60;
+const PART_LIMIT: usize = 56;
+/// Most characters of the profile's name beside them.
+const PROFILE_LIMIT: usize = 40;
 /// Most characters of the rule that config.toml breaks.
 const MISTAKE_LIMIT: usize = 250;
 
@@ -25,12 +27,8 @@ pub(super) fn changed(change: &ProfileChange, origin: Option<&Origin>) -> Fault 
     let (was, now) = change.difference();
     let part = |text: &str| cut(&Label(text).to_string(), PART_LIMIT);
     let at = origin.map(|origin| format!(" ({})", place(origin))).unwrap_or_default();
-    let message = format!(
-        "profile {} was first used with {} and asks for {}{at}",
-        shown(&change.profile),
-        part(&was),
-        part(&now)
-    );
+    let profile = cut(&shown(&change.profile), PROFILE_LIMIT);
+    let message = format!("profile {profile} was first used with {} and asks for {}{at}", part(&was), part(&now));
     Fault::new(Code::ProfileChanged, message).hint(command("config accept", &change.profile, "config accept --all"))
 }
 
