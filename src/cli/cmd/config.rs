@@ -167,7 +167,7 @@ mod tests {
         let view = ConfigView {
             settings: vec![
                 setting("[endpoints] allow", "https://sts.corp.example:443", "accepted"),
-                setting("[lock] idle", "28800s", "default"),
+                setting("[lock] idle", "8h", "default"),
             ],
             changes: vec![
                 change(
@@ -186,9 +186,32 @@ mod tests {
             compared: true,
             mistake: None,
         };
-        insta::assert_snapshot!(page(&view), @"");
+        insta::assert_snapshot!(page(&view), @"
+        SETTING            SOURCE    VALUE
+        [endpoints] allow  accepted  https://sts.corp.example:443
+        [lock] idle        default   8h
+
+        Not in force until accepted (claviger config accept --all):
+        security settings
+          - [endpoints] allow: https://sts.corp.example:443
+          + [network] proxy: http://proxy.example:3128
+        profile prod?[2J
+          - access key dev
+          - role arn:aws:iam::123456789012:role/read
+          + access key dev
+          + role arn:aws:iam::210987654321:role/admin
+        and 2 more profiles
+        ");
         let closed =
             ConfigView { changes: Vec::new(), compared: false, more: 0, mistake: Some("line 2: x".to_owned()), ..view };
-        insta::assert_snapshot!(page(&closed), @"");
+        insta::assert_snapshot!(page(&closed), @"
+        SETTING            SOURCE    VALUE
+        [endpoints] allow  accepted  https://sts.corp.example:443
+        [lock] idle        default   8h
+
+        config.toml is not used as it stands: line 2: x
+
+        What was accepted of the security settings is known once the vault is open.
+        ");
     }
 }

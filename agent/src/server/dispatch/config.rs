@@ -126,14 +126,13 @@ impl Server {
         let default = Config::resolve(None, Path::new("/")).ok();
         let mut rows = Vec::new();
         let named = |config: &Config| {
-            let seconds = |millis: u64| format!("{}s", millis / 1000);
             [
                 ("[aws] config_file", config.aws_config_file.display().to_string()),
                 ("[aws] credentials_file", config.aws_credentials_file.display().to_string()),
                 ("[aws] region", config.region.as_ref().map(ToString::to_string).unwrap_or_default()),
-                ("[lock] idle", seconds(config.idle_lock_millis)),
-                ("[mfa] presence", seconds(config.presence_millis)),
-                ("[mfa] session", format!("{}s", config.session_seconds)),
+                ("[lock] idle", written(config.idle_lock_millis / 1000)),
+                ("[mfa] presence", written(config.presence_millis / 1000)),
+                ("[mfa] session", written(config.session_seconds.into())),
                 ("[vault] argon2_memory_mib", config.argon2_memory_mib.to_string()),
             ]
         };
@@ -200,6 +199,15 @@ impl Pending {
             }
         }
         HEXLOWER.encode(&digest.finalize())
+    }
+}
+
+/// A duration as config.toml has it.
+fn written(seconds: u64) -> String {
+    match seconds {
+        _ if seconds > 0 && seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        _ if seconds > 0 && seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
     }
 }
 
