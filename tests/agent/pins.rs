@@ -93,8 +93,9 @@ fn an_edited_endpoint_is_not_called_until_it_is_accepted() {
     assert!(shown.contains(&line("-", sandbox.text("endpoint"))), "{shown}");
     assert!(shown.contains(&line("+", &format!("http://{}", stranger.address()))), "{shown}");
     assert_eq!(home.status()["warnings"], serde_json::json!([]));
-    let _ = home.run(&["logout", "plain"], "");
-    let _ = home.run(&["process", "plain", "--wait", "1"], "");
+    // A call that needs no code, which may be spent for half a minute.
+    let asked = home.run(&["access-key", "add", "second", "--stdin"], &sandbox.access_key());
+    assert_eq!(asked.exit, Some(8), "{asked:?}");
     assert!(stranger.visits() >= 1, "the control");
 }
 
@@ -121,7 +122,9 @@ fn an_edited_proxy_is_not_asked_until_it_is_accepted() {
     home.run(&["process", "far", "--wait", "20"], "").fault(8, "aws.unreachable");
     assert_eq!(stranger.visits(), 0);
     accept(&home, &[]).good();
-    let _ = home.run(&["process", "far", "--wait", "1"], "");
+    let told = home.run(&["process", "far", "--wait", "20"], "");
+    told.fault(8, "aws.unreachable");
+    assert!(told.stderr.contains("the proxy of [network]"), "{told:?}");
     assert!(stranger.visits() >= 1, "the control");
     // What is on this machine is reached without it.
     home.configure(&sandbox);
