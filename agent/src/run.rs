@@ -1,12 +1,12 @@
 //! The roof: builds the rooms from the machine as it is, serves, and stops.
 
 use crate::aws::{AwsEdge, AwsFiles, EndpointRules, HyperHttp};
-use crate::config::Config;
+use crate::config::{Accepted, ConfigSource};
 use crate::harden;
-use crate::server::Server;
 use crate::server::listen::{OneServer, Socket};
-use crate::session::{Limits, Office};
-use crate::source::{SourceRules, Sources, Spawner};
+use crate::server::{Server, Settings};
+use crate::session::Office;
+use crate::source::{Sources, Spawner};
 use crate::vault::Custody;
 use crate::world::World;
 use claviger::paths::Paths;
@@ -18,8 +18,6 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Longest config.toml: a thousand rules are far less.
-const CONFIG_LIMIT: u64 = 1024 * 1024;
 /// A log longer than this begins anew at the next start.
 const LOG_LIMIT: u64 = 4 * 1024 * 1024;
 /// Threads of the runtime: one may be in a short disk write while the other answers.
@@ -64,7 +62,7 @@ enum Word {
 struct Prepared {
     launch: Launch,
     paths: Paths,
-    config: Config,
+    settings: Settings,
     world: World,
     one: OneServer,
 }
@@ -89,16 +87,15 @@ fn prepare(launch: Launch) -> Result<Option<Prepared>, Fault> {
     else {
         return Ok(None);
     };
-    let config = read_config(&world, &paths)?;
-    Ok(Some(Prepared { launch, paths, config, world, one }))
+    let settings = read_settings(&world, &paths)?;
+    Ok(Some(Prepared { launch, paths, settings, world, one }))
 }
 
-fn read_config(world: &World, paths: &Paths) -> Result<Config, Fault> {
+fn read_settings(world: &World, paths: &Paths) -> Result<Settings, Fault> {
     let file = paths.config_file();
-    let invalid = |what: String| Fault::new(Code::ConfigInvalid, format!("{}: {what}", file.display()));
-    let bytes = world.disk.read_linked(&file, CONFIG_LIMIT).map_err(|error| invalid(error.to_string()))?;
-    let text = bytes.map(String::from_utf8).transpose().map_err(|_| invalid("not UTF-8".to_owned()))?;
-    Config::resolve(text.as_deref(), &paths.home).map_err(|error| invalid(error.to_string()))
+    let source = ConfigSource::new(world.clone(), file.clone(), paths.home.clone());
+    Settings::read(source, world.clock.clone())
+        .map_err(|mistake| Fault::new(Code::ConfigInvalid, format!("{}: {mistake}", file.display())))
 }
 
 fn begin_log(launch: Launch, paths: &Paths) -> std::io::Result<()> {
@@ -127,13 +124,13 @@ fn serve(prepared: Prepared) -> Result<Word, Fault> {
 }
 
 async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
-    let Prepared { launch, paths, config, world, mut one } = prepared;
+    let Prepared { launch, paths, settings, world, mut one } = prepared;
     let inherited = harden::activated_socket().map_err(|error| failed("socket activation", &error))?;
     let socket = match inherited {
         Some(socket) => Socket::inherited(socket).map_err(|error| failed("socket activation", &error))?,
         None => Socket::bind(&paths, &*world.disk)?,
     };
-    let server = build(world, config, &paths)?;
+    let server = build(world, settings, &paths)?;
     let (mut terminate, mut interrupt) = (stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?);
     let stopper = server.clone();
     tokio::spawn(async move {
@@ -161,38 +158,30 @@ async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
 }
 
 /// The rooms, from the ground up.
-fn build(world: World, config: Config, paths: &Paths) -> Result<Arc<Server>, Fault> {
-    let security = &config.security;
-    let rules = EndpointRules::new(
-        &security.endpoints_allowed,
-        security.sts_endpoint.as_deref(),
-        security.iam_endpoint.as_deref(),
-    );
-    let rules = rules.map_err(|error| Fault::new(Code::ConfigInvalid, format!("[endpoints]: {error}")))?;
-    let source_rules = SourceRules::new(&security.sources, &security.commands_allowed)
-        .map_err(|error| Fault::new(Code::ConfigInvalid, format!("[sources]: {error}")))?;
-    let http = HyperHttp::new(world.clock.clone()).map_err(|error| failed("the system's trust store", &error))?;
-    let aws = AwsEdge::new(world.clone(), Arc::new(http), rules);
+fn build(world: World, settings: Settings, paths: &Paths) -> Result<Arc<Server>, Fault> {
+    let (config, settings) = (settings.config(), Arc::new(settings));
+    // Nothing is called before the vault has said what was accepted.
+    let http = HyperHttp::new(&Accepted::default(), world.clock.clone());
+    let http = http.map_err(|error| failed("the system's trust store", &error))?;
+    let aws = AwsEdge::new(world.clone(), Arc::new(http), EndpointRules::default());
     let custody = Custody::new(world.clone(), paths.data.clone(), paths.state_file());
-    let limits = Limits {
-        presence_millis: config.presence_millis,
-        session_seconds: config.session_seconds,
-        region: config.region.clone(),
-        source_rules,
-    };
-    let office = Office::new(world.clone(), aws, custody.clone(), sources(&world)?, limits);
+    let sources = sources(&world)?;
+    let (known, edge, allowed, clock) = (settings.clone(), aws.clone(), sources.clone(), world.clock.clone());
+    custody.on_settings(move |pinned| known.settle(pinned, &edge, &allowed, clock.clone()));
+    let office = Office::new(world.clone(), aws, custody.clone(), sources, Server::limits(&config));
     let files = AwsFiles::new(
         world.clone(),
         config.aws_config_file.clone(),
         config.aws_credentials_file.clone(),
         paths.profiles_file(),
     );
-    Ok(Server::new(world, (config, paths.config_file()), files, custody, office, paths.run.clone()))
+    Ok(Server::new(world, settings, files, custody, office, paths.run.clone()))
 }
 
 /// Sources are on this machine and its link: their network has neither proxy nor further certificates.
 fn sources(world: &World) -> Result<Sources, Fault> {
-    let http = HyperHttp::new(world.clock.clone()).map_err(|error| failed("the system's trust store", &error))?;
+    let http = HyperHttp::new(&Accepted::default(), world.clock.clone())
+        .map_err(|error| failed("the system's trust store", &error))?;
     let runner = Spawner::new(world.clock.clone(), |name| std::env::var(name).ok());
     Ok(Sources::new(world.clone(), Arc::new(http), Arc::new(runner)))
 }

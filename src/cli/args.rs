@@ -215,6 +215,7 @@ mod tests {
           backup      Write a backup of the vault, which a recovery code of its own opens
           restore     Put a backup, or a copy of a vault, in the vault's place
           trash       The vault's trash: list, restore, empty
+          config      Settings: show, check, accept
           agent       The agent: start, stop, restart, run
           completion  Print a completion script for your shell
 

@@ -168,6 +168,21 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// Opens the vault if it is locked. A proof that came by descriptor is kept for what asks for one: it can be read
+    /// only once. At a terminal a person is asked again then, with what they are to agree to before them.
+    pub(super) fn open_vault_keeping_proof(&mut self) -> Result<Option<SlotProof>, Failure> {
+        if self.require_vault()?.vault != "locked" || self.proof.passphrase_fd.is_none() {
+            self.require_open_vault()?;
+            return Ok(None);
+        }
+        let request = Request::Unlock { proof: self.prove()? };
+        self.exchange(&request)?;
+        Ok(match request {
+            Request::Unlock { proof } => Some(proof),
+            _ => None,
+        })
+    }
+
     /// The passphrase or recovery code, from the descriptor given or from the terminal.
     pub(super) fn prove(&mut self) -> Result<SlotProof, Fault> {
         let what = if self.proof.recovery { "Recovery code: " } else { "Passphrase: " };
@@ -247,6 +262,7 @@ fn proof_in(request: &Request) -> Option<SlotProof> {
     match request {
         Request::AccessKeyExport { proof, .. }
         | Request::Backup { proof, .. }
+        | Request::ConfigAccept { proof, .. }
         | Request::MfaExport { proof, .. }
         | Request::SlotAdd { proof, .. }
         | Request::SlotRemove { proof, .. }

@@ -112,6 +112,7 @@ catalogue! {
     BackupUnsaved, "backup.unsaved", Fault, "the backup cannot be written", None;
     CommandFailed, "command.failed", Fault, "the profile's credential_process failed", None;
     CommandNotAllowed, "command.not_allowed", Refused, "the profile's credential_process is not in [commands] allow", None;
+    ConfigChanged, "config.changed", Refused, "the settings have changed since they were shown", Some("claviger config accept");
     ConfigInvalid, "config.invalid", Usage, "config.toml has a mistake", None;
     EndpointNoOwner, "endpoint.no_owner", Fault, "the process that asks for an endpoint cannot be watched", None;
     EndpointNotAllowed, "endpoint.not_allowed", Refused, "the endpoint is neither AWS's nor in [endpoints] allow", None;
@@ -130,6 +131,7 @@ catalogue! {
     MfaSerialUnknown, "mfa.serial_unknown", Usage, "the serial of the device is not known", None;
     MfaStepSpent, "mfa.step_spent", Person, "the current code is spent", None;
     ProfileAdopted, "profile.adopted", Refused, "the profile is adopted already", Some("claviger profile list");
+    ProfileChanged, "profile.changed", Person, "the profile's role or account is not the one it was first used with", Some("claviger config accept --all");
     ProfileConflict, "profile.conflict", Usage, "settings of the profile exclude each other", None;
     ProfileInvalid, "profile.invalid", Usage, "a setting of the profile is not valid", None;
     ProfileLoop, "profile.loop", Usage, "source_profile leads back to itself", None;

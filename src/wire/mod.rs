@@ -5,6 +5,7 @@
 
 mod adoption;
 mod catalogue;
+mod config;
 mod doctor;
 mod endpoint;
 mod fault;
@@ -15,6 +16,7 @@ mod request;
 pub use crate::model::{SlotKind, SlotProof};
 pub use adoption::{Change, Changes, ImportedKey, SkippedProfile};
 pub use catalogue::{Code, Exit};
+pub use config::{ConfigChange, ConfigScope, ConfigSetting, ConfigView};
 pub use doctor::{Finding, Level};
 pub use endpoint::EndpointRow;
 pub use fault::Fault;

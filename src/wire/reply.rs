@@ -1,6 +1,7 @@
 //! What the agent answers.
 
 use super::Changes;
+use super::ConfigView;
 use super::EndpointRow;
 use super::doctor::Finding;
 use super::keeping::TrashRow;
@@ -20,6 +21,8 @@ pub enum Reply {
     AccessKeys(Vec<AccessKeyRow>),
     /// To profile_adopt, profile_release and access_key_import.
     Changes(Changes),
+    /// To config_show.
+    Config(ConfigView),
     /// To credentials.
     Credentials(Credentials),
     /// Done; nothing to show.

@@ -1,6 +1,7 @@
 //! What a client may ask.
 
 use super::Change;
+use super::ConfigScope;
 use super::keeping::TrashKind;
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, SlotProof};
 use crate::secret::{Passphrase, SecretAccessKey, TotpSeedText, text};
@@ -91,6 +92,20 @@ pub enum Request {
         file: PathBuf,
         /// The proof.
         proof: SlotProof,
+    },
+    /// Puts what was shown in force, against a slot proof.
+    ConfigAccept {
+        /// The proof.
+        proof: SlotProof,
+        /// What.
+        scope: ConfigScope,
+        /// What was shown: refused where it is no longer what would be accepted.
+        digest: String,
+    },
+    /// The settings in force, and what waits to be accepted.
+    ConfigShow {
+        /// Which of the differences.
+        scope: ConfigScope,
     },
     /// Credentials of a profile, for a program.
     Credentials {
@@ -292,6 +307,8 @@ impl Request {
             Self::AccessKeyList {} => "access_key_list",
             Self::AccessKeyRemove { .. } => "access_key_remove",
             Self::Backup { .. } => "backup",
+            Self::ConfigAccept { .. } => "config_accept",
+            Self::ConfigShow { .. } => "config_show",
             Self::Credentials { .. } => "credentials",
             Self::Doctor { .. } => "doctor",
             Self::EndpointOpen { .. } => "endpoint_open",

@@ -237,6 +237,14 @@ impl Home {
         files.into_iter().map(read).collect()
     }
 
+    /// How often the vault has been saved, as its header says.
+    pub(crate) fn generation(&self) -> u64 {
+        let vault = fs::read(self.file("data/vault")).expect("a vault");
+        let text = String::from_utf8_lossy(&vault);
+        let (_, number) = text.split_once("\"generation\":").expect("a generation");
+        number.split(',').next().expect("a number").parse().expect("a number")
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.file("data/agent.log")).expect("a log")
     }

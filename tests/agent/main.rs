@@ -15,6 +15,7 @@ mod http;
 mod keeping;
 mod lock;
 mod once;
+mod pins;
 mod process;
 mod protocol;
 mod sandbox;

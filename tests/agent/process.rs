@@ -91,10 +91,12 @@ fn a_thousand_cold_processes_get_equal_credentials_for_one_code() {
     raise_descriptors();
     let sandbox = Sandbox::start();
     let home = Home::ready(&sandbox, &["--no-verify"]);
+    let saved = home.generation();
     let (crowd, open) = Crowd::gather(&home, 1000);
     let gate = open();
     let answers = crowd.answers();
     drop(gate);
+    assert_eq!(home.generation(), saved + 1, "the profile is pinned in one save");
     assert_eq!(answers.len(), 1);
     assert!(answers.iter().all(|answer| answer.starts_with("{\"Version\":1,")), "{answers:?}");
     assert_eq!((sandbox.codes(), sandbox.calls("GetSessionToken"), sandbox.calls("AssumeRole")), (1, 1, 1));

@@ -118,16 +118,3 @@ fn an_idle_vault_locks_itself_and_goes_on_serving_what_it_has() {
     assert_eq!(home.run(&["process", "prod"], "").good(), session);
     home.run(&["access-key", "list"], "").fault_told(3, "the vault is locked");
 }
-
-#[test]
-fn a_configuration_that_changed_is_told_by_status_until_the_agent_restarts() {
-    let sandbox = Sandbox::start();
-    let home = Home::ready(&sandbox, &[]);
-    assert_eq!(home.status()["warnings"], json!([]));
-    let config = std::fs::read_to_string(home.file("config/config.toml")).expect("a file");
-    home.write("config/config.toml", &format!("{config}# a word\n"));
-    let warnings = home.status()["warnings"].to_string();
-    assert!(warnings.contains("claviger agent restart"), "{warnings}");
-    home.run(&["agent", "restart"], "").good();
-    assert_eq!(home.status()["warnings"], json!([]));
-}

@@ -115,6 +115,7 @@ impl Given {
             knowledge: Knowledge {
                 access_keys: file.access_keys,
                 devices: file.devices.into_iter().map(device).collect(),
+                ..Knowledge::default()
             },
             region: file.region,
             session_seconds: file.session_seconds,

@@ -75,7 +75,9 @@ pub(crate) fn longest() -> Outside {
 
 /// All faults, in no order.
 pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
-    let mut faults = vec![seams::internal(), seams::timed_out(&world.profile, 15)];
+    let mut faults = vec![seams::internal(), seams::timed_out(&world.profile, 15), seams::config_changed()];
+    faults.push(seams::config_invalid(&format!("line 2: {}", world.said)));
+    faults.push(seams::changed_at(&changed(world, "role/read", "role/admin"), &origin(world)));
     faults.extend(of_files(world).into_iter().map(seams::files));
     faults.extend(of_jobs(world).into_iter().map(seams::job));
     faults.extend(of_vault().into_iter().map(seams::vault));
@@ -204,6 +206,7 @@ fn of_session(world: &Outside) -> Vec<session::Error> {
         Error::Locked,
         Error::LongLived,
         Error::PresenceNeeded,
+        Error::ProfileChanged(Box::new(changed(world, "role/read", "role/admin"))),
         Error::StepSpent(12_000),
         Error::StepsSpent(serial()),
         Error::Vault(vault::Error::StateUnsaved { source: full() }),
@@ -228,6 +231,17 @@ fn of_sources() -> Vec<source::Error> {
     ]
 }
 
+/// A profile whose role is another than it was.
+fn changed(world: &Outside, was: &str, now: &str) -> session::ProfileChange {
+    let long = if world.profile == "prod" { String::new() } else { world.profile.clone() };
+    let pin = |role: &str| vault::PinnedProfile {
+        source: "access key dev".to_owned(),
+        account: Some("123456789012".to_owned()),
+        roles: vec![format!("arn:aws:iam::123456789012:{role}{long}")],
+    };
+    session::ProfileChange { profile: world.profile.clone(), was: pin(was), now: pin(now) }
+}
+
 fn of_aws(world: &Outside) -> Vec<aws::Error> {
     use aws::Error;
     let (action, message, host) = ("sts:AssumeRole", world.said.clone(), world.host.clone());
@@ -248,6 +262,9 @@ fn of_aws(world: &Outside) -> Vec<aws::Error> {
         Error::TimedOut { host: host.clone(), sent: true },
         Error::Unreachable { host: host.clone(), fault: NetworkFault::NotConnected, sent: false },
         Error::Unreachable { host: host.clone(), fault: NetworkFault::CertificateDates, sent: false },
+        Error::Unreachable { host: host.clone(), fault: NetworkFault::ProxyNotConnected, sent: false },
+        Error::Unreachable { host: host.clone(), fault: NetworkFault::ProxyRefused, sent: false },
+        Error::Unreachable { host: host.clone(), fault: NetworkFault::ProxySilent, sent: false },
         Error::Unreachable { host, fault: NetworkFault::UntrustedCertificate, sent: false },
         Error::Unsendable { why: "a header value has a control character" },
     ]

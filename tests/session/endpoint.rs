@@ -4,9 +4,9 @@
 use crate::rig::{HOUR, MINUTE, Rig, rig};
 use claviger::paths::Paths;
 use claviger_agent::aws::AwsFiles;
-use claviger_agent::config::Config;
-use claviger_agent::server::Server;
+use claviger_agent::config::ConfigSource;
 use claviger_agent::server::listen::Socket;
+use claviger_agent::server::{Server, Settings};
 use claviger_agent::testing;
 use claviger_agent::vault::LockedBy;
 use serde_json::{Value, json};
@@ -74,11 +74,11 @@ fn paths(folder: &Path) -> Paths {
 
 fn server(rig: &Rig, folder: &Path) -> Arc<Server> {
     let world = testing::world(rig.clock.clone(), 7);
-    let config = Config::resolve(None, folder).unwrap();
     let files = AwsFiles::new(world.clone(), folder.join("none"), folder.join("none"), folder.join("profiles"));
     let run = vec![folder.join("run")];
-    let config_file = folder.join("config.toml");
-    Server::new(world, (config, config_file), files, rig.custody.clone(), rig.office.clone(), run)
+    let source = ConfigSource::new(world.clone(), folder.join("config.toml"), folder.to_owned());
+    let settings = Arc::new(Settings::read(source, rig.clock.clone()).unwrap());
+    Server::new(world, settings, files, rig.custody.clone(), rig.office.clone(), run)
 }
 
 fn control(socket: &Path, request: &Value) -> Value {

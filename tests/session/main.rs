@@ -16,6 +16,7 @@ mod keys;
 mod ledger;
 mod locks;
 mod network;
+mod pins;
 mod refusals;
 mod renewal;
 mod rig;

@@ -143,6 +143,11 @@ impl Rig {
         self.profiles = parse(text);
     }
 
+    /// The profiles as they are now.
+    pub(crate) fn set(&self) -> &ProfileSet {
+        &self.profiles
+    }
+
     pub(crate) fn plan(&self, profile: &str) -> Plan {
         self.office.plan(&self.profiles, profile, Delivery::Refreshing).unwrap()
     }
@@ -294,8 +299,9 @@ fn build(
     let custody = Custody::new(world.clone(), folder.to_owned(), folder.join("state"));
     let at = config::Sources { container_uri: Some("/credentials".to_owned()), ..config::Sources::default() };
     let source_rules = SourceRules::new(&at, &ALLOWED.map(str::to_owned)).unwrap();
-    let limits = Limits { presence_millis: PRESENCE, session_seconds: 43_200, region: None, source_rules };
+    let limits = Limits { presence_millis: PRESENCE, session_seconds: 43_200, region: None };
     let sources = Sources::new(world.clone(), machine.http.clone(), machine.runner.clone());
+    sources.settle(source_rules);
     (custody.clone(), Office::new(world, aws, custody, sources, limits))
 }
 

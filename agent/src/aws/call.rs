@@ -8,7 +8,7 @@ use super::sign::{Scope, SigningCredentials, sign};
 use super::skew::Skew;
 use crate::world::{BootTime, WallTime, World};
 use claviger::secret::{SecretText, TokenCode};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
 /// The most attempts of one call without a code.
@@ -27,9 +27,15 @@ const SKEW_MILLIS: u64 = 60_000;
 #[derive(Clone)]
 pub struct AwsEdge {
     world: World,
+    /// Replaced when other settings are accepted, and held for a clone only.
+    network: Arc<RwLock<Network>>,
+    skew: Arc<Skew>,
+}
+
+#[derive(Clone)]
+struct Network {
     http: Arc<dyn Http>,
     rules: Arc<EndpointRules>,
-    skew: Arc<Skew>,
 }
 
 /// One call, before it is signed.
@@ -47,12 +53,23 @@ pub(super) struct Call<'a> {
 impl AwsEdge {
     /// Calls over this network, to endpoints that these rules allow.
     pub fn new(world: World, http: Arc<dyn Http>, rules: EndpointRules) -> Self {
-        Self { world, http, rules: Arc::new(rules), skew: Arc::new(Skew::unmeasured()) }
+        let network = RwLock::new(Network { http, rules: Arc::new(rules) });
+        Self { world, network: Arc::new(network), skew: Arc::new(Skew::unmeasured()) }
+    }
+
+    /// From now on over this network, to endpoints that these rules allow.
+    pub fn settle(&self, http: Arc<dyn Http>, rules: EndpointRules) {
+        let network = Network { http, rules: Arc::new(rules) };
+        *self.network.write().unwrap_or_else(PoisonError::into_inner) = network;
     }
 
     /// Where calls may go.
-    pub fn rules(&self) -> &EndpointRules {
-        &self.rules
+    pub fn rules(&self) -> Arc<EndpointRules> {
+        self.network().rules
+    }
+
+    fn network(&self) -> Network {
+        self.network.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The time by AWS's clock; by this machine's until an answer of AWS has come. For codes, signatures and expiry.
@@ -103,9 +120,10 @@ impl AwsEdge {
     ) -> Result<Reply, (Error, Option<u64>)> {
         let host = call.endpoint.host();
         let request = call.signed(signed_at).map_err(|error| (error, None))?;
+        let http = self.network().http;
         let response = tokio::select! {
             biased;
-            response = self.http.send(request) => response,
+            response = http.send(request) => response,
             () = self.world.clock.sleep_until(deadline) => Err(HttpError::Unknown(NetworkFault::TimedOut)),
         };
         let response = response.map_err(|error| (network_error(call.action, &host, error), None))?;
@@ -179,7 +197,9 @@ fn may_pass(error: &Error) -> bool {
     match error {
         Error::Throttled { .. } | Error::TimedOut { .. } => true,
         Error::ServiceError { status, .. } => *status >= 500,
-        Error::Unreachable { fault, .. } => matches!(fault, NetworkFault::CutOff | NetworkFault::NotConnected),
+        Error::Unreachable { fault, .. } => {
+            matches!(fault, NetworkFault::CutOff | NetworkFault::NotConnected | NetworkFault::ProxyNotConnected)
+        }
         _ => false,
     }
 }

@@ -9,8 +9,12 @@ use zeroize::Zeroizing;
 /// The three files.
 pub struct AwsFiles {
     world: World,
+    known: Mutex<Known>,
+}
+
+struct Known {
     files: [(Role, PathBuf); 3],
-    parsed: Mutex<Option<(Stamps, Arc<ProfileSet>)>>,
+    parsed: Option<(Stamps, Arc<ProfileSet>)>,
 }
 
 /// Why the files say nothing.
@@ -34,43 +38,52 @@ impl AwsFiles {
     /// The files at these paths; none of them need exist.
     pub fn new(world: World, config: PathBuf, credentials: PathBuf, own: PathBuf) -> Self {
         let files = [(Role::Config, config), (Role::Credentials, credentials), (Role::Own, own)];
-        Self { world, files, parsed: Mutex::default() }
+        Self { world, known: Mutex::new(Known { files, parsed: None }) }
+    }
+
+    /// From now on these two in place of the AWS files known until now.
+    pub fn set_paths(&self, config: PathBuf, credentials: PathBuf) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let [(_, old_config), (_, old_credentials), _] = &mut known.files;
+        (*old_config, *old_credentials) = (config, credentials);
+        known.parsed = None;
     }
 
     /// Where the files are: config, credentials and claviger's own.
-    pub fn paths(&self) -> [&Path; 3] {
-        let [config, credentials, own] = &self.files;
-        [&config.1, &credentials.1, &own.1]
+    pub fn paths(&self) -> [PathBuf; 3] {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.files.clone().map(|(_, path)| path)
     }
 
     /// What the files say now: inode, size and time are looked at on each call.
     pub fn load(&self) -> Result<Arc<ProfileSet>, FilesError> {
-        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamps = self.stamps()?;
-        if let Some((_, profiles)) = parsed.as_ref().filter(|(known, _)| *known == stamps) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamps = self.stamps(&known.files)?;
+        if let Some((_, profiles)) = known.parsed.as_ref().filter(|(parsed, _)| *parsed == stamps) {
             return Ok(profiles.clone());
         }
-        let profiles = Arc::new(self.parse(|_| true)?);
-        *parsed = Some((stamps, profiles.clone()));
+        let profiles = Arc::new(self.parse(&known.files)?);
+        known.parsed = Some((stamps, profiles.clone()));
         Ok(profiles)
     }
 
     /// What AWS's own tools find: the same without claviger's file.
     pub fn as_tools_see(&self) -> Result<ProfileSet, FilesError> {
-        self.parse(|role| role != Role::Own)
+        let [config, credentials, _] = self.known.lock().unwrap_or_else(PoisonError::into_inner).files.clone();
+        self.parse(&[config, credentials])
     }
 
-    fn stamps(&self) -> Result<Stamps, FilesError> {
+    fn stamps(&self, files: &[(Role, PathBuf); 3]) -> Result<Stamps, FilesError> {
         let mut stamps = [None; 3];
-        for (stamp, (_, path)) in stamps.iter_mut().zip(&self.files) {
+        for (stamp, (_, path)) in stamps.iter_mut().zip(files) {
             *stamp = self.world.disk.stamp(path).map_err(|error| FilesError::Unreadable(path.clone(), error))?;
         }
         Ok(stamps)
     }
 
-    fn parse(&self, wanted: impl Fn(Role) -> bool) -> Result<ProfileSet, FilesError> {
-        let mut texts = Vec::with_capacity(self.files.len());
-        for (role, path) in self.files.iter().filter(|(role, _)| wanted(*role)) {
+    fn parse(&self, files: &[(Role, PathBuf)]) -> Result<ProfileSet, FilesError> {
+        let mut texts = Vec::with_capacity(files.len());
+        for (role, path) in files {
             let bytes = self.world.disk.read_linked(path, limits::FILE_BYTES as u64);
             let bytes = bytes.map_err(|error| FilesError::Unreadable(path.clone(), error))?.unwrap_or_default();
             let text = String::from_utf8(bytes).map_err(|_| FilesError::NotText(path.clone()))?;

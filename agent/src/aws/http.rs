@@ -73,6 +73,12 @@ pub enum NetworkFault {
     CutOff,
     /// The name has no address, or nothing accepts the connection.
     NotConnected,
+    /// Nothing accepts the connection to the proxy of `[network]`.
+    ProxyNotConnected,
+    /// The proxy would not connect, or what answered is no proxy.
+    ProxyRefused,
+    /// No connection through the proxy in time.
+    ProxySilent,
     /// No answer in time.
     TimedOut,
     /// The answer is larger than any that AWS gives.
@@ -91,6 +97,9 @@ impl fmt::Display for NetworkFault {
             Self::CertificateDates => "the server's certificate is not valid at this machine's time",
             Self::CutOff => "the connection ended early",
             Self::NotConnected => "no connection",
+            Self::ProxyNotConnected => "the proxy of [network] does not accept the connection",
+            Self::ProxyRefused => "the proxy of [network] did not connect to it",
+            Self::ProxySilent => "no connection through the proxy of [network] in time",
             Self::TimedOut => "no answer in time",
             Self::TooLarge => "the answer is too large",
             Self::Tls => "the TLS handshake failed",

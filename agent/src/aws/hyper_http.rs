@@ -1,6 +1,7 @@
 //! The network itself: HTTP/1.1 over TLS 1.2 or 1.3, one connection a request.
 
 use super::http::{Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
+use crate::config::{Accepted, NoProxy, proxy_address};
 use crate::world::{BoxFuture, Clock};
 use ::http::header::{CONTENT_ENCODING, HOST, HeaderValue};
 use ::http::{Request, Response, Uri};
@@ -10,15 +11,20 @@ use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use std::error::Error as StdError;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 use tower_service::Service;
+use url::Url;
 use zeroize::Zeroizing;
 
 /// Milliseconds for name, TCP and TLS together.
@@ -32,50 +38,94 @@ const BUFFER_LIMIT: usize = 64 * 1024;
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// [`Http`] over hyper and rustls. Trusts what the system trusts; obeys no environment variable, no proxy.
+/// [`Http`] over hyper and rustls. Trusts what the system trusts and the accepted CA bundle; obeys no environment
+/// variable.
 ///
 /// Every request has a connection of its own. Calls are few, and one lost on a connection that died while the machine
 /// slept would cost an MFA code.
 pub struct HyperHttp {
-    connector: HttpsConnector<HttpConnector>,
+    direct: HttpsConnector<HttpConnector>,
+    proxy: Option<Proxy>,
     clock: Arc<dyn Clock>,
 }
 
-/// The system has no certificate that TLS could trust.
+/// The proxy of `[network]`: asked to CONNECT, so that it sees names and nothing else (RFC 9110 section 9.3.6).
+struct Proxy {
+    connector: HttpsConnector<Tunnel<ToProxy>>,
+    without: NoProxy,
+}
+
+/// Why there is no network with these settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no trusted certificates on this system (install ca-certificates)")]
-pub struct NoTrustStore;
+pub enum NetworkSettingsError {
+    /// `[network] ca_bundle` holds something else.
+    #[error("[network] ca_bundle has no certificate in PEM, or one that cannot be read")]
+    Bundle,
+    /// The system has no certificate that TLS could trust.
+    #[error("no trusted certificates on this system (install ca-certificates)")]
+    NoTrustStore,
+    /// `[network] proxy` is none.
+    #[error("{0}")]
+    Proxy(&'static str),
+}
 
 impl HyperHttp {
-    /// Reads the system trust store, once.
-    pub fn new(clock: Arc<dyn Clock>) -> Result<Self, NoTrustStore> {
+    /// Reads the system trust store, once, and takes proxy and CA bundle from what was accepted.
+    pub fn new(accepted: &Accepted, clock: Arc<dyn Clock>) -> Result<Self, NetworkSettingsError> {
         let mut roots = RootCertStore::empty();
         let (usable, _) = roots.add_parsable_certificates(system_certificates());
-        if usable == 0 { Err(NoTrustStore) } else { Self::trusting(roots, clock).map_err(|_| NoTrustStore) }
+        if usable == 0 {
+            return Err(NetworkSettingsError::NoTrustStore);
+        }
+        Self::trusting(roots, accepted, clock)
     }
 
-    pub(super) fn trusting(roots: RootCertStore, clock: Arc<dyn Clock>) -> Result<Self, rustls::Error> {
+    /// The same with these roots in place of the system's.
+    pub(super) fn trusting(
+        mut roots: RootCertStore,
+        accepted: &Accepted,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, NetworkSettingsError> {
+        if let Some(pem) = &accepted.ca_bundle {
+            add_bundle(&mut roots, pem)?;
+        }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
+            .with_safe_default_protocol_versions()
+            .map_err(|_| NetworkSettingsError::NoTrustStore)?
             .with_root_certificates(roots)
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let tls = Arc::new(tls);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        Ok(Self { connector: HttpsConnector::from((tcp, tls)), clock })
+        let network = &accepted.security.network;
+        let proxy = match &network.proxy {
+            Some(text) => {
+                let address = proxy_address(text).map_err(NetworkSettingsError::Proxy)?;
+                let address = with_port(&address).ok_or(NetworkSettingsError::Proxy("[network] proxy has no port"))?;
+                let tunnel = Tunnel::new(address, ToProxy(tcp.clone()));
+                Some(Proxy {
+                    connector: HttpsConnector::from((tunnel, tls.clone())),
+                    without: NoProxy::new(&network.no_proxy),
+                })
+            }
+            None => None,
+        };
+        Ok(Self { direct: HttpsConnector::from((tcp, tls)), proxy, clock })
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let begun = self.clock.boot();
+        let proxy =
+            self.proxy.as_ref().filter(|proxy| request.url.host().is_none_or(|host| !proxy.without.covers(&host)));
         let (target, request) = written(request).ok_or(HttpError::NotSent(NetworkFault::BadRequest))?;
+        let late = if proxy.is_some() { NetworkFault::ProxySilent } else { NetworkFault::TimedOut };
         let stream = tokio::select! {
             biased;
-            stream = self.connect(target) => stream.map_err(HttpError::NotSent)?,
-            () = self.clock.sleep_until(begun.plus_millis(CONNECT_MILLIS)) => {
-                return Err(HttpError::NotSent(NetworkFault::TimedOut));
-            }
+            stream = self.connect(target, proxy) => stream.map_err(HttpError::NotSent)?,
+            () = self.clock.sleep_until(begun.plus_millis(CONNECT_MILLIS)) => return Err(HttpError::NotSent(late)),
         };
         tokio::select! {
             biased;
@@ -86,11 +136,56 @@ impl HyperHttp {
         }
     }
 
-    async fn connect(&self, target: Uri) -> Result<Stream, NetworkFault> {
-        let mut connector = self.connector.clone();
-        std::future::poll_fn(|context| connector.poll_ready(context)).await.map_err(|error| connect_fault(&*error))?;
-        connector.call(target).await.map_err(|error| connect_fault(&*error))
+    async fn connect(&self, target: Uri, proxy: Option<&Proxy>) -> Result<Stream, NetworkFault> {
+        match proxy {
+            Some(proxy) => through(proxy.connector.clone(), target).await.map_err(|error| proxy_fault(&*error)),
+            None => through(self.direct.clone(), target).await.map_err(|error| connect_fault(&*error)),
+        }
     }
+}
+
+/// The connection to the proxy itself. Its error has a name here, to be told from the tunnel's, which have none.
+#[derive(Clone)]
+struct ToProxy(HttpConnector);
+
+#[derive(Debug, thiserror::Error)]
+#[error("the proxy does not accept the connection")]
+struct NoProxyThere;
+
+impl Service<Uri> for ToProxy {
+    type Response = TokioIo<TcpStream>;
+    type Error = NoProxyThere;
+    type Future = BoxFuture<'static, Result<Self::Response, NoProxyThere>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), NoProxyThere>> {
+        self.0.poll_ready(context).map_err(|_| NoProxyThere)
+    }
+
+    fn call(&mut self, address: Uri) -> Self::Future {
+        let connecting = self.0.call(address);
+        Box::pin(async move { connecting.await.map_err(|_| NoProxyThere) })
+    }
+}
+
+async fn through<C>(mut connector: C, target: Uri) -> Result<Stream, C::Error>
+where
+    C: Service<Uri, Response = Stream>,
+{
+    std::future::poll_fn(|context| connector.poll_ready(context)).await?;
+    connector.call(target).await
+}
+
+fn add_bundle(roots: &mut RootCertStore, pem: &str) -> Result<(), NetworkSettingsError> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let certificates = certificates.map_err(|_| NetworkSettingsError::Bundle)?;
+    let (usable, unusable) = roots.add_parsable_certificates(certificates);
+    if usable == 0 || unusable > 0 { Err(NetworkSettingsError::Bundle) } else { Ok(()) }
+}
+
+/// The URL with its port written out: a tunnel would take 443 for any that has none.
+fn with_port(url: &Url) -> Option<Uri> {
+    let origin = format!("{}://{}:{}{}", url.scheme(), url.host_str()?, url.port_or_known_default()?, url.path());
+    origin.parse().ok()
 }
 
 impl Http for HyperHttp {
@@ -102,13 +197,14 @@ impl Http for HyperHttp {
 /// The request as hyper takes it, and where to connect. The body keeps its wiping buffer.
 fn written(request: HttpRequest) -> Option<(Uri, Request<Full<Bytes>>)> {
     let HttpRequest { method, url, headers, body } = request;
-    let target: Uri = url.as_str().parse().ok()?;
+    let written_url: Uri = url.as_str().parse().ok()?;
+    let target = with_port(&url)?;
     let mut written = Request::builder()
         .method(method)
-        .uri(target.path_and_query()?.as_str())
+        .uri(written_url.path_and_query()?.as_str())
         .body(Full::new(Bytes::from_owner(body)))
         .ok()?;
-    written.headers_mut().insert(HOST, HeaderValue::from_str(target.authority()?.as_str()).ok()?);
+    written.headers_mut().insert(HOST, HeaderValue::from_str(written_url.authority()?.as_str()).ok()?);
     for (name, value) in headers {
         let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(TextBytes(value))).ok()?;
         value.set_sensitive(true);
@@ -190,6 +286,22 @@ fn connect_fault(error: &(dyn StdError + Send + Sync + 'static)) -> NetworkFault
     NetworkFault::NotConnected
 }
 
+/// A TLS error is the far server's, behind the proxy; everything else is between here and the proxy.
+fn proxy_fault(error: &(dyn StdError + Send + Sync + 'static)) -> NetworkFault {
+    match connect_fault(error) {
+        NetworkFault::NotConnected => {}
+        tls => return tls,
+    }
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(current) = next {
+        if current.is::<NoProxyThere>() {
+            return NetworkFault::ProxyNotConnected;
+        }
+        next = current.source();
+    }
+    NetworkFault::ProxyRefused
+}
+
 fn tls_fault(error: &rustls::Error) -> NetworkFault {
     use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
     match error {
@@ -215,7 +327,7 @@ const BUNDLES: &[&str] = &[
 ];
 
 #[cfg(not(any(target_os = "macos", windows)))]
-fn system_certificates() -> Vec<rustls::pki_types::CertificateDer<'static>> {
+fn system_certificates() -> Vec<CertificateDer<'static>> {
     let folder = Path::new("/etc/ssl/certs");
     let bundle = BUNDLES.iter().map(Path::new).find(|path| path.is_file());
     let folder = (bundle.is_none() && folder.is_dir()).then_some(folder);
@@ -224,6 +336,6 @@ fn system_certificates() -> Vec<rustls::pki_types::CertificateDer<'static>> {
 
 /// The key store of the system. Here the crate still obeys SSL_CERT_FILE: the agent clears its environment at start.
 #[cfg(any(target_os = "macos", windows))]
-fn system_certificates() -> Vec<rustls::pki_types::CertificateDer<'static>> {
+fn system_certificates() -> Vec<CertificateDer<'static>> {
     rustls_native_certs::load_native_certs().certs
 }

@@ -26,6 +26,6 @@ pub use endpoint::{Endpoint, EndpointRules, Service};
 pub use error::Error;
 pub use files::{AwsFiles, FilesError};
 pub use http::{Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
-pub use hyper_http::{HyperHttp, NoTrustStore};
+pub use hyper_http::{HyperHttp, NetworkSettingsError};
 pub use sign::SigningCredentials;
 pub use sts::{AssumeRole, AssumedRole, Caller, MfaProof, SessionCredentials};

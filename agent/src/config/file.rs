@@ -1,7 +1,7 @@
 //! config.toml as written. Unknown keys are mistakes, so that a misspelt rule never passes for a rule.
 
 use super::duration::Duration;
-use super::{Config, Network, Security, Sources};
+use super::{Config, Network, NoProxy, Security, Sources, proxy_address};
 use claviger::model::Region;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -68,8 +68,8 @@ struct Mfa {
 #[serde(deny_unknown_fields, default)]
 struct NetworkTable {
     ca_bundle: Option<PathBuf>,
-    no_proxy: Vec<String>,
-    proxy: Option<String>,
+    no_proxy: Vec<toml::Spanned<String>>,
+    proxy: Option<toml::Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -109,6 +109,18 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
         None => Ok(default),
     };
     let session = within(file.mfa.session, 12 * HOUR, HOUR / 2, 36 * HOUR, "[mfa] session is 30m to 36h")?;
+    let proxy = match file.network.proxy {
+        Some(proxy) => {
+            proxy_address(proxy.get_ref()).map_err(|rule| at(proxy.span().start, rule))?;
+            Some(proxy.into_inner())
+        }
+        None => None,
+    };
+    let no_proxy = file.network.no_proxy.into_iter().map(|entry| {
+        NoProxy::check(entry.get_ref()).map_err(|rule| at(entry.span().start, rule))?;
+        Ok(entry.into_inner())
+    });
+    let no_proxy = no_proxy.collect::<Result<_, ConfigError>>()?;
     let argon2_memory_mib = match file.vault.argon2_memory_mib {
         Some(memory) if (64..=1024).contains(memory.get_ref()) => memory.into_inner(),
         Some(memory) => return Err(at(memory.span().start, "[vault] argon2_memory_mib is 64 to 1024")),
@@ -123,11 +135,7 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
             sts_endpoint: file.endpoints.sts,
             iam_endpoint: file.endpoints.iam,
             commands_allowed: file.commands.allow,
-            network: Network {
-                proxy: file.network.proxy,
-                no_proxy: file.network.no_proxy,
-                ca_bundle: file.network.ca_bundle.map(at_home),
-            },
+            network: Network { proxy, no_proxy, ca_bundle: file.network.ca_bundle.map(at_home) },
             sources: Sources {
                 container_uri: file.sources.container_uri,
                 container_token_file: file.sources.container_token_file.map(at_home),
@@ -199,5 +207,9 @@ mod tests {
         let (_, rule) = fault("[vault]\nargon2_memory_mib = \"canary\"\n");
         assert!(!rule.contains("canary"), "{rule}");
         assert_eq!(fault("[vault]\nargon2_memory_mib = 1\n").0, 2);
+        let (line, rule) = fault("[network]\nproxy = \"http://ada:canary@proxy.example:3128\"\n");
+        assert_eq!(line, 2);
+        assert!(rule.contains("no secret belongs in config.toml") && !rule.contains("canary"), "{rule}");
+        assert_eq!(fault("[network]\nno_proxy = [\"a.example\",\n\"https://b\"]\n").0, 3);
     }
 }

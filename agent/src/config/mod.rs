@@ -1,9 +1,17 @@
-//! config.toml: as written, then resolved with every default filled in. Pure; the roof reads the file.
+//! config.toml: as written, then resolved with every default filled in. Pure but for `source`, which reads it.
+//!
+//! What decides where secrets may go and what may run ([`Security`]) takes effect only as [`Accepted`].
 
 mod duration;
 mod file;
+mod network;
+mod security;
+mod source;
 
 pub use file::ConfigError;
+pub use network::{NoProxy, proxy_address};
+pub use security::{Accepted, Network, Security, Sources};
+pub use source::{ConfigSource, ConfigStamps, SourceError};
 
 use claviger::model::Region;
 use std::path::PathBuf;
@@ -17,7 +25,7 @@ pub struct Config {
     pub aws_credentials_file: PathBuf,
     /// `[aws] region`: where a profile names none.
     pub region: Option<Region>,
-    /// What decides where secrets may go and what may run.
+    /// What decides where secrets may go and what may run, as the file asks for it: in force only once accepted.
     pub security: Security,
     /// `[mfa] presence`: milliseconds after a human act in which a soft code may be spent. Default 8 h.
     pub presence_millis: u64,
@@ -27,45 +35,6 @@ pub struct Config {
     pub idle_lock_millis: u64,
     /// `[vault] argon2_memory_mib`: memory of a new passphrase slot, 64 to 1024. Default 256.
     pub argon2_memory_mib: u32,
-}
-
-/// The settings that decide where secrets may go and what may run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Security {
-    /// `[endpoints] allow`: endpoints outside AWS's own, each as `scheme://host:port`.
-    pub endpoints_allowed: Vec<String>,
-    /// `[endpoints] sts`: in place of the regional endpoints of STS.
-    pub sts_endpoint: Option<String>,
-    /// `[endpoints] iam`: in place of the partition's endpoint of IAM.
-    pub iam_endpoint: Option<String>,
-    /// `[commands] allow`: the only `credential_process` commands that the agent runs, each exactly as in the profile.
-    pub commands_allowed: Vec<String>,
-    /// `[network]`: how AWS is reached.
-    pub network: Network,
-    /// `[sources]`: where this machine's own credentials are.
-    pub sources: Sources,
-}
-
-/// Where this machine's own credentials are, for `credential_source`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sources {
-    /// `[sources] container_uri`: the container endpoint, as a URL or as the path that ECS gives.
-    pub container_uri: Option<String>,
-    /// `[sources] container_token_file`: the file whose content goes with each request to it.
-    pub container_token_file: Option<PathBuf>,
-    /// `[sources] imds_endpoint`: in place of `http://169.254.169.254`.
-    pub imds_endpoint: Option<String>,
-}
-
-/// How AWS is reached.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Network {
-    /// `[network] proxy`: an HTTP proxy that is asked to CONNECT, `http://host:port`.
-    pub proxy: Option<String>,
-    /// `[network] no_proxy`: hosts and domains that are reached without it.
-    pub no_proxy: Vec<String>,
-    /// `[network] ca_bundle`: a PEM file of certificates trusted besides the system's.
-    pub ca_bundle: Option<PathBuf>,
 }
 
 impl Config {

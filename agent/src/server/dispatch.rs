@@ -13,6 +13,7 @@ use claviger::wire::{Code, Credentials, Fault, Reply, Request, SessionRow, Setti
 use std::sync::Arc;
 
 mod adoption;
+mod config;
 mod doctor;
 mod endpoint;
 mod items;
@@ -30,11 +31,14 @@ impl Server {
         if *self.stop.borrow() {
             return Err(Fault::new(Code::AgentStopping, "the agent is stopping"));
         }
+        self.refresh_settings();
         // Looking is not using: a status bar that polls would keep the vault open for ever.
         if !matches!(request, Request::Status {}) {
             self.touch();
         }
         match request {
+            Request::ConfigAccept { proof, scope, digest } => self.config_accept(proof, scope, digest).await,
+            Request::ConfigShow { scope } => self.config_show(scope).await,
             Request::Credentials { profile, wait, frozen } => {
                 let delivery = if frozen { Delivery::Frozen } else { Delivery::Refreshing };
                 self.credentials(&profile, delivery, wait, conversation).await
@@ -204,7 +208,7 @@ impl Server {
         let plan = self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
         let office = self.office.clone();
         let work = |listener: Listener| async move { office.credentials(plan, listener).await };
-        conversation.attend(self, work).await.map_err(|error| fault::session(&error, &subject))
+        conversation.attend(self, work).await.map_err(|error| fault::session_of(&error, &subject, &profiles))
     }
 
     fn remembered(&self, profile: &str, delivery: Delivery) -> Option<Arc<Session>> {
@@ -217,11 +221,11 @@ impl Server {
     fn region_of(&self, profile: &str) -> Option<Region> {
         let profiles = self.files.load().ok()?;
         let own = profiles.profile(profile).and_then(|profile| profile.value("region")?.text().parse().ok());
-        own.or_else(|| self.config.region.clone())
+        own.or_else(|| self.config().region.clone())
     }
 
     fn subject(&self, profile: &str, conversation: &Conversation) -> Subject {
-        let ours = self.config.aws_config_file.clone();
+        let ours = self.config().aws_config_file.clone();
         let theirs = conversation.aws_config_file.as_deref().filter(|theirs| std::path::Path::new(theirs) != ours);
         Subject { profile: profile.to_owned(), reads: ours, client_reads: theirs.map(str::to_owned) }
     }

@@ -10,7 +10,10 @@ use claviger::wire::{Code, Fault, ProfileRow};
 use std::path::{Path, PathBuf};
 
 mod adoption;
+mod pins;
 mod source;
+
+pub(super) use pins::{config_changed, config_invalid, session_of};
 
 /// The profile a fault is about, and where the agent looked for it.
 pub(super) struct Subject {
@@ -232,6 +235,7 @@ pub(super) fn session(error: &session::Error, subject: &Subject) -> Fault {
             Fault::new(Code::MfaPresenceNeeded, message).hint(hint)
         }
         Error::Source(error) => source::source(error, subject),
+        Error::ProfileChanged(change) => pins::changed(change, None),
         Error::StepSpent(millis) => step_spent(*millis),
         Error::StepsSpent(serial) => steps_spent(serial),
         Error::Vault(error) => vault_ref(error),
@@ -487,6 +491,21 @@ pub mod seams {
     /// The fault of the AWS files.
     pub fn files(error: aws::FilesError) -> Fault {
         super::files(error)
+    }
+
+    /// The fault of a profile that changed, with the line that says so.
+    pub fn changed_at(change: &session::ProfileChange, origin: &super::Origin) -> Fault {
+        super::pins::changed(change, Some(origin))
+    }
+
+    /// The fault of settings that moved under the person's eyes.
+    pub fn config_changed() -> Fault {
+        super::config_changed()
+    }
+
+    /// The fault of config.toml.
+    pub fn config_invalid(mistake: &str) -> Fault {
+        super::config_invalid(mistake.to_owned())
     }
 
     /// The fault of a job.

@@ -22,9 +22,12 @@ impl Server {
     ) -> Result<(), vault::Error> {
         let server = self.clone();
         let opened = tokio::spawn(async move {
-            blocking(open).await?;
-            server.opened();
-            Ok(())
+            blocking(move || {
+                open()?;
+                server.opened();
+                Ok(())
+            })
+            .await
         });
         opened.await.unwrap_or(Err(vault::Error::Interrupted))
     }
@@ -32,7 +35,9 @@ impl Server {
     fn opened(&self) {
         self.office.mark_presence();
         self.office.reopen();
-        self.activity.unlocked.notify_one();
+        self.take_settings();
+        self.office.save_pins();
+        self.activity.wake.notify_one();
         tracing::info!("unlocked");
     }
 
@@ -59,7 +64,7 @@ impl Server {
     /// Milliseconds until the idle lock.
     pub(super) fn idle_left(&self) -> u64 {
         let last = BootTime(self.activity.last.load(Ordering::Acquire));
-        last.plus_millis(self.config.idle_lock_millis).millis_since(self.world.clock.boot())
+        last.plus_millis(self.config().idle_lock_millis).millis_since(self.world.clock.boot())
     }
 
     /// Locks after `[lock] idle` without a request, on the boot clock: a machine that slept wakes up locked. Asleep
@@ -67,12 +72,15 @@ impl Server {
     pub async fn watch_idle(self: Arc<Self>) {
         loop {
             if !self.custody.is_unlocked() {
-                self.activity.unlocked.notified().await;
+                self.activity.wake.notified().await;
                 continue;
             }
             match self.idle_left() {
                 0 => self.lock(LockedBy::Idle).await,
-                left => self.world.clock.sleep_until(self.world.clock.boot().plus_millis(left)).await,
+                left => tokio::select! {
+                    () = self.world.clock.sleep_until(self.world.clock.boot().plus_millis(left)) => {}
+                    () = self.activity.wake.notified() => {}
+                },
             }
         }
     }

@@ -13,17 +13,20 @@ mod line;
 pub mod listen;
 mod lock;
 mod peer;
+mod settings;
 mod status;
 
 pub use endpoint::Endpoints;
+pub use settings::Settings;
+
 #[cfg(any(test, feature = "test-seams"))]
 pub use fault::seams as fault_seams;
 
 use crate::aws::AwsFiles;
 use crate::config::Config;
-use crate::session::Office;
+use crate::session::{Limits, Office};
 use crate::vault::Custody;
-use crate::world::{Stamp, World};
+use crate::world::World;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -47,10 +50,8 @@ const DRAIN_MILLIS: u64 = 5_000;
 /// Everything a request can reach.
 pub struct Server {
     pub(crate) world: World,
-    pub(crate) config: Config,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) files: AwsFiles,
-    /// config.toml, and which version of it the agent runs by.
-    config_file: (PathBuf, Option<Stamp>),
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
     /// The open endpoints.
@@ -66,8 +67,8 @@ struct Activity {
     last: AtomicU64,
     connections: AtomicUsize,
     requests: AtomicUsize,
-    /// The vault was opened: the idle watch begins again.
-    unlocked: Notify,
+    /// The vault was opened, or `[lock] idle` changed: the idle watch begins again.
+    wake: Notify,
     /// A request ended.
     quiet: Notify,
 }
@@ -76,24 +77,46 @@ impl Server {
     /// A server that nobody can reach yet.
     pub fn new(
         world: World,
-        (config, config_file): (Config, PathBuf),
+        settings: Arc<Settings>,
         files: AwsFiles,
         custody: Arc<Custody>,
         office: Arc<Office>,
         run_folders: Vec<PathBuf>,
     ) -> Arc<Self> {
-        let version = world.disk.stamp(&config_file).ok().flatten();
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
-            unlocked: Notify::new(),
+            wake: Notify::new(),
             quiet: Notify::new(),
         };
-        let (config_file, stop) = ((config_file, version), watch::Sender::new(false));
+        let stop = watch::Sender::new(false);
         let endpoints = Endpoints::new(world.clone(), run_folders);
         let edits = dispatch::Edits::default();
-        Arc::new(Self { world, config, files, config_file, custody, office, endpoints, activity, edits, stop })
+        Arc::new(Self { world, settings, files, custody, office, endpoints, activity, edits, stop })
+    }
+
+    /// The settings of the office.
+    pub fn limits(config: &Config) -> Limits {
+        Limits {
+            presence_millis: config.presence_millis,
+            session_seconds: config.session_seconds,
+            region: config.region.clone(),
+        }
+    }
+
+    /// What config.toml says; of its security settings only the accepted ones count.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.settings.config()
+    }
+
+    /// Follows config.toml where it has changed.
+    fn refresh_settings(&self) {
+        let Some(config) = self.settings.refresh(&self.world.clock) else { return };
+        self.office.set_limits(Self::limits(&config));
+        self.files.set_paths(config.aws_config_file.clone(), config.aws_credentials_file.clone());
+        self.activity.wake.notify_one();
+        tracing::info!("config.toml was read anew");
     }
 
     /// Begins the stop: no new request is taken.

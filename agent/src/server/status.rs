@@ -16,16 +16,20 @@ impl Server {
         });
         let mut warnings = self.custody.warnings();
         warnings.extend(self.endpoints.warnings());
-        let ours = &self.config.aws_config_file;
+        let config = self.config();
+        let ours = &config.aws_config_file;
         if client_config.is_some_and(|theirs| std::path::Path::new(theirs) != ours) {
             warnings.push(format!(
                 "AWS_CONFIG_FILE is set, but the agent reads {}: set [aws] config_file in config.toml",
                 ours.display()
             ));
         }
-        let (file, version) = &self.config_file;
-        if self.world.disk.stamp(file).ok().flatten() != *version {
-            warnings.push("config.toml has changed since the agent started: claviger agent restart".to_owned());
+        warnings.extend(self.settings.warnings());
+        match self.office.unsaved_pins() {
+            0 => {}
+            count => {
+                warnings.push(format!("{count} profiles first used now are not in the vault yet: is the disk full?"))
+            }
         }
         let (vault, locked_by) = match state {
             VaultState::Absent => ("absent", None),

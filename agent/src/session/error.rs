@@ -1,5 +1,6 @@
 //! Why a session could not be had.
 
+use super::pins::ProfileChange;
 use super::plan::PlanError;
 use crate::{aws, source, vault};
 use claviger::model::MfaSerial;
@@ -37,6 +38,9 @@ pub enum Error {
     /// A source of base credentials.
     #[error("the source gave no credentials")]
     Source(#[from] source::Error),
+    /// The profile asks for another role or account than it was pinned to.
+    #[error("the profile asks for something else than it did")]
+    ProfileChanged(Box<ProfileChange>),
     /// Every step of the next hour is spent: the clock was wrong, or the ledger was lost.
     #[error("the steps of {0} are spent")]
     StepsSpent(MfaSerial),

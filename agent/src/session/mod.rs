@@ -9,6 +9,7 @@ mod error;
 mod key;
 mod obtain;
 mod office;
+mod pins;
 pub mod plan;
 mod resolve;
 mod seal;
@@ -21,6 +22,7 @@ pub use cache::Session;
 pub use error::Error;
 pub use key::SessionKey;
 pub use office::{Limits, Office};
+pub use pins::ProfileChange;
 pub use plan::{Call, Delivery, Mfa, Plan, RoleRequest, Step};
 pub use view::{ProfileView, SessionView};
 

@@ -2,6 +2,7 @@
 
 use super::cache::{Cache, Session};
 use super::obtain::{Flight, SIGN_WITH_MILLIS};
+use super::pins::Pinning;
 use super::plan::{Call, Delivery, Plan};
 use super::spend::Turnstiles;
 use super::{Error, SessionKey, seal};
@@ -9,12 +10,12 @@ use crate::ask::{Listener, Notice};
 use crate::aws::profile::ProfileSet;
 use crate::aws::{AwsEdge, Caller, Endpoint, SessionCredentials, SigningCredentials};
 use crate::mfa::Presence;
-use crate::source::{SourceRules, Sources};
+use crate::source::Sources;
 use crate::vault::Custody;
 use crate::world::{BootTime, World};
 use claviger::model::{Name, Region};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// The settings of the office, from config.toml.
 #[derive(Clone)]
@@ -25,8 +26,6 @@ pub struct Limits {
     pub session_seconds: u32,
     /// `[aws] region`.
     pub region: Option<Region>,
-    /// `[sources]` and `[commands]`.
-    pub source_rules: SourceRules,
 }
 
 /// Obtains, keeps, renews and forgets STS sessions.
@@ -37,7 +36,8 @@ pub struct Office {
     pub(super) presence: Presence,
     pub(super) turnstiles: Turnstiles,
     pub(super) sources: Sources,
-    pub(super) limits: Limits,
+    pub(super) pinning: Arc<Pinning>,
+    limits: RwLock<Limits>,
     desk: Mutex<Desk>,
 }
 
@@ -62,19 +62,35 @@ impl Office {
     /// An office with no sessions.
     pub fn new(world: World, aws: AwsEdge, custody: Arc<Custody>, sources: Sources, limits: Limits) -> Arc<Self> {
         let (presence, turnstiles, desk) = (Presence::default(), Turnstiles::default(), Mutex::default());
-        Arc::new(Self { world, aws, custody, presence, turnstiles, sources, limits, desk })
+        let (pinning, limits) = (Arc::default(), RwLock::new(limits));
+        Arc::new(Self { world, aws, custody, presence, turnstiles, sources, pinning, limits, desk })
+    }
+
+    /// From now on by these settings.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The credentials of a plan, from memory where more than 15 minutes are left. The fetch goes on when the
-    /// caller leaves.
+    /// caller leaves. What the profile obtains is pinned at its first success, and refused once it is something else.
     pub async fn credentials(self: &Arc<Self>, plan: Plan, listener: Listener) -> Result<Arc<Session>, Arc<Error>> {
+        let pinned = self.check_pin(&plan)?;
         let last = plan.steps.len().saturating_sub(1);
-        let session = self.obtain(Arc::new(plan), last, listener.into()).await?;
+        let plan = Arc::new(plan);
+        let session = self.obtain(plan.clone(), last, listener.into()).await?;
+        if !pinned {
+            self.pin(&plan).await?;
+        }
         if session.is_long_lived() { Err(Arc::new(Error::LongLived)) } else { Ok(session) }
     }
 
     /// The session a plan ends with, if memory has one that still works; nobody is asked for it.
     pub fn remembered(&self, plan: &Plan) -> Option<Arc<Session>> {
+        self.check_pin(plan).ok().filter(|pinned| *pinned)?;
         let key = SessionKey::of(plan, plan.steps.len().saturating_sub(1));
         let held = self.desk().cache.fresh(&key, self.world.clock.boot(), SIGN_WITH_MILLIS);
         held.filter(|session| !session.is_long_lived())
@@ -102,7 +118,7 @@ impl Office {
 
     /// `[mfa] session`, in seconds.
     pub fn session_seconds(&self) -> u32 {
-        self.limits.session_seconds
+        self.limits().session_seconds
     }
 
     /// A person has just done something.
@@ -112,7 +128,7 @@ impl Office {
 
     /// Milliseconds for which a soft code may be spent without a person.
     pub fn presence_left(&self) -> Option<u64> {
-        self.presence.left(self.world.clock.boot(), self.limits.presence_millis)
+        self.presence.left(self.world.clock.boot(), self.limits().presence_millis)
     }
 
     /// Keeps the session that proved a new device, as the MFA session of its access key: the proof cost a code, and

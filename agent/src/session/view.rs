@@ -2,14 +2,16 @@
 
 use super::Error;
 use super::base::Base;
-use super::office::Office;
+use super::office::{Limits, Office};
 use super::plan::{self, Delivery, Given, Plan, PlanError};
 use super::settings::{self, Named};
-use crate::aws::Endpoint;
 use crate::aws::profile::{Profile, ProfileSet, is_own_stub};
+use crate::aws::{Endpoint, EndpointRules};
+use crate::source::SourceRules;
 use crate::vault::Knowledge;
 use crate::world::WallTime;
 use claviger::model::{AccessKeyId, Name, Partition, Region};
+use std::sync::Arc;
 
 /// A live session as `status` shows it.
 pub struct SessionView {
@@ -40,20 +42,19 @@ pub struct ProfileView {
 impl Office {
     /// Plans a profile.
     pub fn plan(&self, profiles: &ProfileSet, profile: &str, delivery: Delivery) -> Result<Plan, Error> {
-        let knowledge = self.custody.knowledge();
-        let plan = plan::plan(&self.given(profiles, &knowledge), profile, delivery);
+        let plan = plan::plan(&self.standing().given(profiles), profile, delivery);
         Ok(plan.map_err(|error| error.with_nearest(profiles))?)
     }
 
     /// Plans a profile as other files and another vault would have it.
     pub fn plan_as_if(&self, profiles: &ProfileSet, knowledge: &Knowledge, profile: &str) -> Result<Plan, PlanError> {
-        plan::plan(&self.given(profiles, knowledge), profile, Delivery::Refreshing)
+        let standing = self.standing();
+        plan::plan(&Given { knowledge, ..standing.given(profiles) }, profile, Delivery::Refreshing)
     }
 
     /// The region and STS endpoint of calls that the access key itself signs.
     pub fn base_endpoint(&self, profiles: &ProfileSet, access_key: &Name) -> Result<(Region, Endpoint), Error> {
-        let knowledge = self.custody.knowledge();
-        Ok(plan::base_endpoint_of(&self.given(profiles, &knowledge), access_key)?)
+        Ok(plan::base_endpoint_of(&self.standing().given(profiles), access_key)?)
     }
 
     /// The IAM endpoint of the access key's partition.
@@ -81,17 +82,17 @@ impl Office {
             (None, Some(step)) => Ok(step.endpoint.clone()),
             (region, _) => {
                 let region = region.unwrap_or_else(|| Partition::commercial().region());
-                let knowledge = self.custody.knowledge();
-                Ok(plan::sts(&self.given(profiles, &knowledge), &region, profiles.profile(profile))?)
+                Ok(plan::sts(&self.standing().given(profiles), &region, profiles.profile(profile))?)
             }
         }
     }
 
     /// A page of every profile, and then of every access key that no profile is named like.
     pub fn profile_rows(&self, profiles: &ProfileSet, skip: usize, most: usize) -> Vec<ProfileView> {
-        let knowledge = self.custody.knowledge();
-        let given = self.given(profiles, &knowledge);
-        let bare = knowledge.access_keys.keys().map(Name::as_str).filter(|name| profiles.profile(name).is_none());
+        let standing = self.standing();
+        let given = standing.given(profiles);
+        let bare =
+            standing.knowledge.access_keys.keys().map(Name::as_str).filter(|name| profiles.profile(name).is_none());
         let names = profiles.profiles().map(Profile::name).chain(bare);
         let row = |name: &str| {
             let role = profiles
@@ -137,9 +138,34 @@ impl Office {
         live.collect()
     }
 
-    fn given<'a>(&'a self, profiles: &'a ProfileSet, knowledge: &'a Knowledge) -> Given<'a> {
+    fn standing(&self) -> Standing {
+        Standing {
+            knowledge: self.custody.knowledge(),
+            rules: self.aws.rules(),
+            sources: self.sources.rules(),
+            limits: self.limits(),
+        }
+    }
+}
+
+/// What a plan depends on besides the files, as it is now.
+struct Standing {
+    knowledge: Arc<Knowledge>,
+    rules: Arc<EndpointRules>,
+    sources: Arc<SourceRules>,
+    limits: Limits,
+}
+
+impl Standing {
+    fn given<'a>(&'a self, profiles: &'a ProfileSet) -> Given<'a> {
         let (region, session_seconds) = (self.limits.region.as_ref(), self.limits.session_seconds);
-        let sources = &self.limits.source_rules;
-        Given { profiles, knowledge, endpoints: self.aws.rules(), sources, region, session_seconds }
+        Given {
+            profiles,
+            knowledge: &self.knowledge,
+            endpoints: &self.rules,
+            sources: &self.sources,
+            region,
+            session_seconds,
+        }
     }
 }

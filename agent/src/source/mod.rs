@@ -25,7 +25,7 @@ use crate::aws::Http;
 use crate::world::{BoxFuture, WallTime, World};
 use claviger::model::{AccessKeyId, AccountId};
 use claviger::secret::{SecretAccessKey, SessionToken};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Where base credentials come from: one implementation a source.
 pub trait CredentialSource: Send + Sync {
@@ -49,18 +49,36 @@ pub struct SourceCredentials {
     pub principal: String,
 }
 
-/// Asks sources.
+/// Asks sources. A clone asks by the same rules.
+#[derive(Clone)]
 pub struct Sources {
     world: World,
     http: Arc<dyn Http>,
     runner: Arc<dyn CommandRunner>,
     metadata_token: Arc<imds::Token>,
+    rules: Arc<RwLock<Arc<SourceRules>>>,
 }
 
 impl Sources {
     /// `http` reaches this machine and its link: it obeys no proxy.
     pub fn new(world: World, http: Arc<dyn Http>, runner: Arc<dyn CommandRunner>) -> Self {
-        Self { world, http, runner, metadata_token: Arc::default() }
+        Self {
+            world,
+            http,
+            runner,
+            metadata_token: Arc::default(),
+            rules: Arc::new(RwLock::new(Arc::new(SourceRules::none()))),
+        }
+    }
+
+    /// From now on by these rules. Until then only the metadata service at AWS's own address is allowed.
+    pub fn settle(&self, rules: SourceRules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    /// What a profile may use.
+    pub fn rules(&self) -> Arc<SourceRules> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The source, ready to be asked.

@@ -109,6 +109,12 @@ impl SourceRules {
         })
     }
 
+    /// No command, no container endpoint; instance metadata at AWS's own address.
+    #[expect(clippy::expect_used, reason = "AWS's address is a URL")]
+    pub fn none() -> Self {
+        Self { commands: Vec::new(), container: None, metadata: Url::parse(METADATA).expect("a URL") }
+    }
+
     /// The container endpoint, if config.toml says where it is.
     pub fn container(&self) -> Option<Source> {
         self.container.clone().map(Source::Container)

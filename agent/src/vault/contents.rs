@@ -2,7 +2,7 @@
 
 use super::crypto::{self, Key32};
 use super::error::{Error, Result};
-use super::items::{AccessKey, Items, TotpDevice, Trashed, TrashedItem};
+use super::items::{AccessKey, Items, PinnedProfile, Pins, TotpDevice, Trashed, TrashedItem};
 use super::json::{Extra, Fields, Node};
 use super::slot::PublicHalf;
 use crate::world::World;
@@ -55,6 +55,15 @@ impl Contents {
             ("state_key", Node::Bytes(self.state_key.as_slice())),
             ("trash", Node::List(self.items.trash.iter().map(trashed).collect())),
         ];
+        // Absent until there is one: a vault of an older claviger reads back as it was.
+        let pins = &self.items.pins;
+        if !pins.profiles.is_empty() {
+            let profiles = pins.profiles.iter().map(|(name, pin)| (name.as_str(), pinned_profile(pin)));
+            members.push(("pinned_profiles", Node::Object(profiles.collect())));
+        }
+        if let Some(settings) = &pins.settings {
+            members.push(("pinned_settings", Node::Text(settings)));
+        }
         if let Some(key) = &self.previous_state_key {
             members.push(("previous_state_key", Node::Bytes(key.as_slice())));
         }
@@ -67,6 +76,7 @@ impl Contents {
         let items = Items {
             access_keys: named(&mut fields, "access_keys", read_access_key)?,
             authenticators: named(&mut fields, "authenticators", read_authenticator)?,
+            pins: read_pins(&mut fields)?,
             trash: fields.list("trash")?.into_iter().map(read_trashed).collect::<Result<_>>()?,
         };
         let contents = Self {
@@ -120,6 +130,32 @@ fn read_authenticator(mut fields: Fields) -> Result<TotpDevice> {
         seed: Arc::new(TotpSeed::new(std::mem::take(&mut *fields.bytes("seed")?))),
         added: fields.time("added")?,
         extra: fields.rest(),
+    })
+}
+
+fn pinned_profile(pin: &PinnedProfile) -> Node<'_> {
+    let roles = pin.roles.iter().map(|role| Node::Text(role)).collect();
+    let members = [("roles", Node::List(roles)), ("source", Node::Text(&pin.source))];
+    Node::Object(members.into_iter().chain(pin.account.as_deref().map(|text| ("account", Node::Text(text)))).collect())
+}
+
+fn read_pins(fields: &mut Fields) -> Result<Pins> {
+    let mut profiles = std::collections::BTreeMap::new();
+    if fields.has("pinned_profiles") {
+        for (name, value) in fields.object("pinned_profiles")?.into_members() {
+            profiles.insert(name, read_pinned_profile(Fields::of(value)?)?);
+        }
+    }
+    let settings = fields.optional_text("pinned_settings")?.map(Into::into);
+    Ok(Pins { settings, profiles: Arc::new(profiles) })
+}
+
+fn read_pinned_profile(mut fields: Fields) -> Result<PinnedProfile> {
+    let role = |value| if let Value::String(role) = value { Ok(role) } else { Err(Error::Damaged) };
+    Ok(PinnedProfile {
+        source: fields.text("source")?,
+        account: fields.optional_text("account")?,
+        roles: fields.list("roles")?.into_iter().map(role).collect::<Result<_>>()?,
     })
 }
 

@@ -5,7 +5,7 @@
 
 mod keeping;
 
-use super::{ConfirmedCode, Error, Items, KdfCost, Result, SlotInfo, State, Vault, VaultFolder};
+use super::{ConfirmedCode, Error, Items, KdfCost, Pins, Result, SlotInfo, State, Vault, VaultFolder};
 use crate::world::{BootTime, WallTime, World, keep_in_memory};
 use claviger::model::SlotProof;
 use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
@@ -13,7 +13,7 @@ use claviger::secret::{Passphrase, SecretAccessKey, SecretText, TotpSeed};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use zeroize::Zeroizing;
 
 /// After a wrong guess the next one waits a second, doubling to this, for everyone: a guess costs the guesser time
@@ -58,12 +58,14 @@ pub enum VaultState {
 
 /// What is known of the vault's items without a secret. It outlives a lock, so that sessions that the idle lock
 /// leaves in memory can still be found.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Knowledge {
     /// Access keys and their users.
     pub access_keys: BTreeMap<Name, Option<Arn>>,
     /// Authenticators.
     pub devices: Vec<KnownDevice>,
+    /// What a person has accepted.
+    pub pins: Pins,
 }
 
 /// An authenticator without its seed.
@@ -94,9 +96,13 @@ pub struct Custody {
     vault: Mutex<Option<Vault>>,
     quick: Mutex<Quick>,
     guesses: Mutex<Guesses>,
+    on_settings: OnceLock<Box<SettingsHook>>,
     /// How often it was locked: an opening that a lock overtook must not come about.
     locks: AtomicU64,
 }
+
+/// Told the accepted security settings; None where the vault has none yet.
+type SettingsHook = dyn Fn(Option<&str>) + Send + Sync;
 
 struct Quick {
     open: Option<Open>,
@@ -129,7 +135,14 @@ impl Custody {
         };
         let folder = VaultFolder::new(world.clone(), folder);
         let (vault, guesses) = (Mutex::new(None), Mutex::default());
-        Arc::new(Self { world, folder, state_file, vault, quick: Mutex::new(quick), guesses, locks: AtomicU64::new(0) })
+        let (quick, on_settings, locks) = (Mutex::new(quick), OnceLock::new(), AtomicU64::new(0));
+        Arc::new(Self { world, folder, state_file, vault, quick, guesses, on_settings, locks })
+    }
+
+    /// Calls this with the accepted security settings whenever the vault is opened, before anyone can use what is in
+    /// it, and when others are accepted. Only the first hook counts.
+    pub fn on_settings(&self, hook: impl Fn(Option<&str>) + Send + Sync + 'static) {
+        let _ = self.on_settings.set(Box::new(hook));
     }
 
     /// Whether the vault is there and open.
@@ -342,6 +355,7 @@ impl Custody {
     /// Enters an opened vault and its state.
     fn open(&self, slot: &mut Option<Vault>, opened: Vault, locks: u64, now: WallTime) -> Result<()> {
         let (state, how) = State::open(self.world.clone(), self.state_file.clone(), opened.state_access(), now)?;
+        self.tell_settings(opened.items());
         let mut quick = self.quick();
         if self.locks.load(Ordering::Acquire) != locks {
             return Err(Error::Locked);
@@ -357,8 +371,17 @@ impl Custody {
         Ok(())
     }
 
+    fn tell_settings(&self, items: &Items) {
+        if let Some(hook) = self.on_settings.get() {
+            hook(items.pins.settings.as_deref());
+        }
+    }
+
     fn refresh(&self, vault: &Vault) {
         lock_pages(vault);
+        if self.knowledge().pins.settings != vault.items().pins.settings {
+            self.tell_settings(vault.items());
+        }
         let mut quick = self.quick();
         quick.knowledge = Arc::new(know(vault.items()));
         if let Some(open) = quick.open.as_mut() {
@@ -415,5 +438,6 @@ fn know(items: &Items) -> Knowledge {
     Knowledge {
         access_keys: items.access_keys.iter().map(|(name, key)| (name.clone(), key.user.clone())).collect(),
         devices: items.authenticators.iter().map(device).collect(),
+        pins: items.pins.clone(),
     }
 }

@@ -17,8 +17,55 @@ pub struct Items {
     pub access_keys: BTreeMap<Name, AccessKey>,
     /// TOTP devices, by the name a person gave them.
     pub authenticators: BTreeMap<Name, TotpDevice>,
+    /// What a person has accepted, and changes only when a person accepts it.
+    pub pins: Pins,
     /// Removed items, oldest first; swept after 30 days, when the vault is next saved.
     pub trash: Vec<Trashed>,
+}
+
+/// What takes effect only as accepted. No secret.
+#[derive(Clone, Default)]
+pub struct Pins {
+    /// The security settings, as text of the room that knows them; None in a vault that an older claviger made.
+    pub settings: Option<Arc<str>>,
+    /// What the profiles obtained when they were first used, by name.
+    pub profiles: Arc<BTreeMap<String, PinnedProfile>>,
+}
+
+/// Whose credentials a profile obtains, and through which roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PinnedProfile {
+    /// What its credentials come from, such as `access key dev`.
+    pub source: String,
+    /// The account of that source; None where it is not known.
+    pub account: Option<String>,
+    /// The ARNs of the roles, in the order in which they are assumed.
+    pub roles: Vec<String>,
+}
+
+impl PinnedProfile {
+    /// Whether both stand for the same. An account that one of them does not know is no difference.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let same_account = match (&self.account, &other.account) {
+            (Some(one), Some(another)) => one == another,
+            _ => true,
+        };
+        self.source == other.source && self.roles == other.roles && same_account
+    }
+
+    /// About how many bytes it takes in the vault.
+    pub fn size(&self) -> usize {
+        self.source.len() + self.roles.iter().map(|role| role.len() + 3).sum::<usize>() + 64
+    }
+
+    /// As people read it, a line for each part.
+    pub fn lines(&self) -> Vec<String> {
+        let source = match &self.account {
+            Some(account) => format!("{} in account {account}", self.source),
+            None => self.source.clone(),
+        };
+        std::iter::once(source).chain(self.roles.iter().map(|role| format!("role {role}"))).collect()
+    }
 }
 
 /// An IAM user's long-lived access key.

@@ -34,7 +34,7 @@ pub use backup::NewPassphrase;
 pub use custody::{Custody, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState};
 pub use error::{Error, Result};
 pub use folder::VaultFolder;
-pub use items::{AccessKey, Items, TRASH_MILLIS, TotpDevice, Trashed, TrashedItem};
+pub use items::{AccessKey, Items, PinnedProfile, Pins, TRASH_MILLIS, TotpDevice, Trashed, TrashedItem};
 pub use json::Extra;
 pub use kdf::{KdfCost, check_passphrase};
 pub use recovery::{ConfirmedCode, FreshCode};

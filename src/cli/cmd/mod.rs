@@ -5,6 +5,7 @@ mod adoption;
 mod agent;
 mod backup;
 mod completion;
+mod config;
 mod doctor;
 pub(super) mod env;
 pub(super) mod exec;
@@ -51,6 +52,8 @@ pub(super) enum Command {
     #[command(subcommand)]
     Trash(trash::Trash),
     #[command(subcommand)]
+    Config(config::Config),
+    #[command(subcommand)]
     Agent(agent::Agent),
     Completion(completion::Completion),
 }
@@ -66,6 +69,7 @@ impl Command {
             Self::Completion(verb) => verb.run(),
             Self::Env(verb) => verb.run(),
             Self::Exec(verb) => verb.run(),
+            Self::Config(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
             Self::Lock(verb) => verb.run(),
             Self::Login(verb) => verb.run(),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 mod answers;
 mod endpoints;
 mod network;
+mod proxy;
 mod refusals;
 mod retries;
 

@@ -2,6 +2,7 @@
 
 use super::SESSION;
 use crate::aws::{Http, HttpError, HttpRequest, HttpResponse, HyperHttp, NetworkFault};
+use crate::config::Accepted;
 use crate::world::{BootTime, BoxFuture, Clock, WallTime, World};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,7 +15,7 @@ use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 /// Serves one connection on a port of its own.
-fn serve<T: Send + 'static>(
+pub(super) fn serve<T: Send + 'static>(
     talk: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (SocketAddr, JoinHandle<(T, TcpListener)>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -27,7 +28,7 @@ fn serve<T: Send + 'static>(
 }
 
 /// Reads a request to its end: the head, and as much body as it says.
-fn read_request(stream: &mut impl Read) -> String {
+pub(super) fn read_request(stream: &mut impl Read) -> String {
     let mut request = Vec::new();
     let mut byte = [0];
     loop {
@@ -55,7 +56,7 @@ fn answering(answer: impl Into<Vec<u8>>) -> (SocketAddr, JoinHandle<(String, Tcp
     })
 }
 
-fn request(url: &str) -> HttpRequest {
+pub(super) fn request(url: &str) -> HttpRequest {
     HttpRequest {
         method: ::http::Method::POST,
         url: url.parse().expect("a URL"),
@@ -65,7 +66,7 @@ fn request(url: &str) -> HttpRequest {
 }
 
 fn network() -> HyperHttp {
-    HyperHttp::trusting(RootCertStore::empty(), World::real().clock).expect("a network")
+    HyperHttp::trusting(RootCertStore::empty(), &Accepted::default(), World::real().clock).expect("a network")
 }
 
 async fn fetch(answer: impl Into<Vec<u8>>) -> Result<HttpResponse, HttpError> {
@@ -160,7 +161,7 @@ async fn a_refused_connection_has_sent_nothing() {
 }
 
 /// A clock that stands still until a test lets every sleeper go.
-struct HeldClock(Notify);
+pub(super) struct HeldClock(pub(super) Notify);
 
 impl Clock for HeldClock {
     fn wall(&self) -> WallTime {
@@ -188,7 +189,7 @@ async fn a_slow_server_is_left_in_time() {
             // Held open until the client gives up.
             stream.read(&mut [0]).unwrap_or(0)
         });
-        let network = HyperHttp::trusting(RootCertStore::empty(), clock).expect("a network");
+        let network = HyperHttp::trusting(RootCertStore::empty(), &Accepted::default(), clock).expect("a network");
         let error = network.send(request(&format!("http://{address}/"))).await.err();
         assert_eq!(error, Some(HttpError::Unknown(NetworkFault::TimedOut)), "{said}");
         assert_eq!(server.join().expect("a server").0, 0);
@@ -205,7 +206,7 @@ async fn a_handshake_that_hangs_has_sent_nothing() {
         waker.0.notify_one();
         drop(stream.read_to_end(&mut Vec::new()));
     });
-    let network = HyperHttp::trusting(RootCertStore::empty(), clock).expect("a network");
+    let network = HyperHttp::trusting(RootCertStore::empty(), &Accepted::default(), clock).expect("a network");
     let error = network.send(request(&format!("https://{address}/"))).await.err();
     assert_eq!(error, Some(HttpError::NotSent(NetworkFault::TimedOut)));
     drop(server.join());
@@ -219,7 +220,8 @@ async fn a_call_that_is_dropped_closes_its_connection() {
         reached.send(()).expect("a waiting test");
         stream.read(&mut [0]).unwrap_or(0)
     });
-    let network = HyperHttp::trusting(RootCertStore::empty(), World::real().clock).expect("a network");
+    let network =
+        HyperHttp::trusting(RootCertStore::empty(), &Accepted::default(), World::real().clock).expect("a network");
     tokio::select! {
         _ = network.send(request(&format!("http://{address}/"))) => panic!("nobody answered"),
         reached = waiting => reached.expect("the request arrived"),
@@ -228,12 +230,12 @@ async fn a_call_that_is_dropped_closes_its_connection() {
 }
 
 /// A certificate that signs itself.
-struct Signed {
-    certificate: CertificateDer<'static>,
-    key: PrivateKeyDer<'static>,
+pub(super) struct Signed {
+    pub(super) certificate: CertificateDer<'static>,
+    pub(super) key: PrivateKeyDer<'static>,
 }
 
-fn signed(name: &str, until: i32) -> Signed {
+pub(super) fn signed(name: &str, until: i32) -> Signed {
     let key = KeyPair::generate().expect("a key");
     let mut parameters = CertificateParams::new(vec![name.to_owned()]).expect("a name");
     parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
@@ -242,12 +244,11 @@ fn signed(name: &str, until: i32) -> Signed {
     Signed { certificate, key: PrivateKeyDer::Pkcs8(key.serialize_der().into()) }
 }
 
-/// One exchange over TLS with a server that shows `shown` to a client that trusts `trusted`.
-async fn fetch_over_tls(
+/// A server that shows `shown`; whether a request came to it.
+pub(super) fn tls_server(
     shown: Signed,
-    trusted: Option<CertificateDer<'static>>,
     versions: &'static [&'static rustls::SupportedProtocolVersion],
-) -> Result<HttpResponse, HttpError> {
+) -> (SocketAddr, JoinHandle<(bool, TcpListener)>) {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
@@ -255,7 +256,7 @@ async fn fetch_over_tls(
         .with_no_client_auth()
         .with_single_cert(vec![shown.certificate], shown.key)
         .expect("a certificate");
-    let (address, server) = serve(move |stream| {
+    serve(move |stream| {
         let connection = ServerConnection::new(Arc::new(config)).expect("a connection");
         let mut stream = StreamOwned::new(connection, stream);
         let mut first = [0];
@@ -267,10 +268,19 @@ async fn fetch_over_tls(
         stream.conn.send_close_notify();
         stream.flush().expect("written");
         true
-    });
+    })
+}
+
+/// One exchange over TLS with a server that shows `shown` to a client that trusts `trusted`.
+async fn fetch_over_tls(
+    shown: Signed,
+    trusted: Option<CertificateDer<'static>>,
+    versions: &'static [&'static rustls::SupportedProtocolVersion],
+) -> Result<HttpResponse, HttpError> {
+    let (address, server) = tls_server(shown, versions);
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(trusted);
-    let network = HyperHttp::trusting(roots, World::real().clock).expect("a network");
+    let network = HyperHttp::trusting(roots, &Accepted::default(), World::real().clock).expect("a network");
     let result = network.send(request(&format!("https://{address}/"))).await;
     assert_eq!(server.join().expect("a server").0, result.is_ok(), "a request goes only to a trusted server");
     result

@@ -61,7 +61,7 @@ impl Server {
     async fn change(self: Arc<Self>, job: Job, change: &Change, verify: bool) -> Result<Reply, Fault> {
         let (server, asked) = (self.clone(), job.clone());
         let prepared = blocking(move || {
-            let sheets = Sheets::read(&server.world, server.files.paths())?;
+            let sheets = Sheets::read(&server.world, server.files.paths().each_ref().map(PathBuf::as_path))?;
             let digest = sheets.digest(&asked);
             let prepared = server.prepare(&sheets, &asked)?;
             Ok((sheets, digest, prepared))

@@ -26,11 +26,12 @@ impl Server {
         match self.files.as_tools_see() {
             Err(error) => found.push(problem("files", fault::files(error))),
             Ok(profiles) => {
+                let config = self.config();
                 let tools = Tools {
                     profiles: &profiles,
                     variables: &variables,
-                    config_file: &self.config.aws_config_file,
-                    credentials_file: &self.config.aws_credentials_file,
+                    config_file: &config.aws_config_file,
+                    credentials_file: &config.aws_credentials_file,
                 };
                 found.extend(tools.files());
                 if let Some(profile) = &profile {
@@ -71,7 +72,9 @@ impl Server {
 
     /// What the caller's shell says about the way to AWS, and config.toml does not.
     fn diagnose_network(&self, variables: &BTreeSet<String>) -> Vec<Finding> {
-        let network = &self.config.security.network;
+        let accepted = self.settings.in_force();
+        let config = self.config();
+        let network = accepted.as_ref().map_or(&config.security.network, |accepted| &accepted.security.network);
         let set = |names: &[&'static str]| names.iter().copied().find(|name| variables.contains(*name));
         let warn = |text: String, line: String| Finding::new("network", Level::Warning, text).hint(line);
         let proxy = set(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]).filter(|_| network.proxy.is_none());

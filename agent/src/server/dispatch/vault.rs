@@ -28,6 +28,8 @@ impl Server {
         match request {
             Request::Init { passphrase } => {
                 check_passphrase(&passphrase).map_err(fault::vault)?;
+                // What is there is accepted: it must be whole.
+                self.settings.asked().map_err(fault::config_invalid)?;
                 if custody.exists().map_err(fault::vault)? {
                     return Err(fault::vault(vault::Error::Exists));
                 }
@@ -37,6 +39,7 @@ impl Server {
                     .ok_or_else(|| mismatch("no vault was made").hint("claviger init"))?;
                 let cost = self.passphrase_cost();
                 self.opening(move || custody.create(&passphrase, cost, &code, now)).await.map_err(fault::vault)?;
+                self.settings.set_taken_at_unlock(false);
                 Ok(Reply::Done {})
             }
             Request::SlotAdd { proof, slot } => {
@@ -72,7 +75,7 @@ impl Server {
     }
 
     pub(super) fn passphrase_cost(&self) -> KdfCost {
-        KdfCost::new(self.config.argon2_memory_mib.saturating_mul(1024), 3, 4).unwrap_or(KdfCost::DEFAULT)
+        KdfCost::new(self.config().argon2_memory_mib.saturating_mul(1024), 3, 4).unwrap_or(KdfCost::DEFAULT)
     }
 
     /// Draws a recovery code and shows it until it has come back as shown; None where the client declines, or three

@@ -105,7 +105,7 @@ impl Server {
         {
             return Err(fault::closed(&self.custody));
         }
-        let reads = self.config.aws_config_file.clone();
+        let reads = self.config().aws_config_file.clone();
         let subject = Subject { profile: endpoint.profile.clone(), reads, client_reads: None };
         let failed = |error: &crate::session::Error| fault::session(error, &subject);
         let profiles = self.files.load().map_err(fault::files)?;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::testing::MemoryDisk;
 use crate::vault::envelope::{self, Envelope};
-use crate::vault::{Error, FreshCode, KdfCost, TrashedItem, check_passphrase, folder};
+use crate::vault::{Error, FreshCode, KdfCost, PinnedProfile, TrashedItem, check_passphrase, folder};
 use crate::world::World;
 use claviger::secret::{RecoveryCode, SecretText};
 use claviger::wire::SlotKind;
@@ -44,6 +44,36 @@ fn a_vault_opens_with_either_slot_and_gives_back_what_was_put_in() {
     assert_eq!(variant(bench.folder.create(&phrase(PHRASE), KdfCost::FLOOR, &code, NOW)), "Exists");
     let text = String::from_utf8_lossy(&bench.file()).into_owned();
     assert!(!text.contains("AKIA") && !text.contains("first") && text.contains("passphrase"));
+}
+
+#[test]
+fn pins_come_back_and_a_vault_without_them_has_none_written() {
+    let mut bench = Bench::bare(9);
+    let mut vault = bench.create();
+    assert!(vault.items().pins.settings.is_none() && vault.items().pins.profiles.is_empty());
+    let pin = |account: Option<&str>, roles: &[&str]| PinnedProfile {
+        source: "access key dev".to_owned(),
+        account: account.map(str::to_owned),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+    };
+    let pins: std::collections::BTreeMap<String, PinnedProfile> = [
+        ("prod \"quoted\" \u{20ac}".to_owned(), pin(Some("123456789012"), &["arn:aws:iam::1:role/a", "b"])),
+        (String::new(), pin(None, &[])),
+    ]
+    .into();
+    vault
+        .edit(NOW, |items| {
+            items.pins.settings = Some("{\"a\":\"\\n\"}".into());
+            items.pins.profiles = std::sync::Arc::new(pins.clone());
+            Ok::<_, Error>(())
+        })
+        .expect("a save");
+    let opened = bench.folder.open(&bench.proof()).expect("opens");
+    assert_eq!(opened.items().pins.settings.as_deref(), Some("{\"a\":\"\\n\"}"));
+    assert_eq!(*opened.items().pins.profiles, pins);
+    let (one, same, other) = (pin(None, &["r"]), pin(Some("1"), &["r"]), pin(Some("2"), &["r"]));
+    assert!(one.agrees_with(&same) && one.agrees_with(&other) && !same.agrees_with(&other));
+    assert!(!one.agrees_with(&pin(None, &["r", "s"])) && !one.agrees_with(&pin(None, &[])));
 }
 
 #[test]
