@@ -3,6 +3,8 @@
 use crate::aws::{AwsEdge, AwsFiles, EndpointRules, HyperHttp};
 use crate::config::Config;
 use crate::harden;
+use crate::keyring::{SecretService, SessionBus};
+use crate::logind::{Interest, Logind, SYSTEM_BUS};
 use crate::server::Server;
 use crate::server::listen::{OneServer, Socket};
 use crate::session::{Limits, Office};
@@ -74,8 +76,7 @@ fn failed(what: &str, error: &dyn std::error::Error) -> Fault {
 
 fn prepare(launch: Launch) -> Result<Option<Prepared>, Fault> {
     let world = World::real();
-    let uid = rustix::process::getuid().as_raw();
-    let paths = Paths::find(|name| std::env::var(name).ok(), uid)
+    let paths = Paths::find(|name| std::env::var(name).ok(), uid())
         .ok_or_else(|| Fault::new(Code::AgentStartFailed, "neither HOME nor CLAVIGER_HOME is an absolute path"))?;
     world.disk.create_private_folder(&paths.data).map_err(|error| failed(&paths.data.display().to_string(), &error))?;
     if launch == Launch::Detached {
@@ -143,6 +144,9 @@ async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
         stopper.stop();
     });
     tokio::spawn(server.clone().watch_idle());
+    let interest = Interest { suspend: server.config.lock_on_suspend, screen: server.config.lock_on_screen_lock };
+    let logind = Logind::new(Path::new(SYSTEM_BUS), uid(), interest, server.world.clock.clone());
+    tokio::spawn(server.clone().watch_desktop(logind));
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     one.serving();
     tracing::info!(version = claviger::VERSION, "serving");
@@ -182,7 +186,13 @@ fn build(world: World, config: Config, paths: &Paths) -> Result<Arc<Server>, Fau
         config.aws_credentials_file.clone(),
         paths.profiles_file(),
     );
-    Ok(Server::new(world, (config, paths.config_file()), files, custody, office))
+    let bus = SessionBus::find(|name| std::env::var(name).ok(), uid());
+    let keyring = Arc::new(SecretService::new(bus, world.clock.clone()));
+    Ok(Server::new(world, (config, paths.config_file()), files, custody, office, keyring))
+}
+
+fn uid() -> u32 {
+    rustix::process::getuid().as_raw()
 }
 
 fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Fault> {

@@ -107,6 +107,7 @@ catalogue! {
     ConfigInvalid, "config.invalid", Usage, "config.toml has a mistake", None;
     EndpointNotAllowed, "endpoint.not_allowed", Refused, "the endpoint is neither AWS's nor in [endpoints] allow", None;
     Internal, "internal", Fault, "a defect of claviger", None;
+    KeyringUnavailable, "keyring.unavailable", Fault, "the desktop's keyring cannot be used", Some("claviger slot add keyring");
     MfaCodeNeeded, "mfa.code_needed", Person, "a code must be typed, and nobody here can be asked", None;
     MfaCodeRefused, "mfa.code_refused", Refused, "AWS refused the code", None;
     MfaContradicts, "mfa.contradicts", Refused, "the profile's mfa_serial contradicts what is known", None;

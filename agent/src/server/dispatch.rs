@@ -38,7 +38,7 @@ impl Server {
                 Ok(Reply::Done {})
             }
             Request::Login { profile } => self.login(&profile, conversation).await,
-            Request::Logout { profile } => self.logout(profile.as_deref(), conversation),
+            Request::Logout { profile } => self.logout(profile.as_deref(), conversation).await,
             Request::ProfileExplain { profile } => self.explain(&profile, conversation),
             Request::ProfileList { skip } => self.profile_list(skip),
             Request::ProfileShow { profile } => self.profile_show(&profile, conversation),
@@ -55,6 +55,10 @@ impl Server {
             Request::Init { .. } | Request::SlotAdd { .. } | Request::SlotList {} | Request::SlotRemove { .. } => {
                 self.vault_request(request, conversation).await
             }
+            Request::UnlockByKeyring {} => match self.open_by_keyring().await {
+                true => Ok(Reply::Done {}),
+                false => Err(fault::closed(&self.custody)),
+            },
             other => self.item_request(other, conversation).await,
         }
     }
@@ -89,7 +93,7 @@ impl Server {
     }
 
     async fn login(self: &Arc<Self>, profile: &str, conversation: &mut Conversation) -> Result<Reply, Fault> {
-        if self.custody.is_unlocked() {
+        if self.open_by_keyring().await {
             self.office.mark_presence();
         }
         let session = self.session(profile, Delivery::Refreshing, conversation).await?;
@@ -97,7 +101,8 @@ impl Server {
     }
 
     /// Only while the vault is open: sealed copies that cannot be removed would come back.
-    fn logout(&self, profile: Option<&str>, conversation: &Conversation) -> Result<Reply, Fault> {
+    async fn logout(self: &Arc<Self>, profile: Option<&str>, conversation: &Conversation) -> Result<Reply, Fault> {
+        self.open_by_keyring().await;
         self.custody.require_unlocked().map_err(fault::vault)?;
         match profile {
             None => drop(self.office.forget_all()),
@@ -160,8 +165,23 @@ impl Server {
         Ok(Reply::Settings(found.keys().map(setting).collect()))
     }
 
-    /// The session of a profile; what happens on the way is told to this client.
+    /// The session of a profile. Where it needs the vault, and that is locked, the keyring may open it.
     async fn session(
+        self: &Arc<Self>,
+        profile: &str,
+        delivery: Delivery,
+        conversation: &mut Conversation,
+    ) -> Result<Arc<Session>, Fault> {
+        match self.session_as_it_stands(profile, delivery, conversation).await {
+            Err(fault) if fault.code == Code::VaultLocked && self.open_by_keyring().await => {
+                self.session_as_it_stands(profile, delivery, conversation).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The session of a profile; what happens on the way is told to this client.
+    async fn session_as_it_stands(
         self: &Arc<Self>,
         profile: &str,
         delivery: Delivery,
@@ -172,8 +192,7 @@ impl Server {
             return Err(fault::closed(&self.custody));
         }
         let profiles = self.files.load().map_err(fault::files)?;
-        let plan =
-            self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
+        let plan = self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
         let office = self.office.clone();
         let work = |listener: Listener| async move { office.credentials(plan, listener).await };
         conversation.attend(self, work).await.map_err(|error| fault::session(&error, &subject))

@@ -5,6 +5,7 @@
 
 mod control;
 mod conversation;
+mod desktop;
 mod dispatch;
 mod explain;
 mod fault;
@@ -19,6 +20,7 @@ pub use fault::seams as fault_seams;
 
 use crate::aws::AwsFiles;
 use crate::config::Config;
+use crate::keyring::KeyStore;
 use crate::session::Office;
 use crate::vault::Custody;
 use crate::world::{Stamp, World};
@@ -51,6 +53,7 @@ pub struct Server {
     config_file: (PathBuf, Option<Stamp>),
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
+    desktop: desktop::Desktop,
     activity: Activity,
     stop: watch::Sender<bool>,
 }
@@ -75,6 +78,7 @@ impl Server {
         files: AwsFiles,
         custody: Arc<Custody>,
         office: Arc<Office>,
+        keyring: Arc<dyn KeyStore>,
     ) -> Arc<Self> {
         let version = world.disk.stamp(&config_file).ok().flatten();
         let activity = Activity {
@@ -85,7 +89,8 @@ impl Server {
             quiet: Notify::new(),
         };
         let (config_file, stop) = ((config_file, version), watch::Sender::new(false));
-        Arc::new(Self { world, config, files, config_file, custody, office, activity, stop })
+        let desktop = desktop::Desktop::new(keyring);
+        Arc::new(Self { world, config, files, config_file, custody, office, desktop, activity, stop })
     }
 
     /// Begins the stop: no new request is taken.

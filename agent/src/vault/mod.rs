@@ -29,13 +29,13 @@ mod unlocked;
 #[cfg(test)]
 mod tests;
 
-pub use custody::{Custody, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState};
+pub use custody::{Custody, KeyringChance, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState};
 pub use error::{Error, Result};
 pub use folder::VaultFolder;
 pub use items::{AccessKey, Items, TotpDevice, Trashed, TrashedItem};
 pub use json::Extra;
 pub use kdf::{KdfCost, check_passphrase};
 pub use recovery::{ConfirmedCode, FreshCode};
-pub use slot::SlotInfo;
+pub use slot::{KeyringPlace, SlotInfo};
 pub use state::{AuditHead, Opened, SessionId, State, StateAccess};
 pub use unlocked::Vault;
