@@ -3,6 +3,7 @@
 mod crash;
 mod faults;
 mod golden;
+mod keyring;
 mod state;
 mod tamper;
 mod vault;
