@@ -4,10 +4,13 @@
 
 mod activation;
 mod attack;
+mod bus;
 mod damage;
 mod folder;
 mod home;
+mod keyring;
 mod lock;
+mod logind;
 mod once;
 mod process;
 mod protocol;
