@@ -80,7 +80,9 @@ impl Bus {
         let mut command = Command::new("/usr/bin/gnome-keyring-daemon");
         command.args(["--foreground", "--unlock", "--components=secrets", "--control-directory"]).arg(&control);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", &data).env("XDG_DATA_HOME", &data);
-        command.env("XDG_RUNTIME_DIR", &control).env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", self.socket.display()));
+        command
+            .env("XDG_RUNTIME_DIR", &control)
+            .env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", self.socket.display()));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut daemon = command.spawn().expect("gnome-keyring-daemon");
         daemon.stdin.take().expect("stdin").write_all(KEYRING_PASSWORD.as_bytes()).expect("the password");
@@ -95,7 +97,9 @@ impl Bus {
     fn is_open(&self) -> bool {
         let asked = ("org.freedesktop.Secret.Collection", "Locked");
         let answer = self.call(SECRETS, LOGIN, "org.freedesktop.DBus.Properties", "Get", &asked);
-        answer.is_ok_and(|answer| answer.body().deserialize::<Value<'_>>().is_ok_and(|locked| locked == Value::Bool(false)))
+        answer.is_ok_and(|answer| {
+            answer.body().deserialize::<Value<'_>>().is_ok_and(|locked| locked == Value::Bool(false))
+        })
     }
 
     pub(crate) fn lock_keyring(&self) {
@@ -143,7 +147,9 @@ impl Bus {
         self.spawn(async move {
             while let Some(Ok(message)) = messages.next().await {
                 let header = message.header();
-                if message.message_type() == Type::MethodCall && header.interface().is_some_and(|name| name.as_str() == "org.gnome.keyring.internal.Prompter") {
+                if message.message_type() == Type::MethodCall
+                    && header.interface().is_some_and(|name| name.as_str() == "org.gnome.keyring.internal.Prompter")
+                {
                     counter.fetch_add(1, Ordering::SeqCst);
                     let refusal = connection.reply_error(&header, "org.freedesktop.DBus.Error.Failed", &"no");
                     refusal.await.expect("a reply");

@@ -10,7 +10,7 @@ struct Tool {
     debian: bool,
 }
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 9] = [
     Tool {
         name: "aws CLI 2",
         probe: &["sh", "-c", "/usr/bin/aws --version 2>&1 | grep -q '^aws-cli/2'"],
@@ -28,6 +28,18 @@ const TOOLS: [Tool; 7] = [
         probe: &["cargo", "clippy", "--version"],
         install: &["rustup", "component", "add", "clippy"],
         debian: false,
+    },
+    Tool {
+        name: "dbus-daemon",
+        probe: &["dbus-daemon", "--version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "dbus-daemon"],
+        debian: true,
+    },
+    Tool {
+        name: "gnome-keyring",
+        probe: &["gnome-keyring-daemon", "--version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "gnome-keyring"],
+        debian: true,
     },
     Tool {
         name: "python3",
