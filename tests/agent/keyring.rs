@@ -267,6 +267,33 @@ fn a_connection_that_ends_or_falls_silent_at_any_message_leaves_the_passphrase()
 }
 
 #[test]
+fn however_many_requests_need_the_vault_a_silent_keyring_is_asked_once_and_left() {
+    let home = Home::new();
+    let bus = Bus::start(home.path(), "real.sock");
+    let _keyring = bus.keyring();
+    let (_, _told) = faulty_wire(&bus, "bus.sock", usize::MAX, Then::Cut);
+    with_slot(&home);
+    home.kill_agent();
+    let (_, told) = faulty_wire(&bus, "bus.sock", 2, Then::Silent);
+    let agent = home.start();
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", agent.pid())).expect("as root").count();
+    let mut wire = home.connect();
+    let before = open();
+    let requests: Vec<String> =
+        (2..32).map(|id| format!("{}\n", json!({"id": id, "request": {"access_key_list": {}}}))).collect();
+    wire.send(requests.concat().as_bytes());
+    for _ in &requests {
+        let answer = wire.hear();
+        assert_eq!(answer["fault"]["code"], "vault.locked", "{answer}");
+    }
+    assert_eq!(told.try_iter().count(), 1);
+    // Its connection goes with the attempt.
+    while open() > before {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn each_call_of_the_keyring_ends_at_its_deadline_whichever_message_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let bus = Bus::start(folder.path(), "real.sock");

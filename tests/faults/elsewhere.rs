@@ -11,6 +11,7 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
     (Code::AgentStartFailed, &["agent/src/run.rs", "src/client/launch.rs", "src/cli/cmd/agent.rs"]),
     (Code::AgentStopping, &["agent/src/server/dispatch.rs"]),
     (Code::ConfigInvalid, &["agent/src/run.rs"]),
+    (Code::KeyringUnavailable, &["agent/src/server/desktop.rs"]),
     (Code::RequestCancelled, &["agent/src/server/control.rs", "src/cli/terminal.rs"]),
     (Code::Usage, &["src/cli/args.rs", "src/cli/intake.rs", "src/cli/cmd/slot.rs", "src/cli/terminal.rs"]),
     (Code::VaultRecoveryMismatch, &["agent/src/server/dispatch/vault.rs", "src/cli/desk.rs"]),
