@@ -6,7 +6,7 @@
 //! 4 jobs    jobs/
 //! 3 office  session/
 //! 2 desk    mfa/  source/
-//! 1 edge    aws/  vault/
+//! 1 edge    aws/  vault/  keyring/  logind/
 //! 0 ground  ask · config, over world             ── crate claviger: wire → model → secret
 //! ```
 
@@ -15,6 +15,8 @@ pub mod aws;
 pub mod config;
 pub mod harden;
 pub mod jobs;
+pub mod keyring;
+pub mod logind;
 pub mod mfa;
 mod run;
 pub mod server;

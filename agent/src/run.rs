@@ -3,6 +3,8 @@
 use crate::aws::{AwsEdge, AwsFiles, EndpointRules, HyperHttp};
 use crate::config::{Accepted, ConfigSource};
 use crate::harden;
+use crate::keyring::{SecretService, SessionBus};
+use crate::logind::{Interest, Logind, SYSTEM_BUS};
 use crate::server::listen::{OneServer, Socket};
 use crate::server::{Server, Settings};
 use crate::session::Office;
@@ -73,8 +75,7 @@ fn failed(what: &str, error: &dyn std::error::Error) -> Fault {
 
 fn prepare(launch: Launch) -> Result<Option<Prepared>, Fault> {
     let world = World::real();
-    let uid = rustix::process::getuid().as_raw();
-    let paths = Paths::find(|name| std::env::var(name).ok(), uid)
+    let paths = Paths::find(|name| std::env::var(name).ok(), uid())
         .ok_or_else(|| Fault::new(Code::AgentStartFailed, "neither HOME nor CLAVIGER_HOME is an absolute path"))?;
     world.disk.create_private_folder(&paths.data).map_err(|error| failed(&paths.data.display().to_string(), &error))?;
     if launch == Launch::Detached {
@@ -142,6 +143,10 @@ async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
     });
     tokio::spawn(server.clone().watch_idle());
     server.endpoints.sweep();
+    let config = server.config();
+    let interest = Interest { suspend: config.lock_on_suspend, screen: config.lock_on_screen_lock };
+    let logind = Logind::new(Path::new(SYSTEM_BUS), uid(), interest, server.world.clock.clone());
+    tokio::spawn(server.clone().watch_desktop(logind));
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     one.serving();
     tracing::info!(version = claviger::VERSION, "serving");
@@ -175,7 +180,9 @@ fn build(world: World, settings: Settings, paths: &Paths) -> Result<Arc<Server>,
         config.aws_credentials_file.clone(),
         paths.profiles_file(),
     );
-    Ok(Server::new(world, settings, files, custody, office, paths.run.clone()))
+    let bus = SessionBus::find(|name| std::env::var(name).ok(), uid());
+    let keyring = Arc::new(SecretService::new(bus, world.clock.clone()));
+    Ok(Server::new(world, settings, files, custody, office, keyring, paths.run.clone()))
 }
 
 /// Sources are on this machine and its link: their network has neither proxy nor further certificates.
@@ -184,6 +191,10 @@ fn sources(world: &World) -> Result<Sources, Fault> {
         .map_err(|error| failed("the system's trust store", &error))?;
     let runner = Spawner::new(world.clock.clone(), |name| std::env::var(name).ok());
     Ok(Sources::new(world.clone(), Arc::new(http), Arc::new(runner)))
+}
+
+fn uid() -> u32 {
+    rustix::process::getuid().as_raw()
 }
 
 fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Fault> {

@@ -143,7 +143,12 @@ impl<'a> Desk<'a> {
 
     /// The same, and opens it if it is locked and can be opened here.
     pub(super) fn require_open_vault(&mut self) -> Result<(), Failure> {
-        if self.require_vault()?.vault == "locked" && self.can_prove() {
+        if self.require_vault()?.vault != "locked" {
+            return Ok(());
+        }
+        // A person is asked only where the keyring does not open it.
+        let by_person = self.proof.passphrase_fd.is_some() || self.exchange(&Request::UnlockByKeyring {}).is_err();
+        if by_person && self.can_prove() {
             self.unlock_by_person()?;
         }
         Ok(())

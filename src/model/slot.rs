@@ -17,6 +17,8 @@ pub enum SlotProof {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SlotKind {
+    /// An item of the desktop's keyring. Never counts as a proof.
+    Keyring,
     /// Argon2id of a passphrase.
     Passphrase,
     /// A 160-bit code on paper.

@@ -121,6 +121,7 @@ catalogue! {
     FileChanged, "file.changed", Fault, "a file was changed since it was read", None;
     FileUnsaved, "file.unsaved", Fault, "a file cannot be written; the old one stands", None;
     Internal, "internal", Fault, "a defect of claviger", None;
+    KeyringUnavailable, "keyring.unavailable", Fault, "the desktop's keyring cannot be used", Some("claviger slot add keyring");
     MfaCodeNeeded, "mfa.code_needed", Person, "a code must be typed, and nobody here can be asked", None;
     MfaCodeRefused, "mfa.code_refused", Refused, "AWS refused the code", None;
     MfaContradicts, "mfa.contradicts", Refused, "the profile's mfa_serial contradicts what is known", None;

@@ -227,7 +227,7 @@ pub struct Status {
     pub pid: u32,
     /// `absent`, `locked` or `unlocked`.
     pub vault: String,
-    /// Why it is locked: `start`, `idle`, `command`.
+    /// Why it is locked: `start`, `idle`, `command`, `suspend`, `screen`.
     pub locked_by: Option<String>,
     /// Seconds until the idle lock.
     pub idle_lock_in: Option<u64>,

@@ -27,6 +27,8 @@ pub struct Hello {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NewSlot {
+    /// An item in the desktop's keyring.
+    Keyring {},
     /// A further passphrase.
     Passphrase(#[serde(with = "text")] Passphrase),
     /// A further recovery code, which the agent makes and shows by event.
@@ -147,6 +149,10 @@ pub enum Request {
         /// The first passphrase.
         #[serde(with = "text")]
         passphrase: Passphrase,
+        /// Whether the desktop's keyring opens it too. Left out: a person at the client is asked, where there is a
+        /// keyring; nobody else.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keyring: Option<bool>,
     },
     /// Wipes keys and sessions from memory.
     Lock {},
@@ -287,6 +293,8 @@ pub enum Request {
         /// By what.
         proof: SlotProof,
     },
+    /// Opens the vault by the desktop's keyring, where it may: no human act. `vault.locked` where that does not open it.
+    UnlockByKeyring {},
     /// Who a profile's credentials act as: GetCallerIdentity.
     Whoami {
         /// The profile.
@@ -337,6 +345,7 @@ impl Request {
             Self::TrashList {} => "trash_list",
             Self::TrashRestore { .. } => "trash_restore",
             Self::Unlock { .. } => "unlock",
+            Self::UnlockByKeyring {} => "unlock_by_keyring",
             Self::Whoami { .. } => "whoami",
         }
     }

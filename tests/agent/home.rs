@@ -41,6 +41,12 @@ impl Ended {
         self.stdout
     }
 
+    /// The vault is locked, and a person is told what to type.
+    pub(crate) fn fault_of_person(&self) {
+        let told = self.stderr.ends_with("the vault is locked\nhint: claviger unlock\n");
+        assert!(self.exit == Some(3) && told && self.stdout.is_empty(), "{self:?}");
+    }
+
     /// Ended with this fault, told on stderr in one line with its code, and nothing on stdout.
     /// A verb for people: ended with this exit code and words, nothing on stdout.
     pub(crate) fn fault_told(&self, exit: i32, words: &str) {
@@ -178,7 +184,13 @@ impl Home {
         let mut command = Command::new("setsid");
         command.arg("--wait").arg(program).env_clear();
         command.env("CLAVIGER_HOME", self.path()).env("PATH", "/usr/bin:/bin").current_dir(self.path());
+        command.env("DBUS_SESSION_BUS_ADDRESS", self.bus());
         command
+    }
+
+    /// Where the session bus of a test would be: never that of whoever runs the tests.
+    fn bus(&self) -> String {
+        format!("unix:path={}", self.file("bus.sock").display())
     }
 
     /// Runs the client with this on stdin.
@@ -197,7 +209,7 @@ impl Home {
     pub(crate) fn agent_command(&self) -> Command {
         let mut command = Command::new(program("claviger-agent"));
         command.args(["run", "--detached"]).env_clear().env("CLAVIGER_HOME", self.path()).stderr(Stdio::null());
-        command.env("PATH", "/usr/bin:/bin");
+        command.env("PATH", "/usr/bin:/bin").env("DBUS_SESSION_BUS_ADDRESS", self.bus());
         command
     }
 

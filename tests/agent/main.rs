@@ -5,6 +5,7 @@
 mod activation;
 mod adopt;
 mod attack;
+mod bus;
 mod damage;
 mod doctor;
 mod endpoint;
@@ -13,7 +14,9 @@ mod folder;
 mod home;
 mod http;
 mod keeping;
+mod keyring;
 mod lock;
+mod logind;
 mod once;
 mod pins;
 mod process;

@@ -62,7 +62,7 @@ fn headless_init_prints_the_recovery_code_alone_and_answers_with_it() {
     fn script(request: &Request, line: &mut agent::Line) -> Result<Reply, Fault> {
         match request {
             Request::Status {} => Ok(status("absent")),
-            Request::Init { passphrase } => {
+            Request::Init { passphrase, .. } => {
                 assert_eq!(passphrase.expose(), "correct  horse ");
                 let typed = line.ask(Event::RecoveryCode { code: RecoveryCode::from_text("ABCDE-FGHIJ".to_owned()) });
                 assert_eq!(typed.as_deref(), Some("ABCDE-FGHIJ"));

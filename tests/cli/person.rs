@@ -11,7 +11,7 @@ fn init_asks_twice_shows_the_recovery_code_and_has_it_typed_back() {
     let home = Home::new();
     home.serve("run", |request, line| match request {
         Request::Status {} => Ok(status("absent")),
-        Request::Init { passphrase } => {
+        Request::Init { passphrase, .. } => {
             assert_eq!(passphrase.expose(), "correct horse");
             let typed = line.ask(Event::RecoveryCode { code: RecoveryCode::from_text("ABCDE-FGHIJ".to_owned()) });
             assert_eq!(typed.as_deref(), Some("abcde fghij"));

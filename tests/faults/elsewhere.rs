@@ -14,6 +14,7 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
     (Code::EndpointNoOwner, &["agent/src/server/dispatch/endpoint.rs"]),
     (Code::EndpointNotOpened, &["agent/src/server/dispatch/endpoint.rs"]),
     (Code::EndpointRefused, &["agent/src/server/endpoint/answer.rs"]),
+    (Code::KeyringUnavailable, &["agent/src/server/desktop.rs"]),
     (Code::RequestCancelled, &["agent/src/server/control.rs", "src/cli/terminal.rs"]),
     (
         Code::Usage,

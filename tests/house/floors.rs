@@ -6,7 +6,7 @@ use crate::tree::{File, code, product, shipped};
 const AGENT: &[&[&str]] = &[
     &["world"],
     &["config", "ask"],
-    &["aws", "device", "vault", "prompt", "audit"],
+    &["aws", "device", "vault", "keyring", "logind", "prompt", "audit"],
     &["consent", "source", "mfa"],
     &["session", "ssh"],
     &["jobs"],

@@ -5,6 +5,7 @@ use crate::rig::{HOUR, MINUTE, Rig, rig};
 use claviger::paths::Paths;
 use claviger_agent::aws::AwsFiles;
 use claviger_agent::config::ConfigSource;
+use claviger_agent::keyring::{SecretService, SessionBus};
 use claviger_agent::server::listen::Socket;
 use claviger_agent::server::{Server, Settings};
 use claviger_agent::testing;
@@ -78,7 +79,8 @@ fn server(rig: &Rig, folder: &Path) -> Arc<Server> {
     let run = vec![folder.join("run")];
     let source = ConfigSource::new(world.clone(), folder.join("config.toml"), folder.to_owned());
     let settings = Arc::new(Settings::read(source, rig.clock.clone()).unwrap());
-    Server::new(world, settings, files, rig.custody.clone(), rig.office.clone(), run)
+    let keyring = Arc::new(SecretService::new(SessionBus::find(|_| None, u32::MAX), rig.clock.clone()));
+    Server::new(world, settings, files, rig.custody.clone(), rig.office.clone(), keyring, run)
 }
 
 fn control(socket: &Path, request: &Value) -> Value {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads claviger vaults and their state, from docs/reference/vault-format.md alone.
 
-    vault_reader.py VAULT (--passphrase TEXT | --code TEXT) [--state FILE]
+    vault_reader.py VAULT (--passphrase TEXT | --code TEXT | --keyring BASE64) [--state FILE]
     vault_reader.py --check FOLDER        the golden files, as FOLDER/expected.json describes them
 
 Prints the names of the items and a digest of the document; no secret. Needs argon2-cffi and cryptography.
@@ -55,7 +55,7 @@ def code_bits(text):
     return bits
 
 
-def opener(slot, passphrase, code):
+def opener(slot, passphrase, code, keyring):
     salt = unbase64(slot["salt"])
     if slot["kind"] == "passphrase" and passphrase is not None:
         text = unicodedata.normalize("NFC", passphrase).encode()
@@ -63,12 +63,14 @@ def opener(slot, passphrase, code):
         return derive(stretched, salt, "claviger/v1/slot/passphrase")
     if slot["kind"] == "recovery" and code is not None:
         return derive(code_bits(code), salt, "claviger/v1/slot/recovery")
+    if slot["kind"] == "keyring" and keyring is not None:
+        return derive(unbase64(keyring), salt, "claviger/v1/slot/keyring")
     return None
 
 
-def master_key(header, passphrase, code):
+def master_key(header, passphrase, code, keyring):
     for slot in header["slots"]:
-        key = opener(slot, passphrase, code)
+        key = opener(slot, passphrase, code, keyring)
         if key is None:
             continue
         public_part = {k: v for k, v in slot.items() if k not in ("key", "master", "share")}
@@ -85,7 +87,7 @@ def master_key(header, passphrase, code):
     raise Bad("the proof opens no slot")
 
 
-def read_vault(file, passphrase=None, code=None):
+def read_vault(file, passphrase=None, code=None, keyring=None):
     need(len(file) >= 12 and file[:4] == b"CLVG", "no vault")
     _format, min_reader, length = struct.unpack(">HHI", file[4:12])
     need(min_reader <= 1, "needs a newer reader")
@@ -97,7 +99,7 @@ def read_vault(file, passphrase=None, code=None):
     need(canonical(header) == text, "the header is not canonical")
     need(header["critical"] == [] and header["payload_algorithm"] == "chacha20poly1305-stream-64k", "newer")
     need(header["payload_length"] == len(payload), "cut off")
-    master, salt = master_key(header, passphrase, code), unbase64(header["salt"])
+    master, salt = master_key(header, passphrase, code, keyring), unbase64(header["salt"])
     found = hmac.digest(derive(master, salt, "claviger/v1/header-mac"), covered, "sha256")
     need(hmac.compare_digest(found, mac), "the header MAC is wrong")
     key, plain = derive(master, salt, "claviger/v1/payload"), b""
@@ -165,6 +167,7 @@ def check(folder):
     for name, vault in expected["vaults"].items():
         file = (folder / name).read_bytes()
         proofs = [{"passphrase": p} for p in vault["passphrases"]] + [{"code": c} for c in vault["codes"]]
+        proofs += [{"keyring": secret} for secret in vault.get("keyring", {}).values()]
         for proof in proofs:
             header, document, digest = read_vault(file, **proof)
             need(digest == vault["digest"], f"{name}: another document")
@@ -188,6 +191,7 @@ def main():
     parser.add_argument("vault", nargs="?", type=pathlib.Path)
     parser.add_argument("--passphrase")
     parser.add_argument("--code")
+    parser.add_argument("--keyring", metavar="BASE64")
     parser.add_argument("--state", type=pathlib.Path)
     parser.add_argument("--check", type=pathlib.Path, metavar="FOLDER")
     given = parser.parse_args()
@@ -196,7 +200,7 @@ def main():
             return check(given.check)
         if not given.vault:
             parser.error("name a vault, or --check FOLDER")
-        header, document, digest = read_vault(given.vault.read_bytes(), given.passphrase, given.code)
+        header, document, digest = read_vault(given.vault.read_bytes(), given.passphrase, given.code, given.keyring)
         print(f"generation {header['generation']}: {', '.join(names(document))}\n{digest}")
         if given.state:
             print(", ".join(record["type"] for record in read_state(given.state.read_bytes(), header, document)))

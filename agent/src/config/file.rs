@@ -55,6 +55,8 @@ struct Endpoints {
 #[serde(deny_unknown_fields, default)]
 struct Lock {
     idle: Option<toml::Spanned<Duration>>,
+    screen: Option<bool>,
+    suspend: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -145,6 +147,8 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
         presence_millis: within(file.mfa.presence, 8 * HOUR, 0, 168 * HOUR, "[mfa] presence is at most 7d")?,
         session_seconds: u32::try_from(session / 1000).unwrap_or(43_200),
         idle_lock_millis: within(file.lock.idle, 8 * HOUR, 1000, 168 * HOUR, "[lock] idle is 1s to 7d")?,
+        lock_on_screen_lock: file.lock.screen.unwrap_or(true),
+        lock_on_suspend: file.lock.suspend.unwrap_or(true),
         argon2_memory_mib,
     })
 }
@@ -182,11 +186,12 @@ mod tests {
             (config.presence_millis, config.session_seconds, config.argon2_memory_mib),
             (28_800_000, 43_200, 256)
         );
+        assert_eq!((config.lock_on_suspend, config.lock_on_screen_lock), (true, true));
     }
 
     #[test]
     fn every_key_is_read() {
-        let text = "[aws]\nconfig_file = \"~/a\"\ncredentials_file = \"/b\"\nregion = \"eu-west-1\"\n[endpoints]\nallow = [\"http://127.0.0.1:1\"]\nsts = \"http://127.0.0.1:1\"\niam = \"http://127.0.0.1:1\"\n[mfa]\npresence = \"1h\"\nsession = \"36h\"\n[lock]\nidle = \"5m\"\n[vault]\nargon2_memory_mib = 64\n[sources]\ncontainer_uri = \"/x\"\ncontainer_token_file = \"~/t\"\nimds_endpoint = \"http://127.0.0.1:1\"\n";
+        let text = "[aws]\nconfig_file = \"~/a\"\ncredentials_file = \"/b\"\nregion = \"eu-west-1\"\n[endpoints]\nallow = [\"http://127.0.0.1:1\"]\nsts = \"http://127.0.0.1:1\"\niam = \"http://127.0.0.1:1\"\n[mfa]\npresence = \"1h\"\nsession = \"36h\"\n[lock]\nidle = \"5m\"\nsuspend = false\nscreen = false\n[vault]\nargon2_memory_mib = 64\n[sources]\ncontainer_uri = \"/x\"\ncontainer_token_file = \"~/t\"\nimds_endpoint = \"http://127.0.0.1:1\"\n";
         let config = resolve(text, Path::new("/home/ada")).unwrap();
         assert_eq!(config.aws_config_file, Path::new("/home/ada/a"));
         assert_eq!(config.aws_credentials_file, Path::new("/b"));
@@ -195,6 +200,7 @@ mod tests {
         assert_eq!(sources.container_token_file.as_deref(), Some(Path::new("/home/ada/t")));
         assert_eq!(sources.container_uri.as_deref(), Some("/x"));
         assert_eq!(sources.imds_endpoint.as_deref(), Some("http://127.0.0.1:1"));
+        assert_eq!((config.lock_on_suspend, config.lock_on_screen_lock), (false, false));
     }
 
     #[test]

@@ -33,6 +33,10 @@ pub struct Config {
     pub session_seconds: u32,
     /// `[lock] idle`: milliseconds without a request after which the vault locks. Default 8 h.
     pub idle_lock_millis: u64,
+    /// `[lock] screen`: lock the vault when the user's screen is locked. Default true.
+    pub lock_on_screen_lock: bool,
+    /// `[lock] suspend`: lock the vault before the machine sleeps. Default true.
+    pub lock_on_suspend: bool,
     /// `[vault] argon2_memory_mib`: memory of a new passphrase slot, 64 to 1024. Default 256.
     pub argon2_memory_mib: u32,
 }

@@ -54,6 +54,16 @@ impl Conversation {
         self.answers.recv().await.flatten()
     }
 
+    /// Asks a question that is answered by yes or no; anything but yes is no. False where nobody can answer.
+    pub(super) async fn agrees(&mut self, prompt: &str) -> bool {
+        if !self.answerable {
+            return false;
+        }
+        self.send(AgentMessage::Event(Event::Question { prompt: prompt.to_owned(), echo: true })).await;
+        let answer = self.answers.recv().await.flatten();
+        answer.is_some_and(|answer| matches!(answer.expose().trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// Runs work that may tell or ask this client something on the way.
     pub(super) async fn attend<T, F: Future<Output = T>>(
         &mut self,

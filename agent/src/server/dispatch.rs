@@ -52,7 +52,7 @@ impl Server {
                 Ok(Reply::Done {})
             }
             Request::Login { profile } => self.login(&profile, conversation).await,
-            Request::Logout { profile } => self.logout(profile.as_deref(), conversation),
+            Request::Logout { profile } => self.logout(profile.as_deref(), conversation).await,
             Request::ProfileExplain { profile } => self.explain(&profile, conversation),
             Request::ProfileList { skip } => self.profile_list(skip),
             Request::ProfileShow { profile } => self.profile_show(&profile, conversation),
@@ -77,6 +77,10 @@ impl Server {
             Request::AccessKeyImport { .. } | Request::ProfileAdopt { .. } | Request::ProfileRelease { .. } => {
                 self.adoption_request(request).await
             }
+            Request::UnlockByKeyring {} => match self.open_by_keyring().await {
+                true => Ok(Reply::Done {}),
+                false => Err(fault::closed(&self.custody)),
+            },
             other => self.item_request(other, conversation).await,
         }
     }
@@ -122,7 +126,7 @@ impl Server {
     }
 
     async fn login(self: &Arc<Self>, profile: &str, conversation: &mut Conversation) -> Result<Reply, Fault> {
-        if self.custody.is_unlocked() {
+        if self.open_by_keyring().await {
             self.office.mark_presence();
         }
         let session = self.session(profile, Delivery::Refreshing, conversation).await?;
@@ -130,7 +134,8 @@ impl Server {
     }
 
     /// Only while the vault is open: sealed copies that cannot be removed would come back.
-    fn logout(&self, profile: Option<&str>, conversation: &Conversation) -> Result<Reply, Fault> {
+    async fn logout(self: &Arc<Self>, profile: Option<&str>, conversation: &Conversation) -> Result<Reply, Fault> {
+        self.open_by_keyring().await;
         self.custody.require_unlocked().map_err(fault::vault)?;
         match profile {
             None => drop(self.office.forget_all()),
@@ -193,8 +198,23 @@ impl Server {
         Ok(Reply::Settings(found.keys().map(setting).collect()))
     }
 
-    /// The session of a profile; what happens on the way is told to this client.
+    /// The session of a profile. Where it needs the vault, and that is locked, the keyring may open it.
     async fn session(
+        self: &Arc<Self>,
+        profile: &str,
+        delivery: Delivery,
+        conversation: &mut Conversation,
+    ) -> Result<Arc<Session>, Fault> {
+        match self.session_as_it_stands(profile, delivery, conversation).await {
+            Err(fault) if fault.code == Code::VaultLocked && self.open_by_keyring().await => {
+                self.session_as_it_stands(profile, delivery, conversation).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The session of a profile; what happens on the way is told to this client.
+    async fn session_as_it_stands(
         self: &Arc<Self>,
         profile: &str,
         delivery: Delivery,

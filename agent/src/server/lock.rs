@@ -7,24 +7,34 @@ use claviger::wire::SlotProof;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// What opened the vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The keyring: no human act.
+    Keyring,
+    /// A slot proof.
+    Person,
+}
+
 impl Server {
     /// Opens the vault: a human act. Sealed sessions come back.
     pub(super) async fn unlock(self: &Arc<Self>, proof: SlotProof) -> Result<(), vault::Error> {
         let custody = self.custody.clone();
         let now = self.office.aws().corrected_now();
-        self.opening(move || custody.unlock(&proof, now)).await
+        self.opening(By::Person, move || custody.unlock(&proof, now)).await
     }
 
     /// Runs what opens the vault, and what follows: in a task of its own, since a client that hangs up ends neither.
     pub(super) async fn opening(
         self: &Arc<Self>,
+        by: By,
         open: impl FnOnce() -> Result<(), vault::Error> + Send + 'static,
     ) -> Result<(), vault::Error> {
         let server = self.clone();
         let opened = tokio::spawn(async move {
             blocking(move || {
                 open()?;
-                server.opened();
+                server.opened(by);
                 Ok(())
             })
             .await
@@ -32,13 +42,19 @@ impl Server {
         opened.await.unwrap_or(Err(vault::Error::Interrupted))
     }
 
-    fn opened(&self) {
-        self.office.mark_presence();
+    fn opened(&self, by: By) {
+        if by == By::Person {
+            self.office.mark_presence();
+            self.desktop.person_is_here();
+        }
         self.office.reopen();
-        self.take_settings();
+        if by == By::Person {
+            self.take_settings();
+        }
         self.office.save_pins();
         self.activity.wake.notify_one();
-        tracing::info!("unlocked");
+        self.desktop.vault_opened.notify_one();
+        tracing::info!(?by, "unlocked");
     }
 
     /// Wipes master key and long-lived secrets, and the sessions too unless it is the idle lock.

@@ -5,6 +5,7 @@
 
 mod control;
 mod conversation;
+mod desktop;
 mod dispatch;
 mod endpoint;
 mod explain;
@@ -24,6 +25,7 @@ pub use fault::seams as fault_seams;
 
 use crate::aws::AwsFiles;
 use crate::config::Config;
+use crate::keyring::KeyStore;
 use crate::session::{Limits, Office};
 use crate::vault::Custody;
 use crate::world::World;
@@ -54,6 +56,7 @@ pub struct Server {
     pub(crate) files: AwsFiles,
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
+    desktop: desktop::Desktop,
     /// The open endpoints.
     pub endpoints: Endpoints,
     activity: Activity,
@@ -81,6 +84,7 @@ impl Server {
         files: AwsFiles,
         custody: Arc<Custody>,
         office: Arc<Office>,
+        keyring: Arc<dyn KeyStore>,
         run_folders: Vec<PathBuf>,
     ) -> Arc<Self> {
         let activity = Activity {
@@ -92,8 +96,9 @@ impl Server {
         };
         let stop = watch::Sender::new(false);
         let endpoints = Endpoints::new(world.clone(), run_folders);
+        let desktop = desktop::Desktop::new(keyring);
         let edits = dispatch::Edits::default();
-        Arc::new(Self { world, settings, files, custody, office, endpoints, activity, edits, stop })
+        Arc::new(Self { world, settings, files, custody, office, desktop, endpoints, activity, edits, stop })
     }
 
     /// The settings of the office.

@@ -4,6 +4,9 @@
 //! takes both takes `vault` first.
 
 mod keeping;
+mod keyring;
+
+pub use keyring::KeyringChance;
 
 use super::{ConfirmedCode, Error, Items, KdfCost, Pins, Result, SlotInfo, State, Vault, VaultFolder};
 use crate::world::{BootTime, WallTime, World, keep_in_memory};
@@ -27,10 +30,14 @@ pub enum LockedBy {
     Command,
     /// `[lock] idle` without a request.
     Idle,
+    /// The user's screen was locked.
+    Screen,
     /// The agent has not been unlocked since it started.
     Start,
     /// The agent is stopping.
     Stop,
+    /// The machine went to sleep.
+    Suspend,
 }
 
 impl LockedBy {
@@ -39,8 +46,10 @@ impl LockedBy {
         match self {
             Self::Command => "command",
             Self::Idle => "idle",
+            Self::Screen => "screen",
             Self::Start => "start",
             Self::Stop => "stop",
+            Self::Suspend => "suspend",
         }
     }
 }
@@ -204,7 +213,9 @@ impl Custody {
         }
         let locks = self.locks.load(Ordering::Acquire);
         let opened = self.guess(|| self.folder.open(proof))?;
-        self.open(&mut vault, opened, locks, now)
+        self.open(&mut vault, opened, locks, now)?;
+        self.allow_keyring(vault.as_ref());
+        Ok(())
     }
 
     /// Opens a slot afresh and closes it again: a person is here and may do what asks for it.
@@ -222,12 +233,19 @@ impl Custody {
         let mut vault = self.vault();
         *vault = None;
         self.close(by);
+        if by == LockedBy::Command {
+            self.bar_keyring();
+        }
     }
 
     fn close(&self, by: LockedBy) {
         let mut quick = self.quick();
+        // What locks a vault that a person locked takes nothing from that: only a person opens it again.
+        let stays = quick.open.is_none() && quick.locked_by == LockedBy::Command;
         quick.open = None;
-        quick.locked_by = by;
+        if !stays {
+            quick.locked_by = by;
+        }
     }
 
     /// Reads the items.

@@ -10,11 +10,11 @@ use super::json::Extra;
 use super::kdf::KdfCost;
 use super::recovery::ConfirmedCode;
 use super::save::{Copies, Save};
-use super::slot::{NewSlot, Place, PublicHalf, Slot, SlotInfo};
+use super::slot::{KeyringPlace, NewSlot, Place, PublicHalf, Slot, SlotInfo};
 use super::unlocked::Vault;
 use crate::world::{WallTime, World};
-use claviger::model::SlotProof;
-use claviger::secret::Passphrase;
+use claviger::model::{SlotKind, SlotProof};
+use claviger::secret::{Passphrase, Secret};
 use std::io;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -97,6 +97,29 @@ impl VaultFolder {
         let file = self.read()?;
         let envelope = Envelope::split(&file)?;
         let (_, _, master) = find(&envelope.header, &envelope.header.slots, proof)?;
+        self.enter(envelope, master)
+    }
+
+    /// The keyring slots, as the header names them.
+    pub(super) fn keyring_places(&self) -> Result<Vec<KeyringPlace>> {
+        let file = self.read()?;
+        let header = Envelope::split(&file)?.header;
+        let keyring = header.slots.iter().map(Slot::info).filter(|slot| slot.kind == Some(SlotKind::Keyring));
+        Ok(keyring.map(|slot| KeyringPlace { vault_id: header.vault_id, slot: slot.id }).collect())
+    }
+
+    /// Opens the vault with what a keyring holds for this slot. Errors as [`open`](Self::open).
+    pub(super) fn open_by_keyring(&self, slot: u32, secret: &Secret<[u8; 32]>) -> Result<Vault> {
+        let file = self.read()?;
+        let envelope = Envelope::split(&file)?;
+        let header = &envelope.header;
+        let slot = header.slots.iter().find(|found| found.id == slot).ok_or(Error::WrongProof)?;
+        let opener = slot.keyring_opener(secret).ok_or(Error::WrongProof)?;
+        let master = slot.open(&header.vault_id, &opener)?.ok_or(Error::WrongProof)?;
+        self.enter(envelope, master)
+    }
+
+    fn enter(&self, envelope: Envelope<'_>, master: Key32) -> Result<Vault> {
         let contents = Contents::read(&envelope.open(&master)?)?;
         copies::clear_leftovers(self, &envelope.header);
         Ok(Vault::new(self.clone(), envelope.header, envelope.mac, Box::new(master), contents))

@@ -31,13 +31,13 @@ mod unlocked;
 mod tests;
 
 pub use backup::NewPassphrase;
-pub use custody::{Custody, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState};
+pub use custody::{Custody, KeyringChance, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState};
 pub use error::{Error, Result};
 pub use folder::VaultFolder;
 pub use items::{AccessKey, Items, PinnedProfile, Pins, TRASH_MILLIS, TotpDevice, Trashed, TrashedItem};
 pub use json::Extra;
 pub use kdf::{KdfCost, check_passphrase};
 pub use recovery::{ConfirmedCode, FreshCode};
-pub use slot::SlotInfo;
+pub use slot::{KeyringPlace, SlotInfo};
 pub use state::{AuditHead, Opened, SessionId, State, StateAccess};
 pub use unlocked::Vault;

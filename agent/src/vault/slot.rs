@@ -12,7 +12,7 @@ use super::kdf::{self, KdfCost};
 use super::recovery::{self, CodeBits};
 use crate::world::{WallTime, World};
 use claviger::model::{SlotKind, SlotProof};
-use claviger::secret::Passphrase;
+use claviger::secret::{Passphrase, Secret};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -28,6 +28,22 @@ pub struct SlotInfo {
     pub kind: Option<SlotKind>,
     /// When it was added.
     pub added: WallTime,
+}
+
+impl SlotInfo {
+    /// Whether a person can open it.
+    pub(super) fn for_a_person(&self) -> bool {
+        matches!(self.kind, Some(SlotKind::Passphrase | SlotKind::Recovery))
+    }
+}
+
+/// Which secret in a keyring belongs to which slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyringPlace {
+    /// The vault's id.
+    pub vault_id: [u8; 16],
+    /// The slot's id.
+    pub slot: u32,
 }
 
 /// A slot as the header holds it.
@@ -47,6 +63,7 @@ pub(super) struct Slot {
 
 #[derive(Clone)]
 enum Method {
+    Keyring { salt: [u8; 32] },
     Passphrase { cost: KdfCost, salt: [u8; 32] },
     Recovery { salt: [u8; 32] },
     Unknown(String),
@@ -81,6 +98,12 @@ impl Slot {
     pub(super) fn for_code(at: Place<'_>, code: &CodeBits, master: &Key32) -> Result<NewSlot> {
         let salt = *crypto::random::<32>(at.world)?;
         Self::make(at, Method::Recovery { salt }, recovery_key(code, &salt), master)
+    }
+
+    /// A slot for a secret that the desktop's keyring holds.
+    pub(super) fn for_keyring(at: Place<'_>, secret: &Secret<[u8; 32]>, master: &Key32) -> Result<NewSlot> {
+        let salt = *crypto::random::<32>(at.world)?;
+        Self::make(at, Method::Keyring { salt }, keyring_key(secret, &salt), master)
     }
 
     fn make(at: Place<'_>, method: Method, opener: Key32, master: &Key32) -> Result<NewSlot> {
@@ -131,6 +154,14 @@ impl Slot {
         }
     }
 
+    /// The key that the keyring's secret gives for this slot; None where the slot is of another kind.
+    pub(super) fn keyring_opener(&self, secret: &Secret<[u8; 32]>) -> Option<Key32> {
+        match &self.method {
+            Method::Keyring { salt } => Some(keyring_key(secret, salt)),
+            Method::Passphrase { .. } | Method::Recovery { .. } | Method::Unknown(_) => None,
+        }
+    }
+
     /// The master key; None where `opener` does not open the slot. [`Error::Damaged`] where it does and there is none.
     pub(super) fn open(&self, vault_id: &[u8; 16], opener: &Key32) -> Result<Option<Key32>> {
         let bound = self.bound(vault_id);
@@ -143,6 +174,7 @@ impl Slot {
     /// What anyone may read.
     pub(super) fn info(&self) -> SlotInfo {
         let kind = match self.method {
+            Method::Keyring { .. } => Some(SlotKind::Keyring),
             Method::Passphrase { .. } => Some(SlotKind::Passphrase),
             Method::Recovery { .. } => Some(SlotKind::Recovery),
             Method::Unknown(_) => None,
@@ -165,6 +197,7 @@ impl Slot {
         let mut fields = Fields::of(value)?;
         let kind = fields.text("kind")?;
         let method = match kind.as_str() {
+            "keyring" => Method::Keyring { salt: *fields.array("salt")? },
             "passphrase" => Method::Passphrase { cost: KdfCost::read(&mut fields)?, salt: *fields.array("salt")? },
             "recovery" => Method::Recovery { salt: *fields.array("salt")? },
             _ => Method::Unknown(kind),
@@ -189,6 +222,9 @@ impl Slot {
     fn public_members(&self) -> Vec<(&str, Node<'_>)> {
         let mut members = vec![("added", Node::time(self.added)), ("id", Node::count(u64::from(self.id)))];
         match &self.method {
+            Method::Keyring { salt } => {
+                members.extend([("kind", Node::Text("keyring")), ("salt", Node::Bytes(salt))]);
+            }
             Method::Passphrase { cost, salt } => {
                 members.extend([("kind", Node::Text("passphrase")), ("salt", Node::Bytes(salt))]);
                 members.extend(cost.members());
@@ -214,6 +250,10 @@ const MASTER: &str = "claviger/v1/slot/master";
 
 fn recovery_key(code: &CodeBits, salt: &[u8; 32]) -> Key32 {
     crypto::derive(code.as_slice(), salt, "claviger/v1/slot/recovery")
+}
+
+fn keyring_key(secret: &Secret<[u8; 32]>, salt: &[u8; 32]) -> Key32 {
+    crypto::derive(secret.expose(), salt, "claviger/v1/slot/keyring")
 }
 
 /// A public half for every slot, by id, as the contents hold them.

@@ -11,11 +11,11 @@ use super::items::Items;
 use super::kdf::KdfCost;
 use super::recovery::ConfirmedCode;
 use super::save::{Copies, Save};
-use super::slot::{NewSlot, Place, SLOT_LIMIT, Slot, SlotInfo};
+use super::slot::{KeyringPlace, NewSlot, Place, SLOT_LIMIT, Slot, SlotInfo};
 use super::state::StateAccess;
 use crate::world::WallTime;
 use claviger::model::SlotProof;
-use claviger::secret::Passphrase;
+use claviger::secret::{Passphrase, Secret};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -107,6 +107,26 @@ impl Vault {
         self.add(proof, now, |at, master| Slot::for_code(at, code.bits(), master))
     }
 
+    /// Where a further keyring slot would lie.
+    pub(super) fn next_place(&self) -> KeyringPlace {
+        KeyringPlace { vault_id: self.header.vault_id, slot: next_id(&self.header) }
+    }
+
+    /// Adds a keyring slot, against a proof of any slot of a person. `id` is the one of [`next_place`](Self::next_place):
+    /// [`Error::Interrupted`] where another slot has taken it since.
+    pub(super) fn add_keyring(
+        &mut self,
+        proof: &SlotProof,
+        secret: &Secret<[u8; 32]>,
+        id: u32,
+        now: WallTime,
+    ) -> Result<()> {
+        if next_id(&self.header) != id {
+            return Err(Error::Interrupted);
+        }
+        self.add(proof, now, |at, master| Slot::for_keyring(at, secret, master)).map(drop)
+    }
+
     /// Removes a slot, against a proof of one that stays ([`Error::WrongProof`] otherwise): the vault gets a new
     /// master key, sealed to the slots that stay, and copies that the slot opens are deleted. A crash at any point
     /// leaves the old vault, or the new one and copies that the next open deletes. The state's key is new as well:
@@ -119,7 +139,7 @@ impl Vault {
         if header.slots.len() == self.header.slots.len() {
             return Err(Error::SlotNotFound);
         }
-        if !header.slots.iter().any(|slot| slot.info().kind.is_some()) {
+        if !header.slots.iter().any(|slot| slot.info().for_a_person()) {
             return Err(Error::LastSlot);
         }
         let (keeper, opener, _) = folder::find(&header, &header.slots, proof)?;
@@ -147,7 +167,7 @@ impl Vault {
         if header.slots.len() >= SLOT_LIMIT {
             return Err(Error::SlotsFull);
         }
-        let id = header.slots.iter().map(|slot| slot.id).max().unwrap_or(0) + 1;
+        let id = next_id(&header);
         let new = make(Place { world: &self.folder.world, vault_id: &header.vault_id, id, now }, &self.master)?;
         let mut contents = self.contents.clone();
         contents.public_halves.push(new.public_half());
@@ -202,4 +222,8 @@ impl Vault {
         }
         saved
     }
+}
+
+fn next_id(header: &Header) -> u32 {
+    header.slots.iter().map(|slot| slot.id).max().unwrap_or(0) + 1
 }

@@ -30,6 +30,18 @@ const TOOLS: &[Tool] = &[
         debian: false,
     },
     Tool {
+        name: "dbus-daemon",
+        probe: &["dbus-daemon", "--version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "dbus-daemon"],
+        debian: true,
+    },
+    Tool {
+        name: "gnome-keyring",
+        probe: &["gnome-keyring-daemon", "--version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "gnome-keyring"],
+        debian: true,
+    },
+    Tool {
         name: "fish",
         probe: &["sh", "-c", "command -v fish"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "fish"],

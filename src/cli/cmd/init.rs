@@ -8,7 +8,7 @@ use crate::wire::{Code, Fault, Request};
 
 /// Make the vault: a passphrase to open it, and a recovery code for the day it is forgotten
 ///
-/// With --passphrase-fd nothing is asked: the recovery code is the only line on stdout, or goes to --recovery-fd, and is taken as noted.
+/// Where the desktop has a keyring, it asks whether that may open the vault too. With --passphrase-fd nothing is asked: the recovery code is the only line on stdout, or goes to --recovery-fd, and is taken as noted.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,6 +21,14 @@ pub(in crate::cli) struct Init {
     /// Write the recovery code to file descriptor N instead of showing it
     #[arg(long, value_name = "N", value_parser = descriptor)]
     recovery_fd: Option<u32>,
+    /// Let the desktop keyring open the vault too
+    ///
+    /// While the desktop keyring is open, malware of your own user can then open the vault.
+    #[arg(long, conflicts_with = "no_keyring")]
+    keyring: bool,
+    /// Do not, and do not ask
+    #[arg(long)]
+    no_keyring: bool,
 }
 
 impl Init {
@@ -33,7 +41,9 @@ impl Init {
             return Err(Fault::new(Code::VaultExists, "there is a vault already").into());
         }
         let passphrase = intake::new_passphrase(self.passphrase_fd, "--passphrase-fd")?;
-        desk.done(&Request::Init { passphrase })?;
+        // Nobody is asked anything where a machine gives the passphrase.
+        let keyring = (self.keyring || self.no_keyring || machine).then_some(self.keyring);
+        desk.done(&Request::Init { passphrase, keyring })?;
         ui::say("The vault is made and open. Next: claviger access-key add NAME");
         Ok(())
     }

@@ -21,16 +21,20 @@ Example:
         #[command(flatten)]
         proof: Proof,
     },
-    /// Add a further passphrase or recovery code
+    /// Add a further passphrase or recovery code, or the desktop keyring
+    ///
+    /// While the desktop keyring is open, a vault with a keyring slot can be opened by malware of your own user.
     #[command(after_help = "\
 Examples:
   claviger slot add recovery
   claviger slot add passphrase
+  claviger slot add keyring
   claviger slot add passphrase --passphrase-fd 3 --new-passphrase-fd 4 3<old 4<new")]
     Add(Add),
     /// Remove a vault slot; the vault and its copies are encrypted anew
     ///
-    /// The passphrase or recovery code that is asked for is one that stays.
+    /// The passphrase or recovery code that is asked for is one that stays. The item of a keyring slot is deleted from
+    /// the desktop keyring; status says so where that fails.
     #[command(after_help = "\
 Example:
   claviger slot remove 2")]
@@ -58,6 +62,8 @@ pub(in crate::cli) struct Add {
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Kind {
+    /// The desktop keyring: opens the vault after a restart without a person
+    Keyring,
     /// A passphrase
     Passphrase,
     /// A recovery code, made by the agent and shown once
@@ -93,12 +99,18 @@ impl Add {
         desk.require_vault()?;
         let proof = desk.prove()?;
         let slot = match self.kind {
+            Kind::Keyring => NewSlot::Keyring {},
             Kind::Passphrase => {
                 NewSlot::Passphrase(intake::new_passphrase(self.new_passphrase_fd, "--new-passphrase-fd")?)
             }
             Kind::Recovery => NewSlot::Recovery {},
         };
         match desk.ask(&Request::SlotAdd { proof, slot })? {
+            Reply::Slots(_) if self.kind == Kind::Keyring => {
+                ui::say(
+                    "The slot is added. While the desktop keyring is open, malware of your user can open the vault.",
+                );
+            }
             Reply::Slots(_) => ui::say("The slot is added."),
             _ => return Err(unexpected()),
         }
@@ -113,6 +125,7 @@ fn list(json: bool, proof: &Proof) -> Outcome {
 
 fn page(rows: &[SlotRow]) -> String {
     let kind = |kind| match kind {
+        SlotKind::Keyring => "keyring",
         SlotKind::Passphrase => "passphrase",
         SlotKind::Recovery => "recovery",
     };

@@ -89,6 +89,8 @@ fn vault(status: &wire::Status) -> String {
         ("absent", ..) => "none yet (claviger init)".to_owned(),
         ("locked", Some("start"), _) => "locked since the agent started (claviger unlock)".to_owned(),
         ("locked", Some("idle"), _) => "locked after idle time (claviger unlock)".to_owned(),
+        ("locked", Some("screen"), _) => "locked with the screen (claviger unlock)".to_owned(),
+        ("locked", Some("suspend"), _) => "locked before the machine slept (claviger unlock)".to_owned(),
         ("locked", Some("command"), _) => "locked by command (claviger unlock)".to_owned(),
         ("unlocked", _, Some(seconds)) => format!("open, locks after {} without a request", duration(seconds)),
         ("unlocked", ..) => "open".to_owned(),

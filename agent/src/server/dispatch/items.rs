@@ -19,6 +19,10 @@ impl Server {
         request: Request,
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
+        // What carries a proof is a person's, who opens the vault as one.
+        if !matches!(request, Request::AccessKeyExport { .. } | Request::MfaExport { .. }) {
+            self.open_by_keyring().await;
+        }
         let now = self.world.clock.wall();
         let custody = self.custody.clone();
         match request {

@@ -5,7 +5,7 @@ use crate::jobs::trash;
 use crate::server::Server;
 use crate::server::conversation::Conversation;
 use crate::server::fault;
-use crate::server::lock::blocking;
+use crate::server::lock::{By, blocking};
 use crate::vault::{KdfCost, TRASH_MILLIS, check_passphrase};
 use crate::world::rfc3339;
 use claviger::secret::Passphrase;
@@ -79,7 +79,7 @@ impl Server {
             server.office.lock(true);
             Ok(())
         };
-        self.opening(restore).await.map_err(fault::vault)?;
+        self.opening(By::Person, restore).await.map_err(fault::vault)?;
         Ok(Reply::Done {})
     }
 

@@ -3,11 +3,11 @@
 use crate::server::Server;
 use crate::server::conversation::Conversation;
 use crate::server::fault;
-use crate::server::lock::blocking;
+use crate::server::lock::{By, blocking};
 use crate::vault::{self, ConfirmedCode, FreshCode, KdfCost, check_passphrase};
 use crate::world::rfc3339;
-use claviger::secret::{RecoveryCode, SecretText};
-use claviger::wire::{Code, Fault, NewSlot, Reply, Request, SlotRow};
+use claviger::secret::{Passphrase, RecoveryCode, SecretText};
+use claviger::wire::{Code, Fault, NewSlot, Reply, Request, SlotProof, SlotRow};
 use std::sync::Arc;
 
 /// How often a recovery code may be typed back wrong.
@@ -26,24 +26,38 @@ impl Server {
         let now = self.world.clock.wall();
         let custody = self.custody.clone();
         match request {
-            Request::Init { passphrase } => {
+            Request::Init { passphrase, keyring } => {
                 check_passphrase(&passphrase).map_err(fault::vault)?;
                 // What is there is accepted: it must be whole.
                 self.settings.asked().map_err(fault::config_invalid)?;
                 if custody.exists().map_err(fault::vault)? {
                     return Err(fault::vault(vault::Error::Exists));
                 }
+                let keyring = self.wants_keyring(keyring, conversation).await?;
                 let code = self
                     .confirmed_code(conversation)
                     .await?
                     .ok_or_else(|| mismatch("no vault was made").hint("claviger init"))?;
                 let cost = self.passphrase_cost();
-                self.opening(move || custody.create(&passphrase, cost, &code, now)).await.map_err(fault::vault)?;
+                let passphrase = Arc::new(passphrase);
+                let first = passphrase.clone();
+                self.opening(By::Person, move || custody.create(&first, cost, &code, now))
+                    .await
+                    .map_err(fault::vault)?;
                 self.settings.set_taken_at_unlock(false);
+                if keyring {
+                    self.add_keyring(SlotProof::Passphrase(Passphrase::from_text(passphrase.expose().to_owned())), now)
+                        .await
+                        .map_err(|fault| Fault {
+                            message: format!("the vault is made, but {}", fault.message),
+                            ..fault
+                        })?;
+                }
                 Ok(Reply::Done {})
             }
             Request::SlotAdd { proof, slot } => {
                 match slot {
+                    NewSlot::Keyring {} => self.add_keyring(proof, now).await?,
                     NewSlot::Passphrase(passphrase) => {
                         let cost = self.passphrase_cost();
                         blocking(move || custody.add_passphrase(&proof, &passphrase, cost, now))
@@ -66,7 +80,13 @@ impl Server {
             }
             Request::SlotList {} => self.slot_rows(),
             Request::SlotRemove { proof, slot } => {
-                blocking(move || custody.remove_slot(&proof, slot, now)).await.map_err(fault::vault)?;
+                let place = custody.keyring_place(slot).map_err(fault::vault)?;
+                let removed = blocking(move || custody.remove_slot(&proof, slot, now)).await;
+                // Also after this error it is gone.
+                if let (Some(place), Ok(()) | Err(vault::Error::CopiesLeft { .. })) = (place, &removed) {
+                    self.forget_in_keyring(place).await;
+                }
+                removed.map_err(fault::vault)?;
                 self.office.mark_presence();
                 Ok(Reply::Done {})
             }

@@ -99,10 +99,12 @@ impl Server {
     /// The credentials of an endpoint's profile. Nobody is asked, and nobody waits longer than an SDK does: then the
     /// last ones serve until they end.
     pub(super) async fn hand_out(self: &Arc<Self>, endpoint: &Endpoint) -> Result<Handed, Fault> {
-        // Only the idle lock leaves sessions to serve on.
-        if self.custody.never_opened()
-            || !matches!(self.custody.state(), VaultState::Unlocked | VaultState::Locked(LockedBy::Idle))
-        {
+        // Only the idle lock leaves sessions to serve on; after any other the keyring may open the vault again.
+        let serves = || {
+            !self.custody.never_opened()
+                && matches!(self.custody.state(), VaultState::Unlocked | VaultState::Locked(LockedBy::Idle))
+        };
+        if !serves() && !self.open_by_keyring().await {
             return Err(fault::closed(&self.custody));
         }
         let reads = self.config().aws_config_file.clone();

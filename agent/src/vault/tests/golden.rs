@@ -5,7 +5,8 @@ use super::{Bench, DAY, NOW, PHRASE, access_key, add_key, confirmed, name, passp
 use crate::testing::{Files, MemoryDisk};
 use crate::vault::envelope::Envelope;
 use crate::vault::{AuditHead, Error, KdfCost, Opened, State, Vault, folder};
-use data_encoding::HEXLOWER;
+use claviger::secret::Secret;
+use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -47,7 +48,7 @@ fn names(vault: &Vault) -> Vec<String> {
 fn every_proof_opens_its_golden_vault() {
     let expected = expected();
     let vaults = expected["vaults"].as_object().expect("vaults");
-    assert_eq!(vaults.len(), 2);
+    assert_eq!(vaults.len(), 3);
     for (file, vault) in vaults {
         let passphrases = vault["passphrases"]
             .as_array()
@@ -62,6 +63,13 @@ fn every_proof_opens_its_golden_vault() {
             assert_eq!(json!(names(&opened)), vault["names"], "{file}");
             assert_eq!(json!(opened.generation()), vault["generation"], "{file}");
             assert_eq!(json!(digest(&bytes, &proof)), vault["digest"], "{file}");
+        }
+        for (slot, text) in vault["keyring"].as_object().into_iter().flatten() {
+            let secret = BASE64.decode(text.as_str().expect("text").as_bytes()).expect("base64");
+            let secret = Secret::new(secret.as_slice().try_into().expect("32 bytes"));
+            let bench = bench_of(bytes.clone(), None);
+            let opened = bench.folder.open_by_keyring(slot.parse().expect("an id"), &secret).expect("opens");
+            assert_eq!(json!(names(&opened)), vault["names"], "{file}");
         }
     }
 }
@@ -111,9 +119,21 @@ fn make() -> (Files, Value) {
     state.set_audit_head(AuditHead { seq: 41, mac: [0x5a; 32] }).expect("set");
     state.burn(&"arn:aws:iam::123456789012:mfa/ada".parse().expect("a serial"), STEP).expect("burned");
 
+    let mut keyring = Bench::bare(0x90_1f);
+    let mut vault = keyring.create();
+    let secret: [u8; 32] = Sha256::digest(b"what the desktop's keyring holds").into();
+    let place = vault.next_place();
+    vault.add_keyring(&keyring.proof(), &Secret::new(secret), place.slot, NOW).expect("a slot");
+    add_key(&mut vault, "dev", NOW).expect("a save");
+
     let files = several.disk.files();
     let expected = json!({
         "vaults": {
+            "keyring.vault": {
+                "passphrases": [PHRASE], "codes": [keyring.code], "generation": 3, "names": ["dev"],
+                "keyring": { place.slot.to_string(): BASE64.encode(&secret) },
+                "digest": digest(&keyring.file(), &keyring.proof()),
+            },
             "passphrase.vault": {
                 "passphrases": [PHRASE], "codes": [], "generation": 3, "names": ["dev"], "digest": single_digest,
             },
@@ -128,6 +148,7 @@ fn make() -> (Files, Value) {
         "states": { "several.state": { "vault": "several.vault", "records": 5 } },
     });
     let out = [
+        ("keyring.vault", keyring.file()),
         ("passphrase.vault", single),
         ("several.vault", files[&path("vault")].clone()),
         ("several.state", files[&path("state")].clone()),

@@ -4,6 +4,7 @@ mod backup;
 mod crash;
 mod faults;
 mod golden;
+mod keyring;
 mod state;
 mod tamper;
 mod vault;
