@@ -1,12 +1,13 @@
 //! The roof: builds the rooms from the machine as it is, serves, and stops.
 
+use crate::audit::Journal;
 use crate::aws::{AwsEdge, AwsFiles, EndpointRules, HyperHttp};
 use crate::config::Config;
 use crate::harden;
 use crate::server::Server;
 use crate::server::listen::{OneServer, Socket};
 use crate::session::{Limits, Office};
-use crate::vault::Custody;
+use crate::vault::{AuditHead, Custody};
 use crate::world::World;
 use claviger::paths::Paths;
 use claviger::wire::{Code, Fault};
@@ -143,6 +144,7 @@ async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
         stopper.stop();
     });
     tokio::spawn(server.clone().watch_idle());
+    tokio::spawn(server.journal.clone().keep_flushed());
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     one.serving();
     tracing::info!(version = claviger::VERSION, "serving");
@@ -175,14 +177,19 @@ fn build(world: World, config: Config, paths: &Paths) -> Result<Arc<Server>, Fau
         session_seconds: config.session_seconds,
         region: config.region.clone(),
     };
-    let office = Office::new(world.clone(), aws, custody.clone(), limits);
+    let keeper = custody.clone();
+    let keep = move |head: crate::audit::Head, durable| {
+        keeper.set_audit_head(AuditHead { seq: head.seq, mac: head.mac }, durable);
+    };
+    let journal = Journal::new(world.clone(), paths.audit_folder(), Box::new(keep));
+    let office = Office::new(world.clone(), aws, custody.clone(), limits, journal.clone());
     let files = AwsFiles::new(
         world.clone(),
         config.aws_config_file.clone(),
         config.aws_credentials_file.clone(),
         paths.profiles_file(),
     );
-    Ok(Server::new(world, (config, paths.config_file()), files, custody, office))
+    Ok(Server::new(world, (config, paths.config_file()), files, custody, office, journal))
 }
 
 fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Fault> {

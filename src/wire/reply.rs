@@ -1,5 +1,6 @@
 //! What the agent answers.
 
+use super::{AuditPage, AuditStory, AuditVerdict};
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
 use crate::secret::{EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,12 @@ pub enum Reply {
     AccessKeyExport(AccessKeyExport),
     /// To access_key_list.
     AccessKeys(Vec<AccessKeyRow>),
+    /// To audit_log.
+    AuditPage(AuditPage),
+    /// To audit_why.
+    AuditStory(AuditStory),
+    /// To audit_verify.
+    AuditVerdict(AuditVerdict),
     /// To credentials.
     Credentials(Credentials),
     /// Done; nothing to show.

@@ -1,6 +1,6 @@
 //! What a client may ask.
 
-use crate::model::{AccessKeyId, MfaSerial, Name, Region, SlotProof};
+use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
 use crate::secret::{Passphrase, SecretAccessKey, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,28 @@ pub enum Request {
     AccessKeyRemove {
         /// Which.
         name: Name,
+    },
+    /// A page of the audit record, oldest first.
+    AuditLog {
+        /// From when on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Since>,
+        /// About this profile alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
+        /// Of this event alone, or of all whose name begins with this word: `session`, `session.new`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        event: Option<String>,
+        /// Where to go on: `next` of the page before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// Looks whether the audit record is what was written.
+    AuditVerify {},
+    /// What is known of an access key id, an AWS request id or a record's number.
+    AuditWhy {
+        /// The id.
+        id: String,
     },
     /// Credentials of a profile, for a program.
     Credentials {
@@ -211,6 +233,9 @@ impl Request {
             Self::AccessKeyExport { .. } => "access_key_export",
             Self::AccessKeyList {} => "access_key_list",
             Self::AccessKeyRemove { .. } => "access_key_remove",
+            Self::AuditLog { .. } => "audit_log",
+            Self::AuditVerify {} => "audit_verify",
+            Self::AuditWhy { .. } => "audit_why",
             Self::Credentials { .. } => "credentials",
             Self::EndpointOpen { .. } => "endpoint_open",
             Self::Init { .. } => "init",

@@ -5,6 +5,7 @@ use claviger::model::{Arn, MfaSerial, Name};
 use claviger::secret::{Passphrase, RecoveryCode, SecretAccessKey, SecretText, TotpSeed};
 use claviger::wire::SlotProof;
 use claviger_agent::ask::Listener;
+use claviger_agent::audit::{Head, Journal};
 use claviger_agent::aws::profile::{ProfileSet, Role, SourceFile};
 use claviger_agent::aws::{AwsEdge, EndpointRules};
 use claviger_agent::session::{Delivery, Error, Limits, Office, Plan, Session};
@@ -259,7 +260,12 @@ fn build(clock: &Arc<FakeClock>, folder: &Path, network: &Arc<SandboxHttp>) -> (
     let aws = AwsEdge::new(world.clone(), network.clone(), EndpointRules::default());
     let custody = Custody::new(world.clone(), folder.to_owned(), folder.join("state"));
     let limits = Limits { presence_millis: PRESENCE, session_seconds: 43_200, region: None };
-    (custody.clone(), Office::new(world, aws, custody, limits))
+    let keeper = custody.clone();
+    let keep = move |head: Head, durable| {
+        keeper.set_audit_head(vault::AuditHead { seq: head.seq, mac: head.mac }, durable);
+    };
+    let journal = Journal::new(world.clone(), folder.join("audit"), Box::new(keep));
+    (custody.clone(), Office::new(world, aws, custody, limits, journal))
 }
 
 /// A world whose entropy no other one of this binary has.

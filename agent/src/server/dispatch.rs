@@ -2,7 +2,7 @@
 
 use super::conversation::Conversation;
 use super::fault::{self, Subject};
-use super::{PROFILES_PAGE, Server, WAIT_LIMIT_SECONDS, explain};
+use super::{PROFILES_PAGE, Server, WAIT_LIMIT_SECONDS, explain, record};
 use crate::ask::Listener;
 use crate::session::{Delivery, Session};
 use crate::vault::LockedBy;
@@ -12,6 +12,7 @@ use claviger::secret::SecretText;
 use claviger::wire::{Code, Credentials, Fault, Reply, Request, SessionRow, Setting, Whoami};
 use std::sync::Arc;
 
+mod audit;
 mod items;
 mod vault;
 
@@ -28,7 +29,21 @@ impl Server {
         if !matches!(request, Request::Status {}) {
             self.touch();
         }
+        let profile = record::profile_of(&request);
+        let act = self.begin_act(&request, conversation).await?;
+        let outcome = self.answer(request, conversation).await;
+        if let (Some(profile), Err(fault)) = (profile, &outcome) {
+            self.record_refused(&profile, fault, conversation.peer.seen());
+        }
+        self.end_act(act, &outcome, conversation).await;
+        outcome
+    }
+
+    async fn answer(self: &Arc<Self>, request: Request, conversation: &mut Conversation) -> Result<Reply, Fault> {
         match request {
+            Request::AuditLog { .. } | Request::AuditVerify {} | Request::AuditWhy { .. } => {
+                self.audit_request(request).await
+            }
             Request::Credentials { profile, wait, frozen } => {
                 let delivery = if frozen { Delivery::Frozen } else { Delivery::Refreshing };
                 self.credentials(&profile, delivery, wait, conversation).await
@@ -49,8 +64,10 @@ impl Server {
             }
             Request::Whoami { profile, region } => self.whoami(&profile, region, conversation).await,
             Request::Unlock { proof } => {
-                self.unlock(proof).await.map_err(fault::vault)?;
-                Ok(Reply::Done {})
+                let kind = record::proof_kind(&proof);
+                let opened = self.unlock(proof).await.map_err(fault::vault);
+                self.record_unlock(kind, opened.as_ref().err(), conversation.peer.seen()).await;
+                opened.map(|()| Reply::Done {})
             }
             Request::Init { .. } | Request::SlotAdd { .. } | Request::SlotList {} | Request::SlotRemove { .. } => {
                 self.vault_request(request, conversation).await
@@ -77,6 +94,7 @@ impl Server {
                 self.remembered(profile, delivery).ok_or_else(|| fault::timed_out(profile, wait))?
             }
         };
+        self.record_served(profile, &session, conversation.peer.seen());
         // Copies of an STS session for the child that asked; long-lived secrets never come this way.
         Ok(Reply::Credentials(Credentials {
             access_key_id: session.access_key_id.clone(),
@@ -172,8 +190,7 @@ impl Server {
             return Err(fault::closed(&self.custody));
         }
         let profiles = self.files.load().map_err(fault::files)?;
-        let plan =
-            self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
+        let plan = self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
         let office = self.office.clone();
         let work = |listener: Listener| async move { office.credentials(plan, listener).await };
         conversation.attend(self, work).await.map_err(|error| fault::session(&error, &subject))

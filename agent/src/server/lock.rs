@@ -23,6 +23,8 @@ impl Server {
         let server = self.clone();
         let opened = tokio::spawn(async move {
             blocking(open).await?;
+            let recorder = server.clone();
+            drop(tokio::task::spawn_blocking(move || recorder.open_record()).await);
             server.opened();
             Ok(())
         });
@@ -39,6 +41,7 @@ impl Server {
     /// Wipes master key and long-lived secrets, and the sessions too unless it is the idle lock.
     /// The vault first: what the office is told to forget must not be fetched again in between.
     pub async fn lock(self: &Arc<Self>, by: LockedBy) {
+        self.record_lock(by).await;
         let server = self.clone();
         let locked = tokio::task::spawn_blocking(move || {
             server.custody.lock(by);

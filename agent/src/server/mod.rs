@@ -12,11 +12,13 @@ mod line;
 pub mod listen;
 mod lock;
 mod peer;
+mod record;
 mod status;
 
 #[cfg(any(test, feature = "test-seams"))]
 pub use fault::seams as fault_seams;
 
+use crate::audit::{Entry, Event, Journal};
 use crate::aws::AwsFiles;
 use crate::config::Config;
 use crate::session::Office;
@@ -51,6 +53,8 @@ pub struct Server {
     config_file: (PathBuf, Option<Stamp>),
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
+    /// What happens is recorded here: `journal.note(Entry::new(…))`, or `journal.begin` before an act.
+    pub(crate) journal: Arc<Journal>,
     activity: Activity,
     stop: watch::Sender<bool>,
 }
@@ -75,7 +79,9 @@ impl Server {
         files: AwsFiles,
         custody: Arc<Custody>,
         office: Arc<Office>,
+        journal: Arc<Journal>,
     ) -> Arc<Self> {
+        journal.note(Entry::new(Event::AgentStart));
         let version = world.disk.stamp(&config_file).ok().flatten();
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
@@ -85,7 +91,7 @@ impl Server {
             quiet: Notify::new(),
         };
         let (config_file, stop) = ((config_file, version), watch::Sender::new(false));
-        Arc::new(Self { world, config, files, config_file, custody, office, activity, stop })
+        Arc::new(Self { world, config, files, config_file, custody, office, journal, activity, stop })
     }
 
     /// Begins the stop: no new request is taken.

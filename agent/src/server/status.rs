@@ -15,6 +15,7 @@ impl Server {
             seconds_left: session.left_millis / 1000,
         });
         let mut warnings = self.custody.warnings();
+        warnings.extend(self.journal.warnings());
         let ours = &self.config.aws_config_file;
         if client_config.is_some_and(|theirs| std::path::Path::new(theirs) != ours) {
             warnings.push(format!(

@@ -25,6 +25,10 @@ pub struct Session {
     pub account: Option<AccountId>,
     /// The access key it was obtained with.
     pub access_key: claviger::model::Name,
+    /// The request that made it, where it was made since the agent began.
+    pub request_id: Option<String>,
+    /// The device whose code was spent for it, likewise; and the step, where the seed is ours.
+    pub proof: Option<(claviger::model::MfaSerial, Option<u64>)>,
 }
 
 impl Session {

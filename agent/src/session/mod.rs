@@ -4,6 +4,7 @@
 //! wait, and keeps what it gets. Nothing here prompts by itself or spends a code without a person's presence.
 
 mod cache;
+mod entry;
 mod error;
 mod key;
 mod obtain;

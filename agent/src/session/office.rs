@@ -6,6 +6,7 @@ use super::plan::{Call, Delivery, Plan};
 use super::spend::Turnstiles;
 use super::{Error, SessionKey, seal};
 use crate::ask::{Listener, Notice};
+use crate::audit::Journal;
 use crate::aws::profile::ProfileSet;
 use crate::aws::{AwsEdge, Caller, Endpoint, SessionCredentials, SigningCredentials};
 use crate::mfa::Presence;
@@ -34,6 +35,7 @@ pub struct Office {
     pub(super) presence: Presence,
     pub(super) turnstiles: Turnstiles,
     pub(super) limits: Limits,
+    pub(super) journal: Arc<Journal>,
     desk: Mutex<Desk>,
 }
 
@@ -56,9 +58,9 @@ struct Forgotten {
 
 impl Office {
     /// An office with no sessions.
-    pub fn new(world: World, aws: AwsEdge, custody: Arc<Custody>, limits: Limits) -> Arc<Self> {
+    pub fn new(world: World, aws: AwsEdge, custody: Arc<Custody>, limits: Limits, journal: Arc<Journal>) -> Arc<Self> {
         let (presence, turnstiles, desk) = (Presence::default(), Turnstiles::default(), Mutex::default());
-        Arc::new(Self { world, aws, custody, presence, turnstiles, limits, desk })
+        Arc::new(Self { world, aws, custody, presence, turnstiles, limits, journal, desk })
     }
 
     /// The credentials of a plan, from memory where more than 15 minutes are left. The fetch goes on when the
