@@ -182,6 +182,7 @@ mod tests {
           mfa         Authenticators: add, list, code, rename, remove, export
           profile     Profiles: list, show, explain
           slot        The ways to open the vault: list, add, remove
+          audit       The record of hand-outs and changes: log, verify, why
           agent       The agent: start, stop, restart, run
 
         Options:

@@ -87,9 +87,11 @@ impl Journal {
             let same = |held: &Access| held.vault == access.vault && *held.key == *access.key;
             if !writer.access.as_ref().is_some_and(same) {
                 drop(crate::world::keep_in_memory(access.key.as_slice()));
-                (writer.access, writer.log, writer.kept) = (Some(access), None, 0);
+                (writer.access, writer.log) = (Some(access), None);
                 *synced = Head::default();
             }
+            // What was written since a lock moves the head now.
+            writer.kept = 0;
             while let Some(record) = writer.waiting.pop_front() {
                 if self.append(&mut writer, record).is_err() {
                     writer.lost += 1;

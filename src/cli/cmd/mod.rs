@@ -2,6 +2,7 @@
 
 mod access_key;
 mod agent;
+mod audit;
 mod init;
 mod lock;
 mod login;
@@ -37,6 +38,8 @@ pub(super) enum Command {
     #[command(subcommand)]
     Slot(slot::Slot),
     #[command(subcommand)]
+    Audit(audit::Audit),
+    #[command(subcommand)]
     Agent(agent::Agent),
 }
 
@@ -46,6 +49,7 @@ impl Command {
         match self {
             Self::AccessKey(verb) => verb.run(),
             Self::Agent(verb) => verb.run(),
+            Self::Audit(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
             Self::Lock(verb) => verb.run(),
             Self::Login(verb) => verb.run(),
