@@ -4,6 +4,7 @@
 
 mod activation;
 mod attack;
+mod audit;
 mod damage;
 mod folder;
 mod home;
