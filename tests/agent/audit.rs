@@ -254,5 +254,5 @@ fn on_a_full_disk_the_record_goes_on_then_acts_are_refused_and_hand_outs_are_cou
     let gaps: Vec<Value> = serde_json::from_str(&gaps).expect("JSON");
     assert!(gaps.len() == 1 && gaps[0]["count"].as_u64() > Some(0), "{gaps:?}");
     assert_eq!(home.status()["warnings"], json!([]));
-    assert!(verdict(&home).good().contains("missing for a known reason"));
+    assert!(verdict(&home).good().contains("gaps with a known reason: 1 "));
 }

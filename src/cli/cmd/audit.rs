@@ -131,13 +131,13 @@ fn verdict_page(verdict: &AuditVerdict) -> String {
         Some(first) => format!("The record is whole: {records} lines in {files} files, numbers {first} to {last}.\n"),
         None => "The record is empty.\n".to_owned(),
     };
-    for (count, what) in [
-        (gaps, "lines tell of records that are missing for a known reason (claviger audit log --event audit.gap)"),
-        (recovered, "torn last lines were cut off after a crash (claviger audit log --event audit.recovered)"),
-        (retired, "records were deleted because they were old (claviger audit log --event audit.retired)"),
+    for (count, what, event) in [
+        (gaps, "gaps with a known reason", "audit.gap"),
+        (recovered, "torn last lines cut off after a crash", "audit.recovered"),
+        (retired, "records deleted because they were old", "audit.retired"),
     ] {
         if *count > 0 {
-            let _ = writeln!(page, "{count} {what}");
+            let _ = writeln!(page, "{what}: {count} (claviger audit log --event {event})");
         }
     }
     page
@@ -218,7 +218,7 @@ fn story_page(story: &AuditStory) -> String {
                 None => serial,
             });
             for (word, value) in [
-                ("asked", operation),
+                ("call", operation),
                 ("key id", access_key_id),
                 ("until", expires),
                 ("device", device),
@@ -268,8 +268,36 @@ mod tests {
     #[test]
     fn the_pages() {
         let records: Vec<_> = serde_json::from_str(RECORDS).expect("records");
-        insta::assert_snapshot!(log_page(&records), @"");
-        insta::assert_snapshot!(story_page(&AuditStory { records, served: 3 }), @"");
+        insta::assert_snapshot!(log_page(&records), @"
+        NUMBER  TIME                 EVENT         ABOUT            PRINCIPAL                                         WHO                            OUTCOME
+        7       2026-11-22 01:02:03  session.new   prod             arn:aws:iam::210987654321:role/admin              claviger, pid 4711, tty 136:1  begun
+        8       2026-11-22 01:02:03  session.new   pr?od            arn:aws:sts::210987654321:assumed-role/admin/ada                                 done
+        9       2026-11-22 01:03:03  vault.unlock  slot passphrase                                                                                   failed: vault.wrong_proof
+        ");
+        insta::assert_snapshot!(story_page(&AuditStory { records, served: 3 }), @"
+        2026-11-22T01:02:03.456Z  session.new  begun
+          number      7
+          profile     prod
+          name        dev
+          role        arn:aws:iam::210987654321:role/admin
+          call        sts:AssumeRole
+          session     ada
+          asked by    /usr/bin/claviger (pid 4711, tty 136:1)
+          run by      /usr/bin/bash (pid 4000)
+        2026-11-22T01:02:03.789Z  session.new  done
+          number      8
+          profile     pr?od
+          principal   arn:aws:sts::210987654321:assumed-role/admin/ada
+          call        sts:AssumeRole
+          key id      ASIAIOSFODNN7EXAMPLE
+          until       2026-11-22T02:02:03Z
+          device      arn:aws:iam::123456789012:mfa/ada, step 59843520
+          request id  c6104cbe-af31-11e0-8154-cbc7ccf896c7
+        2026-11-22T01:03:03.789Z  vault.unlock  failed: vault.wrong_proof
+          number      9
+          slot        passphrase
+        Handed out 3 times; paths of programs are what they say, and prove nothing.
+        ");
         let whole = AuditVerdict {
             files: 2,
             records: 41,
@@ -281,6 +309,10 @@ mod tests {
             sealed: true,
             bad: None,
         };
-        insta::assert_snapshot!(verdict_page(&whole), @"");
+        insta::assert_snapshot!(verdict_page(&whole), @"
+        The record is whole: 41 lines in 2 files, numbers 10 to 50.
+        gaps with a known reason: 1 (claviger audit log --event audit.gap)
+        records deleted because they were old: 9 (claviger audit log --event audit.retired)
+        ");
     }
 }
