@@ -108,8 +108,10 @@ impl Log {
     /// Writes a record, not yet durable. After an error nothing of it counts, and the next one tries a file afresh.
     pub(super) fn append(&mut self, record: AuditRecord) -> io::Result<()> {
         self.ready()?;
-        if self.size >= self.limits.file_bytes && !self.low {
-            self.rotate();
+        // A disk that never has room enough must not make a file that is too long to read.
+        let must = self.size >= self.limits.file_bytes.saturating_mul(2);
+        if must || (self.size >= self.limits.file_bytes && !self.low) {
+            self.rotate(must);
         }
         self.write(record)
     }
@@ -172,8 +174,11 @@ impl Log {
         let path = self.path();
         let file = match self.world.disk.append(&path) {
             Ok(mut file) => {
-                file.cut(self.size)?;
-                file.sync()?;
+                // Only then: a cut gives away what is set aside.
+                if self.world.disk.stamp(&path)?.is_none_or(|found| found.size != self.size) {
+                    file.cut(self.size)?;
+                    file.sync()?;
+                }
                 file
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -214,8 +219,8 @@ impl Log {
         self.low = self.allocated < self.size.saturating_add(RESERVE);
     }
 
-    /// Begins the next file, if the disk has room for one; else this one goes on.
-    fn rotate(&mut self) {
+    /// Begins the next file, if room can be set aside for one, or it `must` be; else this one goes on.
+    fn rotate(&mut self, must: bool) {
         let number = self.number + 1;
         let path = folder::path(&self.folder, number);
         let disk = self.world.disk.clone();
@@ -223,6 +228,7 @@ impl Log {
             let set_aside = match file.reserve(0, RESERVE + STRIDE) {
                 Ok(()) => Ok(RESERVE + STRIDE),
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(u64::MAX),
+                Err(_) if must => Ok(0),
                 Err(error) => Err(error),
             };
             let set_aside = set_aside.and_then(|bytes| disk.sync_folder(&self.folder).map(|()| bytes));

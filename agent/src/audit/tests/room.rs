@@ -69,6 +69,16 @@ async fn a_disk_that_is_full_from_the_start_refuses_acts() {
 }
 
 #[tokio::test]
+async fn what_was_set_aside_is_there_for_the_next_agent() {
+    let bench = Bench::new();
+    bench.opened().note(served(0));
+    bench.disk.set_free(0);
+    let next = bench.opened();
+    next.begin(served(1)).await.unwrap().done(None, None).await;
+    assert_eq!((next.verify(None).bad, next.verify(None).records), (None, 3));
+}
+
+#[tokio::test]
 async fn whatever_call_fails_nothing_is_torn_and_the_next_record_says_what_is_missing() {
     for kind in [ErrorKind::StorageFull, ErrorKind::PermissionDenied, ErrorKind::Other] {
         for call in 0..12 {
