@@ -45,9 +45,9 @@ impl Sealer {
 
     /// The line of a record that follows `head`, newline included, and the head that it makes. The record's number is
     /// the next. None where it does not fit in a line.
-    pub(super) fn seal(&self, head: &Head, mut record: AuditRecord) -> Option<(Vec<u8>, Head)> {
+    pub(super) fn seal(&self, head: &Head, record: &mut AuditRecord) -> Option<(Vec<u8>, Head)> {
         record.seq = head.seq.saturating_add(1);
-        let mut line = serde_json::to_vec(&record).ok()?;
+        let mut line = serde_json::to_vec(record).ok()?;
         line.pop();
         line.extend_from_slice(PREV);
         line.extend_from_slice(HEXLOWER.encode(&head.mac).as_bytes());

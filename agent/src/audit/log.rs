@@ -145,11 +145,11 @@ impl Log {
     }
 
     fn write(&mut self, mut record: AuditRecord) -> io::Result<()> {
-        let mut sealed = self.sealer.seal(&self.end, record.clone());
+        let mut sealed = self.sealer.seal(&self.end, &mut record);
         for _ in 0..2 {
             if sealed.is_none() {
                 shorten(&mut record);
-                sealed = self.sealer.seal(&self.end, record.clone());
+                sealed = self.sealer.seal(&self.end, &mut record);
             }
         }
         let (line, head) = sealed.ok_or(io::ErrorKind::InvalidData)?;

@@ -71,7 +71,9 @@ async fn a_disk_that_is_full_from_the_start_refuses_acts() {
 #[tokio::test]
 async fn what_was_set_aside_is_there_for_the_next_agent() {
     let bench = Bench::new();
-    bench.opened().note(served(0));
+    let journal = bench.opened();
+    journal.note(served(0));
+    journal.flush(true);
     bench.disk.set_free(0);
     let next = bench.opened();
     next.begin(served(1)).await.unwrap().done(None, None).await;
