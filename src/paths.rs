@@ -72,6 +72,11 @@ impl Paths {
         self.data.join("state")
     }
 
+    /// The audit record: a folder for each vault.
+    pub fn audit_folder(&self) -> PathBuf {
+        self.data.join("audit")
+    }
+
     /// The lock of the one server; never replaced, so that the lock stays with the file.
     pub fn lock_file(&self) -> PathBuf {
         self.data.join("agent.lock")

@@ -4,7 +4,7 @@
 //! [`Audience`] of them, and both travel down. The control door turns what arrives into wire events.
 
 use crate::world::BootTime;
-use claviger::model::MfaSerial;
+use claviger::model::{AuditPeer, MfaSerial};
 use claviger::secret::TypedAnswer;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -34,18 +34,33 @@ pub enum Upcall {
     },
 }
 
+/// Says who asks, for the record: it looks when it is called.
+pub type Asker = Arc<dyn Fn() -> AuditPeer + Send + Sync>;
+
 /// One waiting request.
 #[derive(Clone)]
 pub struct Listener {
     upcalls: mpsc::UnboundedSender<Upcall>,
     answers: bool,
+    asker: Option<Asker>,
 }
 
 impl Listener {
     /// A listener and the end that its connection reads. `answers` says whether a person is there.
     pub fn new(answers: bool) -> (Self, mpsc::UnboundedReceiver<Upcall>) {
         let (upcalls, receiver) = mpsc::unbounded_channel();
-        (Self { upcalls, answers }, receiver)
+        (Self { upcalls, answers, asker: None }, receiver)
+    }
+
+    /// The same, known to the record.
+    pub fn known(mut self, asker: Asker) -> Self {
+        self.asker = Some(asker);
+        self
+    }
+
+    /// Who asks.
+    pub fn asker(&self) -> Option<Asker> {
+        self.asker.clone()
     }
 
     /// Nobody: for work that no request waits for.
@@ -84,6 +99,13 @@ impl Audience {
             outer.tell(notice);
         }
         inner.outer.push(outer);
+    }
+
+    /// Who asked first.
+    pub fn asker(&self) -> Option<Asker> {
+        let mut listeners = Vec::new();
+        self.collect(&mut listeners);
+        listeners.iter().find_map(Listener::asker)
     }
 
     /// Tells everyone.

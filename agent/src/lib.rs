@@ -11,6 +11,7 @@
 //! ```
 
 pub mod ask;
+pub mod audit;
 pub mod aws;
 pub mod config;
 pub mod harden;

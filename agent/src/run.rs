@@ -1,5 +1,6 @@
 //! The roof: builds the rooms from the machine as it is, serves, and stops.
 
+use crate::audit::Journal;
 use crate::aws::{AwsEdge, AwsFiles, EndpointRules, HyperHttp};
 use crate::config::{Accepted, ConfigSource};
 use crate::harden;
@@ -9,7 +10,7 @@ use crate::server::listen::{OneServer, Socket};
 use crate::server::{Server, Settings};
 use crate::session::Office;
 use crate::source::{Sources, Spawner};
-use crate::vault::Custody;
+use crate::vault::{AuditHead, Custody};
 use crate::world::World;
 use claviger::paths::Paths;
 use claviger::wire::{Code, Fault};
@@ -147,6 +148,7 @@ async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
     let interest = Interest { suspend: config.lock_on_suspend, screen: config.lock_on_screen_lock };
     let logind = Logind::new(Path::new(SYSTEM_BUS), uid(), interest, server.world.clock.clone());
     tokio::spawn(server.clone().watch_desktop(logind));
+    tokio::spawn(server.journal.clone().keep_flushed());
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     one.serving();
     tracing::info!(version = claviger::VERSION, "serving");
@@ -173,7 +175,12 @@ fn build(world: World, settings: Settings, paths: &Paths) -> Result<Arc<Server>,
     let sources = sources(&world)?;
     let (known, edge, allowed, clock) = (settings.clone(), aws.clone(), sources.clone(), world.clock.clone());
     custody.on_settings(move |pinned| known.settle(pinned, &edge, &allowed, clock.clone()));
-    let office = Office::new(world.clone(), aws, custody.clone(), sources, Server::limits(&config));
+    let keeper = custody.clone();
+    let keep = move |head: crate::audit::Head, durable| {
+        keeper.set_audit_head(AuditHead { seq: head.seq, mac: head.mac }, durable);
+    };
+    let journal = Journal::new(world.clone(), paths.audit_folder(), Box::new(keep));
+    let office = Office::new(world.clone(), aws, custody.clone(), sources, Server::limits(&config), journal.clone());
     let files = AwsFiles::new(
         world.clone(),
         config.aws_config_file.clone(),
@@ -182,7 +189,7 @@ fn build(world: World, settings: Settings, paths: &Paths) -> Result<Arc<Server>,
     );
     let bus = SessionBus::find(|name| std::env::var(name).ok(), uid());
     let keyring = Arc::new(SecretService::new(bus, world.clock.clone()));
-    Ok(Server::new(world, settings, files, custody, office, keyring, paths.run.clone()))
+    Ok(Server::new(world, settings, files, custody, office, keyring, journal, paths.run.clone()))
 }
 
 /// Sources are on this machine and its link: their network has neither proxy nor further certificates.

@@ -140,4 +140,9 @@ pub trait DiskFile: Send {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Makes what was written durable. After an error the file is worth nothing: never retried.
     fn sync(&mut self) -> io::Result<()>;
+    /// Cuts the file to so many bytes, and gives back what was set aside beyond them. Sync before writing on.
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+    /// Sets room for `bytes` beyond the first `length` aside, so that a full disk cannot refuse them; the file's length
+    /// stays (fallocate(2)). [`io::ErrorKind::Unsupported`] where the file system cannot.
+    fn reserve(&mut self, length: u64, bytes: u64) -> io::Result<()>;
 }

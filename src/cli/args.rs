@@ -216,6 +216,7 @@ mod tests {
           restore     Put a backup, or a copy of a vault, in the vault's place
           trash       The vault's trash: list, restore, empty
           config      Settings: show, check, accept
+          audit       The record of hand-outs and changes: log, verify, why
           agent       The agent: start, stop, restart, run
           completion  Print a completion script for your shell
 

@@ -1,9 +1,11 @@
 //! The nouns. Parsed once, valid from then on; no I/O and no clock.
 
+pub mod audit;
 pub mod aws;
 pub mod label;
 pub mod slot;
 
+pub use audit::{AuditAws, AuditPeer, AuditProcess, AuditRecord, AuditSubject, Since};
 pub use aws::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Partition, Region};
 pub use label::{Label, Message};
 pub use slot::{SlotKind, SlotProof};

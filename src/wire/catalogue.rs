@@ -95,6 +95,11 @@ catalogue! {
     AgentRuntimeFolder, "agent.runtime_folder", Fault, "the folder of the agent's socket is missing or not private", None;
     AgentStartFailed, "agent.start_failed", Fault, "the agent did not start", Some("claviger agent run");
     AgentStopping, "agent.stopping", Fault, "the agent is stopping", Some("claviger agent start");
+    AuditFull, "audit.full", Fault, "the disk is full, and so is what was set aside for the audit record", Some("df -h ~/.local/share/claviger");
+    AuditNotFound, "audit.not_found", NotFound, "the audit record does not know the id", Some("claviger audit log");
+    AuditTampered, "audit.tampered", Fault, "the audit record is not what was written", None;
+    AuditUnreadable, "audit.unreadable", Fault, "the audit record cannot be read", Some("claviger status");
+    AuditUnwritable, "audit.unwritable", Fault, "the audit record cannot be written, so nothing that belongs in it is done", Some("claviger status");
     AwsAccessDenied, "aws.access_denied", Refused, "AWS denied the call", None;
     AwsBadAnswer, "aws.bad_answer", Network, "the answer was not one that AWS gives", None;
     AwsClockSkew, "aws.clock_skew", Network, "this machine's clock is too far from AWS's", Some("timedatectl status");

@@ -4,6 +4,7 @@
 //! flight on one connection. The client's first line is its [`Hello`], sent together with its first request.
 
 mod adoption;
+mod audit;
 mod catalogue;
 mod config;
 mod doctor;
@@ -15,6 +16,7 @@ mod request;
 
 pub use crate::model::{SlotKind, SlotProof};
 pub use adoption::{Change, Changes, ImportedKey, SkippedProfile};
+pub use audit::{AuditBad, AuditPage, AuditStory, AuditVerdict};
 pub use catalogue::{Code, Exit};
 pub use config::{ConfigChange, ConfigScope, ConfigSetting, ConfigView};
 pub use doctor::{Finding, Level};

@@ -5,6 +5,7 @@ use super::ConfigView;
 use super::EndpointRow;
 use super::doctor::Finding;
 use super::keeping::TrashRow;
+use super::{AuditPage, AuditStory, AuditVerdict};
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
 use crate::secret::{EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,12 @@ pub enum Reply {
     Changes(Changes),
     /// To config_show.
     Config(ConfigView),
+    /// To audit_log.
+    AuditPage(AuditPage),
+    /// To audit_why.
+    AuditStory(AuditStory),
+    /// To audit_verify.
+    AuditVerdict(AuditVerdict),
     /// To credentials.
     Credentials(Credentials),
     /// Done; nothing to show.

@@ -3,7 +3,7 @@
 use super::Change;
 use super::ConfigScope;
 use super::keeping::TrashKind;
-use crate::model::{AccessKeyId, MfaSerial, Name, Region, SlotProof};
+use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
 use crate::secret::{Passphrase, SecretAccessKey, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -86,6 +86,28 @@ pub enum Request {
     AccessKeyRemove {
         /// Which.
         name: Name,
+    },
+    /// A page of the audit record, oldest first.
+    AuditLog {
+        /// From when on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Since>,
+        /// About this profile alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
+        /// Of this event alone, or of all whose name begins with this word: `session`, `session.new`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        event: Option<String>,
+        /// Where to go on: `next` of the page before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// Looks whether the audit record is what was written.
+    AuditVerify {},
+    /// What is known of an access key id, an AWS request id or a record's number.
+    AuditWhy {
+        /// The id.
+        id: String,
     },
     /// Writes a backup that a fresh recovery code opens, against a slot proof. The agent shows the code by event and
     /// waits until it is typed back.
@@ -317,6 +339,9 @@ impl Request {
             Self::Backup { .. } => "backup",
             Self::ConfigAccept { .. } => "config_accept",
             Self::ConfigShow { .. } => "config_show",
+            Self::AuditLog { .. } => "audit_log",
+            Self::AuditVerify {} => "audit_verify",
+            Self::AuditWhy { .. } => "audit_why",
             Self::Credentials { .. } => "credentials",
             Self::Doctor { .. } => "doctor",
             Self::EndpointOpen { .. } => "endpoint_open",

@@ -136,16 +136,21 @@ fn files_are_private_whatever_the_umask() {
     )
     .good();
     let mut seen = 0;
-    for folder in ["data", "run"] {
+    let vault = fs::read_dir(home.file("data/audit")).expect("a folder").flatten().next().expect("a vault's record");
+    let record = format!("data/audit/{}", vault.file_name().display());
+    for folder in ["data", "data/audit", &record, "run"] {
         let mode = |path: &Path| fs::symlink_metadata(path).expect("a file").permissions().mode() & 0o7777;
         assert_eq!(mode(&home.file(folder)), 0o700, "{folder}");
         for entry in fs::read_dir(home.file(folder)).expect("a folder").flatten() {
-            assert_eq!(mode(&entry.path()), 0o600, "{:?}", entry.path());
             assert_eq!(entry.metadata().expect("a file").uid(), USER);
+            if entry.path().is_dir() {
+                continue;
+            }
+            assert_eq!(mode(&entry.path()), 0o600, "{:?}", entry.path());
             seen += 1;
         }
     }
-    assert!(seen >= 6, "lock, log, vault, previous vault, state and socket: {seen}");
+    assert!(seen >= 7, "lock, log, vault, previous vault, state, record and socket: {seen}");
 }
 
 #[test]

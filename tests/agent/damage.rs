@@ -98,8 +98,9 @@ fn a_full_disk_keeps_the_old_vault_and_spends_no_code() {
     let (id, secret) = ("AKIAIOSFODNN7EXAMPLE\n", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n");
     let ended = home.run(&["access-key", "add", "other", "--stdin", "--no-verify"], &format!("{id}{secret}"));
     assert_eq!((ended.exit, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
-    assert!(ended.stderr.contains("old one stands") || ended.stderr.contains("cannot be saved"), "{ended:?}");
-    home.run(&["process", "prod"], "").fault(1, "state.unsaved");
+    // The record comes first: what cannot be written down is not begun.
+    assert!(ended.stderr.contains("no room"), "{ended:?}");
+    home.run(&["process", "prod"], "").fault(1, "audit.full");
     assert_eq!(sandbox.calls("GetSessionToken"), 0, "no code without its record");
     assert_eq!(home.data(), before);
     let keys: Value = serde_json::from_str(&home.run(&["access-key", "list", "--json"], "").good()).expect("JSON");

@@ -236,13 +236,14 @@ impl Home {
         Wire::greet(&self.file("run/agent.sock"))
     }
 
-    /// The bytes of everything under `data` but lock and log, by name.
+    /// The bytes of everything under `data` but lock, log and the audit record, by name.
     pub(crate) fn data(&self) -> Vec<(String, Vec<u8>)> {
         let mut files: Vec<_> = fs::read_dir(self.file("data"))
             .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
             .unwrap_or_default();
         files.retain(|path: &PathBuf| {
-            !path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"agent."))
+            let name = path.file_name().unwrap_or_default();
+            name != "audit" && !name.as_encoded_bytes().starts_with(b"agent.")
         });
         files.sort();
         let read = |path: PathBuf| (path.display().to_string(), fs::read(&path).expect("a file"));

@@ -5,6 +5,7 @@
 mod activation;
 mod adopt;
 mod attack;
+mod audit;
 mod bus;
 mod damage;
 mod doctor;

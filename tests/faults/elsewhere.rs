@@ -10,6 +10,7 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
     (Code::AgentRuntimeFolder, &["agent/src/server/listen.rs", "src/client/socket.rs", "src/cli/desk.rs"]),
     (Code::AgentStartFailed, &["agent/src/run.rs", "src/client/launch.rs", "src/cli/cmd/agent.rs"]),
     (Code::AgentStopping, &["agent/src/server/dispatch.rs"]),
+    (Code::AuditTampered, &["src/cli/cmd/audit.rs"]),
     (Code::ConfigInvalid, &["agent/src/run.rs"]),
     (Code::EndpointNoOwner, &["agent/src/server/dispatch/endpoint.rs"]),
     (Code::EndpointNotOpened, &["agent/src/server/dispatch/endpoint.rs"]),

@@ -81,6 +81,7 @@ pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
     faults.extend(of_files(world).into_iter().map(seams::files));
     faults.extend(of_jobs(world).into_iter().map(seams::job));
     faults.extend(of_vault().into_iter().map(seams::vault));
+    faults.extend(of_audit(world));
     faults.extend(of_plan(world).into_iter().map(|error| session(&session::Error::Plan(error), world, None)));
     let missing = PlanError::ProfileNotFound(world.profile.clone(), world.near.clone());
     faults.push(session(&missing.into(), world, Some(&world.theirs)));
@@ -318,4 +319,15 @@ fn denied() -> io::Error {
 
 fn full() -> io::Error {
     io::Error::from_raw_os_error(28)
+}
+
+fn of_audit(world: &Outside) -> Vec<Fault> {
+    use claviger_agent::audit::Error;
+    let full = || io::Error::from(io::ErrorKind::PermissionDenied);
+    vec![
+        seams::audit(&Error::Full { folder: world.file.clone() }),
+        seams::audit(&Error::Unwritable { source: full() }),
+        seams::audit_unreadable(&full()),
+        seams::audit_unknown_id(),
+    ]
 }

@@ -3,6 +3,7 @@
 
 use crate::rig::{HOUR, MINUTE, Rig, rig};
 use claviger::paths::Paths;
+use claviger_agent::audit::Journal;
 use claviger_agent::aws::AwsFiles;
 use claviger_agent::config::ConfigSource;
 use claviger_agent::keyring::{SecretService, SessionBus};
@@ -79,8 +80,9 @@ fn server(rig: &Rig, folder: &Path) -> Arc<Server> {
     let run = vec![folder.join("run")];
     let source = ConfigSource::new(world.clone(), folder.join("config.toml"), folder.to_owned());
     let settings = Arc::new(Settings::read(source, rig.clock.clone()).unwrap());
+    let journal = Journal::new(world.clone(), folder.join("record"), Box::new(|_, _| {}));
     let keyring = Arc::new(SecretService::new(SessionBus::find(|_| None, u32::MAX), rig.clock.clone()));
-    Server::new(world, settings, files, rig.custody.clone(), rig.office.clone(), keyring, run)
+    Server::new(world, settings, files, rig.custody.clone(), rig.office.clone(), keyring, journal, run)
 }
 
 fn control(socket: &Path, request: &Value) -> Value {

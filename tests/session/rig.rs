@@ -5,6 +5,7 @@ use claviger::model::{Arn, MfaSerial, Name};
 use claviger::secret::{Passphrase, RecoveryCode, SecretAccessKey, SecretText, TotpSeed};
 use claviger::wire::SlotProof;
 use claviger_agent::ask::Listener;
+use claviger_agent::audit::{Head, Journal};
 use claviger_agent::aws::fake::ReplayHttp;
 use claviger_agent::aws::profile::{ProfileSet, Role, SourceFile};
 use claviger_agent::aws::{AwsEdge, EndpointRules};
@@ -302,7 +303,12 @@ fn build(
     let limits = Limits { presence_millis: PRESENCE, session_seconds: 43_200, region: None };
     let sources = Sources::new(world.clone(), machine.http.clone(), machine.runner.clone());
     sources.settle(source_rules);
-    (custody.clone(), Office::new(world, aws, custody, sources, limits))
+    let keeper = custody.clone();
+    let keep = move |head: Head, durable| {
+        keeper.set_audit_head(vault::AuditHead { seq: head.seq, mac: head.mac }, durable);
+    };
+    let journal = Journal::new(world.clone(), folder.join("audit"), Box::new(keep));
+    (custody.clone(), Office::new(world, aws, custody, sources, limits, journal))
 }
 
 /// A world whose entropy no other one of this binary has.

@@ -4,6 +4,8 @@ use super::conversation::{Conversation, OutLine, encode};
 use super::line::{self, Line};
 use super::peer::Peer;
 use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, REQUESTS_LIMIT, Server, WRITE_MILLIS};
+use crate::audit::{Entry, Event};
+use claviger::model::AuditPeer;
 use claviger::secret::TypedAnswer;
 use claviger::wire::{
     AgentHello, AgentMessage, ClientLine, ClientMessage, Code, Fault, Hello, LINE_LIMIT, PROTOCOL, Reply, Request,
@@ -32,6 +34,8 @@ impl Server {
             Some(uid) if uid == own => {}
             uid => {
                 tracing::warn!(?uid, "refused a connection of another user");
+                let peer = AuditPeer { uid: uid.unwrap_or(u32::MAX), ..AuditPeer::default() };
+                self.journal.note(Entry::new(Event::ConnectionRefused).failed("another user").peer(peer));
                 return;
             }
         }
@@ -136,6 +140,7 @@ impl Server {
             answerable: hello.answers,
             peer: peer.clone(),
             aws_config_file: hello.aws_config_file.clone(),
+            aws: None,
         };
         let held = Held::new(self.clone());
         let task = tokio::spawn(async move {

@@ -1,9 +1,10 @@
 //! One request's side of a connection: its events out, its answers in.
 
-use super::Server;
 use super::control::Held;
 use super::peer::Peer;
+use super::{Server, record};
 use crate::ask::{Listener, Notice, Upcall};
+use claviger::model::AuditAws;
 use claviger::secret::{RecoveryCode, SecretText, TypedAnswer};
 use claviger::wire::{AgentLine, AgentMessage, Code, Event, Fault, LINE_LIMIT};
 use std::future::Future;
@@ -30,6 +31,8 @@ pub(super) struct Conversation {
     pub(super) peer: Arc<Peer>,
     /// The client's `AWS_CONFIG_FILE`.
     pub(super) aws_config_file: Option<String>,
+    /// What the record shall say that AWS gave for this request.
+    pub(super) aws: Option<AuditAws>,
 }
 
 impl Conversation {
@@ -71,6 +74,7 @@ impl Conversation {
         work: impl FnOnce(Listener) -> F,
     ) -> T {
         let (listener, mut upcalls) = Listener::new(self.answerable);
+        let listener = listener.known(record::asker(self));
         let mut work = pin!(work(listener));
         let mut closed = false;
         let mut pending: Option<mpsc::Sender<Option<TypedAnswer>>> = None;

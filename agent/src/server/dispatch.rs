@@ -2,7 +2,7 @@
 
 use super::conversation::Conversation;
 use super::fault::{self, Subject};
-use super::{PROFILES_PAGE, Server, WAIT_LIMIT_SECONDS, explain};
+use super::{PROFILES_PAGE, Server, WAIT_LIMIT_SECONDS, explain, record};
 use crate::ask::Listener;
 use crate::session::{Delivery, Session};
 use crate::vault::LockedBy;
@@ -13,6 +13,7 @@ use claviger::wire::{Code, Credentials, Fault, Reply, Request, SessionRow, Setti
 use std::sync::Arc;
 
 mod adoption;
+mod audit;
 mod config;
 mod doctor;
 mod endpoint;
@@ -36,7 +37,21 @@ impl Server {
         if !matches!(request, Request::Status {}) {
             self.touch();
         }
+        let profile = record::profile_of(&request);
+        let act = self.begin_act(&request, conversation).await?;
+        let outcome = self.answer(request, conversation).await;
+        if let (Some(profile), Err(fault)) = (profile, &outcome) {
+            self.record_refused(&profile, fault, conversation.peer.seen());
+        }
+        self.end_act(act, &outcome, conversation).await;
+        outcome
+    }
+
+    async fn answer(self: &Arc<Self>, request: Request, conversation: &mut Conversation) -> Result<Reply, Fault> {
         match request {
+            Request::AuditLog { .. } | Request::AuditVerify {} | Request::AuditWhy { .. } => {
+                self.audit_request(request).await
+            }
             Request::ConfigAccept { proof, scope, digest } => self.config_accept(proof, scope, digest).await,
             Request::ConfigShow { scope } => self.config_show(scope).await,
             Request::Credentials { profile, wait, frozen } => {
@@ -63,8 +78,10 @@ impl Server {
             }
             Request::Whoami { profile, region } => self.whoami(&profile, region, conversation).await,
             Request::Unlock { proof } => {
-                self.unlock(proof).await.map_err(fault::vault)?;
-                Ok(Reply::Done {})
+                let kind = record::proof_kind(&proof);
+                let opened = self.unlock(proof).await.map_err(fault::vault);
+                self.record_unlock(kind, opened.as_ref().err(), conversation.peer.seen()).await;
+                opened.map(|()| Reply::Done {})
             }
             Request::Init { .. } | Request::SlotAdd { .. } | Request::SlotList {} | Request::SlotRemove { .. } => {
                 self.vault_request(request, conversation).await
@@ -93,6 +110,7 @@ impl Server {
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
         let session = self.session_within(profile, delivery, wait, conversation).await?;
+        self.record_served(profile, &session, conversation.peer.seen());
         // Copies of an STS session for the child that asked; long-lived secrets never come this way.
         Ok(Reply::Credentials(Credentials {
             access_key_id: session.access_key_id.clone(),

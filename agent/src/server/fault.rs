@@ -1,5 +1,7 @@
 //! Every room's error as a fault with a stable code and one hint. The only such place.
 
+pub(super) mod audit;
+
 use crate::aws::FilesError;
 use crate::aws::profile::{Origin, Problem};
 use crate::session::plan::PlanError;
@@ -216,6 +218,7 @@ pub(super) fn session(error: &session::Error, subject: &Subject) -> Fault {
     use session::Error;
     let profile = &subject.profile;
     match error {
+        Error::Audit(error) => audit::audit(error),
         Error::Aws(error) => aws_fault(error, profile),
         Error::CodeNeeded(device) => {
             Fault::new(Code::MfaCodeNeeded, format!("a code of {} must be typed", serial(device))).hint(login(profile))
@@ -487,6 +490,21 @@ pub(super) fn profile_row(row: session::ProfileView) -> ProfileRow {
 pub mod seams {
     use super::{Fault, Path, Subject};
     use crate::{aws, jobs, session, vault};
+
+    /// The fault of an act that cannot be recorded.
+    pub fn audit(error: &crate::audit::Error) -> Fault {
+        super::audit::audit(error)
+    }
+
+    /// The fault of a record that cannot be read.
+    pub fn audit_unreadable(error: &std::io::Error) -> Fault {
+        super::audit::unreadable(error)
+    }
+
+    /// The fault of an id that no record has.
+    pub fn audit_unknown_id() -> Fault {
+        super::audit::unknown_id()
+    }
 
     /// The fault of the AWS files.
     pub fn files(error: aws::FilesError) -> Fault {

@@ -34,6 +34,7 @@ impl Server {
         let opened = tokio::spawn(async move {
             blocking(move || {
                 open()?;
+                server.open_record();
                 server.opened(by);
                 Ok(())
             })
@@ -60,6 +61,7 @@ impl Server {
     /// Wipes master key and long-lived secrets, and the sessions too unless it is the idle lock.
     /// The vault first: what the office is told to forget must not be fetched again in between.
     pub async fn lock(self: &Arc<Self>, by: LockedBy) {
+        self.record_lock(by).await;
         let server = self.clone();
         let locked = tokio::task::spawn_blocking(move || {
             server.custody.lock(by);

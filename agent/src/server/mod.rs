@@ -14,6 +14,7 @@ mod line;
 pub mod listen;
 mod lock;
 mod peer;
+mod record;
 mod settings;
 mod status;
 
@@ -23,6 +24,7 @@ pub use settings::Settings;
 #[cfg(any(test, feature = "test-seams"))]
 pub use fault::seams as fault_seams;
 
+use crate::audit::{Entry, Event, Journal};
 use crate::aws::AwsFiles;
 use crate::config::Config;
 use crate::keyring::KeyStore;
@@ -59,6 +61,8 @@ pub struct Server {
     desktop: desktop::Desktop,
     /// The open endpoints.
     pub endpoints: Endpoints,
+    /// What happens is recorded here: `journal.note(Entry::new(…))`, or `journal.begin` before an act.
+    pub(crate) journal: Arc<Journal>,
     activity: Activity,
     edits: dispatch::Edits,
     stop: watch::Sender<bool>,
@@ -85,8 +89,10 @@ impl Server {
         custody: Arc<Custody>,
         office: Arc<Office>,
         keyring: Arc<dyn KeyStore>,
+        journal: Arc<Journal>,
         run_folders: Vec<PathBuf>,
     ) -> Arc<Self> {
+        journal.note(Entry::new(Event::AgentStart));
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
             connections: AtomicUsize::new(0),
@@ -95,10 +101,10 @@ impl Server {
             quiet: Notify::new(),
         };
         let stop = watch::Sender::new(false);
-        let endpoints = Endpoints::new(world.clone(), run_folders);
+        let endpoints = Endpoints::new(world.clone(), run_folders, journal.clone());
         let desktop = desktop::Desktop::new(keyring);
         let edits = dispatch::Edits::default();
-        Arc::new(Self { world, settings, files, custody, office, desktop, endpoints, activity, edits, stop })
+        Arc::new(Self { world, settings, files, custody, office, desktop, endpoints, journal, activity, edits, stop })
     }
 
     /// The settings of the office.

@@ -15,6 +15,7 @@ impl Server {
             seconds_left: session.left_millis / 1000,
         });
         let mut warnings = self.custody.warnings();
+        warnings.extend(self.journal.warnings());
         warnings.extend(self.desktop.warning());
         warnings.extend(self.endpoints.warnings());
         let config = self.config();

@@ -69,6 +69,8 @@ impl Office {
             principal,
             account,
             access_key: None,
+            request_id: None,
+            proof: None,
         }))
     }
 }

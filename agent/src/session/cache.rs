@@ -30,6 +30,10 @@ pub struct Session {
     pub access_key: Option<Name>,
     /// It is handed out with more than this left, in milliseconds.
     pub(super) hand_out_millis: u64,
+    /// The request that made it, where it was made since the agent began.
+    pub request_id: Option<String>,
+    /// The device whose code was spent for it, likewise; and the step, where the seed is ours.
+    pub proof: Option<(claviger::model::MfaSerial, Option<u64>)>,
 }
 
 impl Session {

@@ -2,13 +2,16 @@
 
 use super::pins::ProfileChange;
 use super::plan::PlanError;
-use crate::{aws, source, vault};
+use crate::{audit, aws, source, vault};
 use claviger::model::MfaSerial;
 
 /// Shared by everyone who waited for the same session.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// What cannot be recorded is not done.
+    #[error("nothing is recorded")]
+    Audit(#[from] audit::Error),
     /// AWS, or the way to it.
     #[error("AWS gave no session")]
     Aws(#[from] aws::Error),

@@ -5,6 +5,7 @@
 
 mod base;
 mod cache;
+mod entry;
 mod error;
 mod key;
 mod obtain;

@@ -5,8 +5,8 @@ use super::cache::{HAND_OUT_MILLIS, Session};
 use super::office::Office;
 use super::plan::{Call, Mfa, Plan, RoleRequest, Step};
 use super::spend::Code;
-use super::{Error, SessionKey, signing};
-use crate::ask::{Audience, Listener};
+use super::{Error, SessionKey, entry, signing};
+use crate::ask::{Asker, Audience, Listener};
 use crate::aws::{self, AssumeRole, AssumedRole, SessionCredentials, SigningCredentials};
 use crate::world::BoxFuture;
 use claviger::model::{Arn, MfaSerial, Name};
@@ -53,6 +53,15 @@ impl Flight {
 pub(super) enum Waiter {
     Request(Listener),
     Fetch(Arc<Audience>),
+}
+
+impl Waiter {
+    fn asker(&self) -> Option<Asker> {
+        match self {
+            Self::Request(listener) => listener.asker(),
+            Self::Fetch(audience) => audience.asker(),
+        }
+    }
 }
 
 impl From<Listener> for Waiter {
@@ -104,7 +113,7 @@ impl Office {
             let before = index.checked_sub(1).map(|before| SessionKey::of(plan, before));
             let renewable = before.is_some_and(|before| desk.cache.fresh(&before, now, SIGN_WITH_MILLIS).is_some());
             if last && renewable && session.left(now) < RENEW_MILLIS && !desk.flights.contains_key(&key) {
-                let flight = self.start(plan.clone(), index, key, Occasion::Background, desk.locks);
+                let flight = self.start(plan.clone(), (index, key), (Occasion::Background, None), desk.locks);
                 desk.flights.insert(key, flight);
             }
             return Joined::Fresh(session);
@@ -114,7 +123,8 @@ impl Office {
             desk.flights.remove(&key);
         }
         let locks = desk.locks;
-        let start = || self.start(plan.clone(), index, key, Occasion::Request, locks);
+        let asker = waiter.asker();
+        let start = || self.start(plan.clone(), (index, key), (Occasion::Request, asker), locks);
         let flight = desk.flights.entry(key).or_insert_with(start);
         match waiter {
             Waiter::Request(listener) => flight.audience.join(listener),
@@ -127,16 +137,15 @@ impl Office {
     fn start(
         self: &Arc<Self>,
         plan: Arc<Plan>,
-        index: usize,
-        key: SessionKey,
-        occasion: Occasion,
+        (index, key): (usize, SessionKey),
+        (occasion, asker): (Occasion, Option<Asker>),
         locks: u64,
     ) -> Flight {
         let (sender, outcome) = watch::channel(None);
         let audience = Arc::new(Audience::default());
         let (office, heard) = (self.clone(), audience.clone());
         let task = tokio::spawn(async move {
-            let result = office.fetch(&plan, index, occasion, &heard).await;
+            let result = office.recorded(&plan, index, (occasion, asker), &heard).await;
             if office.land(key, locks, &result) {
                 drop(sender.send(Some(result)));
             }
@@ -158,6 +167,30 @@ impl Office {
             }
         }
         true
+    }
+
+    /// Fetches on the record: nothing is asked of STS before that is written down, and nothing handed on before what
+    /// came of it is.
+    async fn recorded(
+        self: &Arc<Self>,
+        plan: &Arc<Plan>,
+        index: usize,
+        (occasion, asker): (Occasion, Option<Asker>),
+        audience: &Arc<Audience>,
+    ) -> Outcome {
+        let mut entry = entry::begun(plan, index);
+        if occasion == Occasion::Background {
+            entry = entry.reason("renewed before its end");
+        } else if let Some(asker) = asker {
+            entry = entry.peer(asker());
+        }
+        let act = self.journal.begin(entry).await.map_err(|error| Arc::new(error.into()))?;
+        let result = self.fetch(plan, index, occasion, audience).await;
+        match &result {
+            Ok(session) => act.done(entry::given(plan, index, session), Some(session.principal.clone())).await,
+            Err(error) => act.failed(entry::words(error)).await,
+        }
+        result
     }
 
     async fn fetch(
@@ -237,8 +270,9 @@ impl Office {
             let mut call = assume(request, step.seconds);
             call.mfa = code.as_ref().map(Code::proof);
             let answer = self.aws.assume_role(signing(&key), &step.endpoint, &call).await;
+            let proof = code.as_ref().map(Code::spent);
             if let Some(assumed) = codes.settle(code, answer)? {
-                return Ok(Arc::new(self.role_session(&plan.base, assumed)));
+                return Ok(Arc::new(Session { proof, ..self.role_session(&plan.base, assumed) }));
             }
         }
     }
@@ -256,8 +290,10 @@ impl Office {
             let key = self.custody.signing_key(access_key)?;
             let proof = code.as_ref().map(Code::proof);
             let answer = self.aws.get_session_token(signing(&key), &step.endpoint, step.seconds, proof).await;
+            let proof = code.as_ref().map(Code::spent);
             if let Some(credentials) = codes.settle(code, answer)? {
-                return Ok(Arc::new(self.user_session(access_key, credentials, step.with_code)));
+                let session = self.user_session(access_key, credentials, step.with_code);
+                return Ok(Arc::new(Session { proof, ..session }));
             }
         }
     }
@@ -294,6 +330,8 @@ impl Office {
             account: arn.and_then(Arn::account),
             access_key: access_key.cloned(),
             hand_out_millis: HAND_OUT_MILLIS,
+            request_id: credentials.request_id,
+            proof: None,
         }
     }
 }

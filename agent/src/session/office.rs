@@ -7,6 +7,7 @@ use super::plan::{Call, Delivery, Plan};
 use super::spend::Turnstiles;
 use super::{Error, SessionKey, seal};
 use crate::ask::{Listener, Notice};
+use crate::audit::Journal;
 use crate::aws::profile::ProfileSet;
 use crate::aws::{AwsEdge, Caller, Endpoint, SessionCredentials, SigningCredentials};
 use crate::mfa::Presence;
@@ -38,6 +39,7 @@ pub struct Office {
     pub(super) sources: Sources,
     pub(super) pinning: Arc<Pinning>,
     limits: RwLock<Limits>,
+    pub(super) journal: Arc<Journal>,
     desk: Mutex<Desk>,
 }
 
@@ -60,10 +62,17 @@ struct Forgotten {
 
 impl Office {
     /// An office with no sessions.
-    pub fn new(world: World, aws: AwsEdge, custody: Arc<Custody>, sources: Sources, limits: Limits) -> Arc<Self> {
+    pub fn new(
+        world: World,
+        aws: AwsEdge,
+        custody: Arc<Custody>,
+        sources: Sources,
+        limits: Limits,
+        journal: Arc<Journal>,
+    ) -> Arc<Self> {
         let (presence, turnstiles, desk) = (Presence::default(), Turnstiles::default(), Mutex::default());
         let (pinning, limits) = (Arc::default(), RwLock::new(limits));
-        Arc::new(Self { world, aws, custody, presence, turnstiles, sources, pinning, limits, desk })
+        Arc::new(Self { world, aws, custody, presence, turnstiles, sources, pinning, limits, journal, desk })
     }
 
     /// From now on by these settings.

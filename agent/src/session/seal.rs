@@ -68,5 +68,7 @@ pub(super) fn read(bytes: &[u8], corrected_now: WallTime, boot: BootTime) -> Opt
         principal: read.principal,
         account: read.account,
         access_key: read.access_key,
+        request_id: None,
+        proof: None,
     })
 }

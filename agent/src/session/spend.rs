@@ -43,6 +43,11 @@ impl Code {
     pub(super) fn proof(&self) -> MfaProof<'_> {
         MfaProof { serial: &self.serial, code: &self.code }
     }
+
+    /// What the record may say of it.
+    pub(super) fn spent(&self) -> (MfaSerial, Option<u64>) {
+        (self.serial.clone(), self.step)
+    }
 }
 
 /// The codes of one fetch.

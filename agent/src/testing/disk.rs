@@ -34,10 +34,14 @@ struct Machine {
     fails: BTreeMap<usize, io::ErrorKind>,
     syncs: usize,
     skipped_sync: Option<usize>,
+    /// Bytes that may still be taken, where the disk has an end; and what each file has set aside.
+    free: Option<u64>,
+    reserved: BTreeMap<usize, u64>,
 }
 
 #[derive(Clone)]
 enum Operation {
+    Cut(usize, usize),
     Mark,
     Names(Change),
     SyncFile(usize),
@@ -86,6 +90,11 @@ impl MemoryDisk {
     /// The call with this number (from 0, since the disk was settled) fails; a write has then written half.
     pub fn fail(&self, call: usize, kind: io::ErrorKind) {
         self.lock().fails.insert(call, kind);
+    }
+
+    /// From now on the disk takes so many bytes more.
+    pub fn set_free(&self, bytes: u64) {
+        self.lock().free = Some(bytes);
     }
 
     /// Calls since the disk was settled.
@@ -143,6 +152,17 @@ impl Machine {
     fn change(&mut self, change: Change) {
         change.apply(&mut self.names);
         self.log.push(Operation::Names(change));
+    }
+
+    /// Takes bytes for a file, from what it has set aside first; as many as there are.
+    fn take(&mut self, inode: usize, bytes: usize) -> usize {
+        let Some(free) = self.free else { return bytes };
+        let reserved = self.reserved.entry(inode).or_default();
+        let (own, wanted) = (*reserved, bytes as u64);
+        *reserved = own.saturating_sub(wanted);
+        let more = wanted.saturating_sub(own).min(free);
+        self.free = Some(free - more);
+        (own.min(wanted) + more) as usize
     }
 
     fn inode(&self, path: &Path) -> io::Result<usize> {
@@ -278,10 +298,14 @@ struct MemoryFile {
 
 impl DiskFile for MemoryFile {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let outcome = self.disk.call().map(drop);
+        let mut outcome = self.disk.call().map(drop);
         let written = if outcome.is_ok() { bytes.len() } else { bytes.len() / 2 };
-        let written = bytes.get(..written).unwrap_or_default();
         let mut machine = self.disk.lock();
+        let taken = machine.take(self.inode, written);
+        if taken < written {
+            outcome = Err(io::ErrorKind::StorageFull.into());
+        }
+        let written = bytes.get(..taken).unwrap_or_default();
         if let Some(content) = machine.contents.get_mut(self.inode) {
             content.extend_from_slice(written);
         }
@@ -294,6 +318,30 @@ impl DiskFile for MemoryFile {
         if machine.sync() {
             machine.log.push(Operation::SyncFile(self.inode));
         }
+        Ok(())
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        let mut machine = self.disk.call()?;
+        let length = length as usize;
+        if let Some(content) = machine.contents.get_mut(self.inode) {
+            content.truncate(length);
+        }
+        let back = machine.reserved.remove(&self.inode).unwrap_or_default();
+        machine.free = machine.free.map(|free| free + back);
+        machine.log.push(Operation::Cut(self.inode, length));
+        Ok(())
+    }
+
+    fn reserve(&mut self, _length: u64, bytes: u64) -> io::Result<()> {
+        let mut machine = self.disk.call()?;
+        let held = machine.reserved.get(&self.inode).copied().unwrap_or_default();
+        let more = bytes.saturating_sub(held);
+        if machine.free.is_some_and(|free| free < more) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        machine.free = machine.free.map(|free| free - more);
+        machine.reserved.insert(self.inode, held.max(bytes));
         Ok(())
     }
 }
@@ -315,6 +363,15 @@ impl Replay {
 
     fn step(&mut self, operation: &Operation) {
         match operation {
+            // Whoever cuts syncs before writing on, so nothing is gained by a cut that comes late.
+            Operation::Cut(inode, length) => {
+                let durable = self.contents.entry(*inode).or_default();
+                durable.truncate(*length);
+                let left = length - durable.len();
+                if let Some(pending) = self.writes.get_mut(inode) {
+                    pending.truncate(left);
+                }
+            }
             Operation::Mark => self.marks += 1,
             Operation::Names(change) => self.changes.push(change.clone()),
             Operation::SyncFile(inode) => {

@@ -17,7 +17,6 @@ use claviger::model::{SlotKind, SlotProof};
 use claviger::secret::Passphrase;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// A passphrase that a restored vault shall open with, and what a guess at it shall cost.
@@ -112,7 +111,7 @@ impl VaultFolder {
             None if header.slots.iter().any(|slot| slot.info().kind == Some(SlotKind::Passphrase)) => None,
             None => return Err(Error::PassphraseNeeded),
         };
-        contents.state_key = Arc::new(crypto::random(&self.world)?);
+        contents.renew_state_key(&self.world)?;
         contents.previous_state_key = None;
         contents.items.sweep(now);
         let replaces = self.set_aside()?;

@@ -24,6 +24,8 @@ pub(super) struct Contents {
     pub(super) state_key: Arc<Key32>,
     /// Sealed it before the last slot was removed; needed until the state has been written anew.
     pub(super) previous_state_key: Option<Arc<Key32>>,
+    /// Seals the audit record. Absent until the first slot is removed: see [`Contents::audit_key`].
+    kept_audit_key: Option<Arc<Key32>>,
     extra: Extra,
 }
 
@@ -35,8 +37,25 @@ impl Contents {
             public_halves: Vec::new(),
             state_key: Arc::new(crypto::random(world)?),
             previous_state_key: None,
+            kept_audit_key: None,
             extra: Extra::default(),
         })
+    }
+
+    /// The key of the audit record: made from the first state key, and kept when that one goes, so that what was
+    /// recorded before still verifies.
+    pub(super) fn audit_key(&self) -> Key32 {
+        match &self.kept_audit_key {
+            Some(key) => Key32::clone(key),
+            None => crypto::derive(self.state_key.as_slice(), b"", "claviger/v1/audit"),
+        }
+    }
+
+    /// A new state key, in place of the one that seals the state until it has been written anew.
+    pub(super) fn renew_state_key(&mut self, world: &World) -> Result<()> {
+        self.kept_audit_key = Some(Arc::new(self.audit_key()));
+        self.previous_state_key = Some(std::mem::replace(&mut self.state_key, Arc::new(crypto::random(world)?)));
+        Ok(())
     }
 
     /// The public half of a slot's key.
@@ -67,6 +86,9 @@ impl Contents {
         if let Some(key) = &self.previous_state_key {
             members.push(("previous_state_key", Node::Bytes(key.as_slice())));
         }
+        if let Some(key) = &self.kept_audit_key {
+            members.push(("audit_key", Node::Bytes(key.as_slice())));
+        }
         Node::object(members, &self.extra).write()
     }
 
@@ -85,6 +107,10 @@ impl Contents {
             state_key: Arc::new(fields.array("state_key")?),
             previous_state_key: match fields.has("previous_state_key") {
                 true => Some(Arc::new(fields.array("previous_state_key")?)),
+                false => None,
+            },
+            kept_audit_key: match fields.has("audit_key") {
+                true => Some(Arc::new(fields.array("audit_key")?)),
                 false => None,
             },
             extra: fields.rest(),

@@ -8,7 +8,7 @@ mod keyring;
 
 pub use keyring::KeyringChance;
 
-use super::{ConfirmedCode, Error, Items, KdfCost, Pins, Result, SlotInfo, State, Vault, VaultFolder};
+use super::{AuditHead, ConfirmedCode, Error, Items, KdfCost, Pins, Result, SlotInfo, State, Vault, VaultFolder};
 use crate::world::{BootTime, WallTime, World, keep_in_memory};
 use claviger::model::SlotProof;
 use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
@@ -124,6 +124,18 @@ struct Quick {
 struct Open {
     items: Items,
     state: State,
+    vault_id: [u8; 16],
+    audit_key: Zeroizing<[u8; 32]>,
+}
+
+/// What the audit record is written with.
+pub struct AuditAccess {
+    /// Whose record it is.
+    pub vault_id: [u8; 16],
+    /// Its key: the same for the vault's life, and it opens nothing else.
+    pub key: Zeroizing<[u8; 32]>,
+    /// Its last record, as far as the state knows.
+    pub head: Option<AuditHead>,
 }
 
 #[derive(Default)]
@@ -370,6 +382,27 @@ impl Custody {
         open.state.sessions().map(|(key, bytes)| (*key, Zeroizing::new(bytes.to_vec()))).collect()
     }
 
+    /// The vault's id, open or not.
+    pub fn id(&self) -> Result<[u8; 16]> {
+        self.folder.id()
+    }
+
+    /// The key of the audit record, while the vault is open, and the head that the state holds.
+    pub fn audit_access(&self) -> Result<AuditAccess> {
+        let quick = self.quick();
+        let open = quick.open.as_ref().ok_or(Error::Locked)?;
+        Ok(AuditAccess { vault_id: open.vault_id, key: open.audit_key.clone(), head: open.state.audit_head() })
+    }
+
+    /// Keeps the head of the audit record. While locked it stays where it is: the next unlock moves it on.
+    pub fn set_audit_head(&self, head: AuditHead, durable: bool) {
+        let mut quick = self.quick();
+        let kept = quick.open.as_mut().map(|open| open.state.set_audit_head(head, durable));
+        if let Some(Err(error)) = kept {
+            tracing::warn!(%error, "the head of the audit record was not kept");
+        }
+    }
+
     /// Enters an opened vault and its state.
     fn open(&self, slot: &mut Option<Vault>, opened: Vault, locks: u64, now: WallTime) -> Result<()> {
         let (state, how) = State::open(self.world.clone(), self.state_file.clone(), opened.state_access(), now)?;
@@ -382,7 +415,8 @@ impl Custody {
             .burned_all()
             .then_some("the ledger beside the vault was incomplete: codes up to the next half minute count as spent");
         lock_pages(&opened);
-        quick.open = Some(Open { items: opened.items().clone(), state });
+        let (vault_id, audit_key) = (opened.id(), opened.audit_key());
+        quick.open = Some(Open { items: opened.items().clone(), state, vault_id, audit_key });
         quick.knowledge = Arc::new(know(opened.items()));
         quick.opened_once = true;
         *slot = Some(opened);

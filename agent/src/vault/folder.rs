@@ -47,6 +47,12 @@ impl VaultFolder {
         Ok(Envelope::split(&file)?.header.slots.iter().map(Slot::info).collect())
     }
 
+    /// The vault's id, as the header names it: like [`VaultFolder::slots`], for finding things and not for trust.
+    pub fn id(&self) -> Result<[u8; 16]> {
+        let file = self.read()?;
+        Ok(Envelope::split(&file)?.header.vault_id)
+    }
+
     /// Makes a vault of two slots, the passphrase's and the recovery code's, proves on the bytes about to be written
     /// that both open it, and saves it. There is no way to have the file without a confirmed code.
     /// Refuses where there is a vault ([`Error::Exists`]) and what [`check_passphrase`](super::check_passphrase) does.

@@ -67,6 +67,16 @@ impl Vault {
         }
     }
 
+    /// The key of the audit record; it stays the same for the vault's life.
+    pub(super) fn audit_key(&self) -> Key32 {
+        self.contents.audit_key()
+    }
+
+    /// The vault's id.
+    pub(super) fn id(&self) -> [u8; 16] {
+        self.header.vault_id
+    }
+
     /// Changes the items and saves. Where the change or the save fails, the old items stand; only
     /// [`Error::Unsynced`] means that the new ones do.
     pub fn edit<R, E: From<Error>>(
@@ -150,8 +160,7 @@ impl Vault {
         }
         let mut contents = self.contents.clone();
         contents.public_halves.retain(|half| half.id != id);
-        contents.previous_state_key = Some(Arc::clone(&contents.state_key));
-        contents.state_key = Arc::new(crypto::random(world)?);
+        contents.renew_state_key(world)?;
         header.oldest_copy = header.generation + 1;
         self.write(header, contents, master, Copies::Purge, Some((keeper, opener)), now)
     }

@@ -207,4 +207,12 @@ impl DiskFile for OpenFile {
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_all()
     }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn reserve(&mut self, length: u64, bytes: u64) -> io::Result<()> {
+        Ok(fs::fallocate(&self.0, fs::FallocateFlags::KEEP_SIZE, length, bytes)?)
+    }
 }

@@ -44,7 +44,8 @@ pub(crate) fn play(binaries: &Path) -> Outcome {
         stage.cast().url,
         stage.folder().display()
     ));
-    let more = ["status", "process prod", "whoami prod", "lock", "status"].map(|words| Act::new(words, "", ""));
+    let more = ["status", "process prod", "whoami prod", "lock", "status", "audit verify", "audit log"]
+        .map(|words| Act::new(words, "", ""));
     for act in stage.acts().into_iter().chain(more) {
         say(&format!("$ {}", act.line()));
         let output = act.play(&stage)?;

@@ -3,6 +3,7 @@
 mod access_key;
 mod adoption;
 mod agent;
+mod audit;
 mod backup;
 mod completion;
 mod config;
@@ -54,6 +55,8 @@ pub(super) enum Command {
     #[command(subcommand)]
     Config(config::Config),
     #[command(subcommand)]
+    Audit(audit::Audit),
+    #[command(subcommand)]
     Agent(agent::Agent),
     Completion(completion::Completion),
 }
@@ -70,6 +73,7 @@ impl Command {
             Self::Env(verb) => verb.run(),
             Self::Exec(verb) => verb.run(),
             Self::Config(verb) => verb.run(),
+            Self::Audit(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
             Self::Lock(verb) => verb.run(),
             Self::Login(verb) => verb.run(),

@@ -8,7 +8,7 @@ use crate::server::conversation::Conversation;
 use crate::server::fault;
 use crate::vault::{AccessKey, Extra, TotpDevice};
 use crate::world::rfc3339;
-use claviger::model::{MfaSerial, Name};
+use claviger::model::{AuditAws, MfaSerial, Name};
 use claviger::secret::{SecretText, TotpSeedText};
 use claviger::wire::{AccessKeyExport, AccessKeyRow, Code, Fault, MfaRow, Reply, Request, SlotProof};
 use std::sync::Arc;
@@ -145,6 +145,7 @@ impl Server {
             proved = Some(conversation.attend(self, work).await.map_err(fault::job)?);
         }
         let now = self.world.clock.wall();
+        let told = serial.to_string();
         let device = TotpDevice {
             serial,
             access_key: access_key.clone(),
@@ -154,6 +155,14 @@ impl Server {
         };
         mfa_device::add(self.custody.clone(), name.clone(), device, now).await.map_err(fault::job)?;
         if let Some(credentials) = proved {
+            conversation.aws = Some(AuditAws {
+                access_key_id: Some(credentials.access_key_id.to_string()),
+                expires: Some(rfc3339(credentials.expiration)),
+                mfa_serial: Some(told),
+                operation: Some("sts:GetSessionToken".to_owned()),
+                request_id: credentials.request_id.clone(),
+                ..AuditAws::default()
+            });
             self.office.adopt(&profiles, &access_key, credentials);
         }
         self.mfa_row(&name)
@@ -182,6 +191,11 @@ impl Server {
             office.spend(&device.access_key, &[serial], wait, &audience).await
         };
         let (turn, code) = conversation.attend(self, work).await.map_err(|error| fault::job(error.into()))?;
+        conversation.aws = Some(AuditAws {
+            mfa_serial: Some(turn.serial.to_string()),
+            totp_step: Some(turn.step),
+            ..AuditAws::default()
+        });
         let ends = mfa::millis_until(turn.step.saturating_add(1), self.office.aws().corrected_now());
         Ok(Reply::MfaCode { code, seconds_left: ends / 1000 })
     }

@@ -1,6 +1,7 @@
 //! The way of one request: checks, then its protocol, with what the office has.
 
 use super::open::Endpoint;
+use super::record;
 use super::{CONTAINER_MILLIS, IMDS_MILLIS, checks, container, imds};
 use crate::ask::Listener;
 use crate::server::Server;
@@ -99,6 +100,16 @@ impl Server {
     /// The credentials of an endpoint's profile. Nobody is asked, and nobody waits longer than an SDK does: then the
     /// last ones serve until they end.
     pub(super) async fn hand_out(self: &Arc<Self>, endpoint: &Endpoint) -> Result<Handed, Fault> {
+        let handed = self.handed(endpoint).await;
+        let peer = record::peer_of(&endpoint.owner);
+        match &handed {
+            Ok(handed) => self.record_served(&endpoint.profile, &handed.session, peer),
+            Err(fault) => self.record_refused(&endpoint.profile, fault, peer),
+        }
+        handed
+    }
+
+    async fn handed(self: &Arc<Self>, endpoint: &Endpoint) -> Result<Handed, Fault> {
         // Only the idle lock leaves sessions to serve on; after any other the keyring may open the vault again.
         let serves = || {
             !self.custody.never_opened()

@@ -14,6 +14,7 @@ mod handover;
 mod imds;
 mod open;
 mod owner;
+mod record;
 mod serve;
 mod token;
 mod uid;

@@ -2,8 +2,10 @@
 
 use super::checks::{CREDENTIALS, Door};
 use super::owner::Owner;
+use super::record;
 use super::token::{self, TokenDigest};
 use super::{CLOSED_LIMIT, ENDPOINTS_LIMIT, Error, FAILURES_LIMIT, imds, serve};
+use crate::audit::{Event, Journal};
 use crate::server::Server;
 use crate::server::peer::Peer;
 use crate::world::{BootTime, World};
@@ -67,6 +69,7 @@ pub struct Endpoints {
     world: World,
     /// Folders that may hold token files, best first.
     folders: Vec<PathBuf>,
+    journal: Arc<Journal>,
     desk: Mutex<Desk>,
 }
 
@@ -80,8 +83,8 @@ struct Desk {
 
 impl Endpoints {
     /// None open yet.
-    pub(crate) fn new(world: World, folders: Vec<PathBuf>) -> Self {
-        Self { world, folders, desk: Mutex::default() }
+    pub(crate) fn new(world: World, folders: Vec<PathBuf>, journal: Arc<Journal>) -> Self {
+        Self { world, folders, journal, desk: Mutex::default() }
     }
 
     /// Opens an endpoint for the process that asks.
@@ -137,6 +140,7 @@ impl Endpoints {
         let (endpoint, listener) = (Arc::new(endpoint), Arc::new(listener));
         let (end, ended) = watch::channel(End::Open);
         let entry = Entry { endpoint: endpoint.clone(), listener: listener.clone(), end };
+        let opened = record::of_endpoint(Event::EndpointOpen, &endpoint);
         {
             let mut desk = self.desk();
             if desk.open.len() >= ENDPOINTS_LIMIT {
@@ -144,6 +148,7 @@ impl Endpoints {
             }
             desk.open.insert(endpoint.door.port, entry);
         }
+        self.journal.note(opened);
         tracing::info!(kind = ?endpoint.door.kind, pid = endpoint.owner.pid, "opened an endpoint");
         tokio::spawn(serve::serve(server.clone(), endpoint, listener, process, ended));
         Ok(())
@@ -239,6 +244,7 @@ impl Endpoints {
             drop(self.world.disk.remove(file));
         }
         tracing::info!(kind = ?entry.endpoint.door.kind, pid = entry.endpoint.owner.pid, "closed an endpoint");
+        self.journal.note(record::of_endpoint(Event::EndpointClose, &entry.endpoint));
         entry.end(end);
     }
 

@@ -164,10 +164,10 @@ impl State {
         self.content.audit
     }
 
-    /// Moves the head of the audit record.
-    pub fn set_audit_head(&mut self, head: AuditHead) -> Result<()> {
+    /// Moves the head of the audit record; durable on return where that is asked for.
+    pub fn set_audit_head(&mut self, head: AuditHead, durable: bool) -> Result<()> {
         self.content.audit = Some(head);
-        self.append(&content::audit(&head), Durable::Soon)
+        self.append(&content::audit(&head), if durable { Durable::Yes } else { Durable::Soon })
     }
 
     /// Follows the vault to its new key, after a slot was removed: the state is written anew. Where that fails, or

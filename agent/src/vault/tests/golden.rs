@@ -116,7 +116,7 @@ fn make() -> (Files, Value) {
     let (mut state, _) =
         State::open(several.world.clone(), path("state"), access, crate::world::WallTime(0)).expect("a state");
     state.put_session([1; 32], b"a sealed session".to_vec().into()).expect("kept");
-    state.set_audit_head(AuditHead { seq: 41, mac: [0x5a; 32] }).expect("set");
+    state.set_audit_head(AuditHead { seq: 41, mac: [0x5a; 32] }, false).expect("set");
     state.burn(&"arn:aws:iam::123456789012:mfa/ada".parse().expect("a serial"), STEP).expect("burned");
 
     let mut keyring = Bench::bare(0x90_1f);

@@ -32,7 +32,7 @@ impl Bench {
         state.put_session([1; 32], b"one".to_vec().into()).expect("kept");
         state.put_session([2; 32], b"two".to_vec().into()).expect("kept");
         state.remove_session(&[1; 32]).expect("forgotten");
-        state.set_audit_head(AuditHead { seq: 5, mac: [9; 32] }).expect("set");
+        state.set_audit_head(AuditHead { seq: 5, mac: [9; 32] }, false).expect("set");
         state.burn(&serial("ada"), STEP + 7).expect("burned");
         let file = bench.disk.files()[&path("state")].clone();
         (bench, file)

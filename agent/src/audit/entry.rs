@@ -1,0 +1,274 @@
+//! What other rooms hand in, and how it becomes a record: stamped, bounded, printable.
+
+use crate::world::{WallTime, World, rfc3339};
+use claviger::model::{AuditAws, AuditPeer, AuditRecord, AuditSubject, Label};
+
+/// Longest line in bytes, seal and newline included: a page of the disk, so that it is written whole or torn once.
+pub const RECORD_LIMIT: usize = 4096;
+/// Longest text of a record that did not fit at first, in characters.
+const SHORT_LIMIT: usize = 40;
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident, $text:literal;)*) => {
+        /// What is recorded. Names are stable.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Event {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Event {
+            /// Every event.
+            pub const ALL: &'static [Event] = &[$(Event::$name,)*];
+
+            /// The name in the record.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// An access key was stored.
+    AccessKeyAdd, "access_key.add";
+    /// An access key was handed out.
+    AccessKeyExport, "access_key.export";
+    /// Access keys were taken out of the AWS files into the vault.
+    AccessKeyImport, "access_key.import";
+    /// An access key went to the trash.
+    AccessKeyRemove, "access_key.remove";
+    /// The agent began.
+    AgentStart, "agent.start";
+    /// The agent ends.
+    AgentStop, "agent.stop";
+    /// Records are missing for a reason that is known: `count` of them.
+    AuditGap, "audit.gap";
+    /// A line that a crash tore was cut off: `count` bytes.
+    AuditRecovered, "audit.recovered";
+    /// Old files were deleted: records up to `through`.
+    AuditRetired, "audit.retired";
+    /// Settings or a changed profile were accepted.
+    ConfigAccept, "config.accept";
+    /// A setting or a file is not what it was, or not as it should be.
+    ConfigWarning, "config.warning";
+    /// Another user tried to connect.
+    ConnectionRefused, "connection.refused";
+    /// An endpoint was closed.
+    EndpointClose, "endpoint.close";
+    /// An endpoint was opened.
+    EndpointOpen, "endpoint.open";
+    /// The ledger was lost or cut off: every step up to the next counts as burned.
+    LedgerIncomplete, "ledger.incomplete";
+    /// An authenticator was stored.
+    MfaAdd, "mfa.add";
+    /// A code was shown.
+    MfaCode, "mfa.code";
+    /// A seed was handed out.
+    MfaExport, "mfa.export";
+    /// An authenticator went to the trash.
+    MfaRemove, "mfa.remove";
+    /// An authenticator was renamed.
+    MfaRename, "mfa.rename";
+    /// Profiles were adopted.
+    ProfileAdopt, "profile.adopt";
+    /// Profiles were given back.
+    ProfileRelease, "profile.release";
+    /// Sessions were forgotten.
+    SessionLogout, "session.logout";
+    /// A session was asked of STS.
+    SessionNew, "session.new";
+    /// Credentials were asked for and not given.
+    SessionRefused, "session.refused";
+    /// Credentials were handed to a program.
+    SessionServed, "session.served";
+    /// A vault slot was added.
+    SlotAdd, "slot.add";
+    /// A vault slot was removed.
+    SlotRemove, "slot.remove";
+    /// The vault's trash was emptied.
+    TrashEmpty, "trash.empty";
+    /// Something came back from the vault's trash.
+    TrashRestore, "trash.restore";
+    /// A backup was written.
+    VaultBackup, "vault.backup";
+    /// The vault was made.
+    VaultCreate, "vault.create";
+    /// The vault is being locked.
+    VaultLock, "vault.lock";
+    /// A backup took the vault's place.
+    VaultRestore, "vault.restore";
+    /// The vault was opened, or was not.
+    VaultUnlock, "vault.unlock";
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Whoever asked left, or a lock came, before the end.
+    Abandoned,
+    /// It begins.
+    Begun,
+    /// Done.
+    Done,
+    /// Not done.
+    Failed,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Abandoned => "abandoned",
+            Self::Begun => "begun",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What happened, as the room that did it knows it. Texts may come from outside: they are made printable here. Never
+/// put a secret, a code or an argument list in.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub(super) event: Event,
+    pub(super) outcome: Outcome,
+    pub(super) act: Option<String>,
+    pub(super) aws: Option<AuditAws>,
+    pub(super) count: Option<u64>,
+    pub(super) error: Option<String>,
+    pub(super) peer: Option<AuditPeer>,
+    pub(super) reason: Option<String>,
+    pub(super) subject: AuditSubject,
+    pub(super) through: Option<u64>,
+}
+
+impl Entry {
+    /// An event that went well, and nothing more.
+    pub fn new(event: Event) -> Self {
+        Self {
+            event,
+            outcome: Outcome::Done,
+            act: None,
+            aws: None,
+            count: None,
+            error: None,
+            peer: None,
+            reason: None,
+            subject: AuditSubject::default(),
+            through: None,
+        }
+    }
+
+    /// With what AWS was asked and gave.
+    pub fn aws(mut self, aws: AuditAws) -> Self {
+        self.aws = Some(aws);
+        self
+    }
+
+    /// That failed, and why: a fault's code.
+    pub fn failed(mut self, error: impl Into<String>) -> Self {
+        (self.outcome, self.error) = (Outcome::Failed, Some(error.into()));
+        self
+    }
+
+    /// By whom.
+    pub fn peer(mut self, peer: AuditPeer) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+
+    /// With a reason.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// About what.
+    pub fn subject(mut self, subject: AuditSubject) -> Self {
+        self.subject = subject;
+        self
+    }
+
+    pub(super) fn count(mut self, count: u64) -> Self {
+        self.count = Some(count);
+        self
+    }
+
+    /// The record, as of now; its number comes later.
+    pub(super) fn stamp(self, world: &World, boot: &str) -> AuditRecord {
+        let mut record = AuditRecord {
+            act: self.act,
+            aws: self.aws,
+            boot: boot.to_owned(),
+            boot_ms: world.clock.boot().0,
+            count: self.count,
+            error: self.error,
+            event: self.event.as_str().to_owned(),
+            outcome: self.outcome.as_str().to_owned(),
+            peer: self.peer,
+            reason: self.reason,
+            seq: 0,
+            subject: Some(self.subject).filter(|subject| *subject != AuditSubject::default()),
+            through: self.through,
+            time: timestamp(world.clock.wall()),
+            v: 1,
+        };
+        each_text(&mut record, &mut |text| *text = Label(text).to_string());
+        record
+    }
+}
+
+/// A wall time with its milliseconds, so that times as text are in order.
+pub(super) fn timestamp(time: WallTime) -> String {
+    let whole = rfc3339(time);
+    let whole = whole.strip_suffix('Z').unwrap_or(&whole);
+    format!("{whole}.{:03}Z", time.0.rem_euclid(1000))
+}
+
+/// The same record, shorter: without the chain of processes the first time, with short texts the second.
+pub(super) fn shorten(record: &mut AuditRecord) {
+    if let Some(peer) = record.peer.as_mut().filter(|peer| !peer.chain.is_empty()) {
+        peer.chain.clear();
+        return;
+    }
+    each_text(record, &mut |text| {
+        if let Some((end, _)) = text.char_indices().nth(SHORT_LIMIT) {
+            text.truncate(end);
+            text.push('…');
+        }
+    });
+}
+
+/// Every text that can come from outside.
+fn each_text(record: &mut AuditRecord, change: &mut dyn FnMut(&mut String)) {
+    let mut texts: Vec<&mut String> = Vec::with_capacity(32);
+    texts.extend([record.error.as_mut(), record.reason.as_mut()].into_iter().flatten());
+    if let Some(AuditAws {
+        access_key_id,
+        endpoint,
+        expires,
+        mfa_serial,
+        operation,
+        request_id,
+        session_name,
+        source_identity,
+        totp_step: _,
+    }) = record.aws.as_mut()
+    {
+        let named =
+            [access_key_id, endpoint, expires, mfa_serial, operation, request_id, session_name, source_identity];
+        texts.extend(named.into_iter().flatten());
+    }
+    if let Some(AuditSubject { name, principal, profile, role, slot }) = record.subject.as_mut() {
+        texts.extend([name, principal, profile, role, slot].into_iter().flatten());
+    }
+    if let Some(peer) = record.peer.as_mut() {
+        texts.extend([peer.exe.as_mut(), peer.tty.as_mut()].into_iter().flatten());
+        for process in &mut peer.chain {
+            texts.extend(process.exe.as_mut());
+            texts.push(&mut process.name);
+        }
+    }
+    texts.into_iter().for_each(change);
+}
