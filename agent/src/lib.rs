@@ -22,7 +22,8 @@ pub mod session;
 pub mod vault;
 pub mod world;
 
-pub use run::{Launch, run};
+pub use run::{Birth, Launch, run};
+pub use server::succession::Program;
 
 #[cfg(any(test, feature = "test-seams"))]
 pub mod testing;

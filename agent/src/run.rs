@@ -5,14 +5,17 @@ use crate::config::Config;
 use crate::harden;
 use crate::server::Server;
 use crate::server::listen::{OneServer, Socket};
+use crate::server::succession::{self, Packet, Predecessor, Program, Succession};
 use crate::session::{Limits, Office};
 use crate::vault::Custody;
 use crate::world::World;
 use claviger::paths::Paths;
 use claviger::wire::{Code, Fault};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,12 +36,38 @@ pub enum Launch {
     Detached,
 }
 
+/// Whose place the agent takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Birth {
+    /// Nobody's.
+    Fresh,
+    /// That of the agent that started it.
+    Successor,
+}
+
 /// Serves until it is told to stop. The exit code is 0 also where another agent serves already.
-pub fn run(launch: Launch) -> ExitCode {
-    if launch == Launch::Detached {
+pub fn run(launch: Launch, birth: Birth, program: Program) -> ExitCode {
+    if launch == Launch::Detached || birth == Birth::Successor {
         harden::close_inherited();
     }
-    match prepare(launch).and_then(|prepared| prepared.map_or(Ok(Word::AlreadyServing), serve)) {
+    let mut predecessor = match birth {
+        Birth::Fresh => None,
+        Birth::Successor => match Predecessor::meet() {
+            Ok(predecessor) => Some(predecessor),
+            Err(error) => {
+                tell(launch, &format!("claviger-agent: --successor is for the agent itself to use: {error}\n"));
+                return ExitCode::from(2);
+            }
+        },
+    };
+    let ended = match &predecessor {
+        None => prepare(launch).and_then(|prepared| {
+            let fresh = |(prepared, one)| serve(prepared, program, Place::Fresh(one));
+            prepared.map_or(Ok(Word::AlreadyServing), fresh)
+        }),
+        Some(_) => prepare_place(launch).and_then(|prepared| serve(prepared, program, Place::Of(&mut predecessor))),
+    };
+    match ended {
         Ok(Word::AlreadyServing) => {
             tell(launch, "already serving\n");
             ExitCode::SUCCESS
@@ -46,8 +75,9 @@ pub fn run(launch: Launch) -> ExitCode {
         Ok(Word::Stopped) => ExitCode::SUCCESS,
         Err(fault) => {
             tracing::error!(%fault, "not started");
-            match (launch, serde_json::to_string(&fault)) {
-                (Launch::Detached, Ok(line)) => tell(launch, &format!("{line}\n")),
+            match (&predecessor, launch, serde_json::to_string(&fault)) {
+                (Some(predecessor), ..) => predecessor.failed(&fault),
+                (None, Launch::Detached, Ok(line)) => tell(launch, &format!("{line}\n")),
                 _ => tell(launch, &format!("claviger-agent: {fault}\n")),
             }
             ExitCode::from(u8::try_from(fault.exit() as i32).unwrap_or(1))
@@ -65,14 +95,39 @@ struct Prepared {
     paths: Paths,
     config: Config,
     world: World,
-    one: OneServer,
+}
+
+/// Where socket and lock come from.
+enum Place<'a> {
+    Fresh(OneServer),
+    /// Gone once this process serves.
+    Of(&'a mut Option<Predecessor>),
 }
 
 fn failed(what: &str, error: &dyn std::error::Error) -> Fault {
     Fault::new(Code::AgentStartFailed, format!("{what}: {error}"))
 }
 
-fn prepare(launch: Launch) -> Result<Option<Prepared>, Fault> {
+/// None where another agent serves already.
+fn prepare(launch: Launch) -> Result<Option<(Prepared, OneServer)>, Fault> {
+    let (world, paths) = find_place(launch)?;
+    let Some(one) =
+        OneServer::lock(&paths).map_err(|error| failed(&paths.lock_file().display().to_string(), &error))?
+    else {
+        return Ok(None);
+    };
+    let config = read_config(&world, &paths)?;
+    Ok(Some((Prepared { launch, paths, config, world }, one)))
+}
+
+/// For a successor, which will be given the lock.
+fn prepare_place(launch: Launch) -> Result<Prepared, Fault> {
+    let (world, paths) = find_place(launch)?;
+    let config = read_config(&world, &paths)?;
+    Ok(Prepared { launch, paths, config, world })
+}
+
+fn find_place(launch: Launch) -> Result<(World, Paths), Fault> {
     let world = World::real();
     let uid = rustix::process::getuid().as_raw();
     let paths = Paths::find(|name| std::env::var(name).ok(), uid)
@@ -83,13 +138,7 @@ fn prepare(launch: Launch) -> Result<Option<Prepared>, Fault> {
         let _ = rustix::process::setsid();
     }
     begin_log(launch, &paths).map_err(|error| failed("the log", &error))?;
-    let Some(one) =
-        OneServer::lock(&paths).map_err(|error| failed(&paths.lock_file().display().to_string(), &error))?
-    else {
-        return Ok(None);
-    };
-    let config = read_config(&world, &paths)?;
-    Ok(Some(Prepared { launch, paths, config, world, one }))
+    Ok((world, paths))
 }
 
 fn read_config(world: &World, paths: &Paths) -> Result<Config, Fault> {
@@ -119,21 +168,28 @@ fn open_log(path: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-fn serve(prepared: Prepared) -> Result<Word, Fault> {
+fn serve(prepared: Prepared, program: Program, place: Place<'_>) -> Result<Word, Fault> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
     let runtime = runtime.map_err(|error| failed("the runtime", &error))?;
-    runtime.block_on(serve_until_stopped(prepared))
+    runtime.block_on(serve_until_stopped(prepared, program, place))
 }
 
-async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
-    let Prepared { launch, paths, config, world, mut one } = prepared;
-    let inherited = harden::activated_socket().map_err(|error| failed("socket activation", &error))?;
-    let socket = match inherited {
-        Some(socket) => Socket::inherited(socket).map_err(|error| failed("socket activation", &error))?,
-        None => Socket::bind(&paths, &*world.disk)?,
-    };
-    let server = build(world, config, &paths)?;
+async fn serve_until_stopped(prepared: Prepared, program: Program, place: Place<'_>) -> Result<Word, Fault> {
+    let Prepared { launch, paths, config, world } = prepared;
     let (mut terminate, mut interrupt) = (stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?);
+    let (predecessor, socket, mut one, packets) = match place {
+        Place::Fresh(one) => (None, first_socket(&paths, &world)?, one, Vec::new()),
+        Place::Of(predecessor) => {
+            let (socket, one, packets) = take_place(predecessor.as_ref())?;
+            (Some(predecessor), socket, one, packets)
+        }
+    };
+    let lock = one.second().map_err(|error| failed("the lock", &error))?;
+    let server = build(world, config, &paths, Succession::new(program, lock, launch == Launch::Detached))?;
+    server.inherit(packets)?;
+    if let Some(Some(predecessor)) = &predecessor {
+        predecessor.wait_for_turn().map_err(|error| failed("the agent before", &error))?;
+    }
     let stopper = server.clone();
     tokio::spawn(async move {
         tokio::select! {
@@ -143,23 +199,53 @@ async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
         stopper.stop();
     });
     tokio::spawn(server.clone().watch_idle());
-    drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     one.serving();
     tracing::info!(version = claviger::VERSION, "serving");
+    match predecessor.and_then(Option::take) {
+        None => drop(sd_notify::notify(&[sd_notify::NotifyState::Ready])),
+        Some(predecessor) => predecessor.serving(),
+    }
     if launch == Launch::Detached {
         tell(launch, "ready\n");
         leave_standard_streams().map_err(|error| failed("the standard streams", &error))?;
     }
     socket.accept(server.clone(), &paths).await;
-    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    if !server.is_handed_over() {
+        drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    }
     server.drain().await;
     tracing::info!("stopped");
     drop(one);
     Ok(Word::Stopped)
 }
 
+/// The socket of an agent that takes nobody's place.
+fn first_socket(paths: &Paths, world: &World) -> Result<Socket, Fault> {
+    let inherited = harden::activated_socket().map_err(|error| failed("socket activation", &error))?;
+    match inherited {
+        Some(socket) => Socket::inherited(socket).map_err(|error| failed("socket activation", &error)),
+        None => Socket::bind(paths, &*world.disk),
+    }
+}
+
+/// Socket and lock of the agent before, and what else it passes.
+fn take_place(predecessor: Option<&Predecessor>) -> Result<(Socket, OneServer, Vec<Packet>), Fault> {
+    let received = predecessor.map(Predecessor::receive).transpose();
+    let mut packets = received.map_err(|error| failed("the agent before", &error))?.unwrap_or_default();
+    let mut take = |name: &str| {
+        let at = packets.iter().position(|packet| packet.name == name && packet.descriptor.is_some());
+        let packet = at.map(|at| packets.remove(at)).and_then(|packet| Some((packet.descriptor?, packet.bytes)));
+        packet.ok_or_else(|| Fault::new(Code::AgentStartFailed, format!("the agent before passed no {name}")))
+    };
+    let (socket, bound) = take(succession::SOCKET)?;
+    let (lock, _) = take(succession::LOCK)?;
+    let bound = (!bound.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(&bound)));
+    let socket = Socket::passed_on(socket, bound).map_err(|error| failed("the socket", &error))?;
+    Ok((socket, OneServer::inherited(lock), packets))
+}
+
 /// The rooms, from the ground up.
-fn build(world: World, config: Config, paths: &Paths) -> Result<Arc<Server>, Fault> {
+fn build(world: World, config: Config, paths: &Paths, succession: Succession) -> Result<Arc<Server>, Fault> {
     let security = &config.security;
     let rules = EndpointRules::new(
         &security.endpoints_allowed,
@@ -182,7 +268,7 @@ fn build(world: World, config: Config, paths: &Paths) -> Result<Arc<Server>, Fau
         config.aws_credentials_file.clone(),
         paths.profiles_file(),
     );
-    Ok(Server::new(world, (config, paths.config_file()), files, custody, office))
+    Ok(Server::new(world, (config, paths.config_file()), files, custody, office, succession))
 }
 
 fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Fault> {

@@ -91,6 +91,7 @@ catalogue! {
     AccessKeyNotUser, "access_key.not_user", Refused, "the access key belongs to no IAM user", None;
     AgentBusy, "agent.busy", Fault, "the agent has as many connections or requests as it takes", None;
     AgentNotRunning, "agent.not_running", Fault, "no agent is running", Some("claviger agent start");
+    AgentRestartFailed, "agent.restart_failed", Fault, "the agent was not restarted and goes on as it was", Some("claviger status");
     AgentRuntimeFolder, "agent.runtime_folder", Fault, "the folder of the agent's socket is missing or not private", None;
     AgentStartFailed, "agent.start_failed", Fault, "the agent did not start", Some("claviger agent run");
     AgentStopping, "agent.stopping", Fault, "the agent is stopping", Some("claviger agent start");

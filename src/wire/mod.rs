@@ -3,12 +3,14 @@
 //! Twin of `docs/PROTOCOL.md`. Every line carries the `id` of the request it belongs to; several may be in
 //! flight on one connection. The client's first line is its [`Hello`], sent together with its first request.
 
+mod agent;
 mod catalogue;
 mod fault;
 mod reply;
 mod request;
 
 pub use crate::model::{SlotKind, SlotProof};
+pub use agent::Restarted;
 pub use catalogue::{Code, Exit};
 pub use fault::Fault;
 pub use reply::{

@@ -1,5 +1,6 @@
 //! What the agent answers.
 
+use super::agent::Restarted;
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
 use crate::secret::{EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,8 @@ pub enum Reply {
     },
     /// To profile_list.
     Profiles(Vec<ProfileRow>),
+    /// To restart.
+    Restarted(Restarted),
     /// To profile_show.
     Settings(Vec<Setting>),
     /// To slot_list and slot_add.

@@ -168,6 +168,8 @@ pub enum Request {
         /// The profile.
         profile: String,
     },
+    /// Has another process take the agent's place: after an upgrade, the new version.
+    Restart {},
     /// Adds a vault slot, against a proof of another.
     SlotAdd {
         /// The proof.
@@ -226,6 +228,7 @@ impl Request {
             Self::ProfileExplain { .. } => "profile_explain",
             Self::ProfileList { .. } => "profile_list",
             Self::ProfileShow { .. } => "profile_show",
+            Self::Restart {} => "restart",
             Self::SlotAdd { .. } => "slot_add",
             Self::SlotList {} => "slot_list",
             Self::SlotRemove { .. } => "slot_remove",
@@ -233,6 +236,40 @@ impl Request {
             Self::Stop {} => "stop",
             Self::Unlock { .. } => "unlock",
             Self::Whoami { .. } => "whoami",
+        }
+    }
+
+    /// Whether asking twice is as good as asking once: then a client may ask again where the agent went away before it
+    /// answered. What stores something, or spends a code at a person's word, is not.
+    pub fn is_repeatable(&self) -> bool {
+        match self {
+            Self::AccessKeyExport { .. }
+            | Self::AccessKeyList {}
+            | Self::Credentials { .. }
+            | Self::EndpointOpen { .. }
+            | Self::Lock {}
+            | Self::Logout { .. }
+            | Self::MfaExport { .. }
+            | Self::MfaList {}
+            | Self::ProfileExplain { .. }
+            | Self::ProfileList { .. }
+            | Self::ProfileShow { .. }
+            | Self::SlotList {}
+            | Self::Status {}
+            | Self::Unlock { .. }
+            | Self::Whoami { .. } => true,
+            Self::AccessKeyAdd { .. }
+            | Self::AccessKeyRemove { .. }
+            | Self::Init { .. }
+            | Self::Login { .. }
+            | Self::MfaAdd { .. }
+            | Self::MfaCode { .. }
+            | Self::MfaRemove { .. }
+            | Self::MfaRename { .. }
+            | Self::Restart {}
+            | Self::SlotAdd { .. }
+            | Self::SlotRemove { .. }
+            | Self::Stop {} => false,
         }
     }
 }

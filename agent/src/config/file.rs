@@ -1,7 +1,7 @@
 //! config.toml as written. Unknown keys are mistakes, so that a misspelt rule never passes for a rule.
 
-use super::{Config, Network, Security};
 use super::duration::Duration;
+use super::{Config, Network, Security};
 use claviger::model::Region;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};

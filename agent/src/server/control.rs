@@ -3,7 +3,7 @@
 use super::conversation::{Conversation, OutLine, encode};
 use super::line::{self, Line};
 use super::peer::Peer;
-use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, REQUESTS_LIMIT, Server, WRITE_MILLIS};
+use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, Phase, REQUESTS_LIMIT, Server, WRITE_MILLIS};
 use claviger::secret::TypedAnswer;
 use claviger::wire::{
     AgentHello, AgentMessage, ClientLine, ClientMessage, Code, Fault, Hello, LINE_LIMIT, PROTOCOL, Reply, Request,
@@ -11,10 +11,13 @@ use claviger::wire::{
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
 use rustix::event::{PollFd, PollFlags};
+use rustix::net::Shutdown;
 use std::collections::HashMap;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
 /// A request in hand, as its connection sees it.
@@ -47,6 +50,7 @@ impl Server {
         drop(outbox);
         drop(writer.await);
         self.activity.connections.fetch_sub(1, Ordering::AcqRel);
+        self.activity.quiet.notify_waiters();
     }
 
     async fn read_requests(self: Arc<Self>, stream: &Stream, peer: &Arc<Peer>, outbox: &mpsc::Sender<OutLine>) {
@@ -54,7 +58,7 @@ impl Server {
         let mut hello: Option<Hello> = None;
         let mut in_hand: HashMap<u64, InHand> = HashMap::new();
         loop {
-            let line = match line::read(&mut reader).await {
+            let line = match self.next_line(stream, &mut reader).await {
                 Ok(Line::Whole(line)) => line,
                 Ok(Line::TooLong) => {
                     refuse(
@@ -121,6 +125,17 @@ impl Server {
         }
     }
 
+    /// The next line. Once the agent closes, the client can send no more, and what it has sent is still read.
+    async fn next_line(&self, stream: &Stream, reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Line> {
+        let mut line = pin!(line::read(reader));
+        tokio::select! {
+            biased;
+            line = &mut line => return line,
+            () = self.until(|phase| phase == Phase::Closing) => shut(stream, Shutdown::Read),
+        }
+        line.await
+    }
+
     fn start(
         self: Arc<Self>,
         id: u64,
@@ -139,9 +154,16 @@ impl Server {
         };
         let held = Held::new(self.clone());
         let task = tokio::spawn(async move {
-            let name = request.name();
+            let (name, repeatable) = (request.name(), request.is_repeatable());
+            let restarts = matches!(request, Request::Restart {});
             let begun = self.world.clock.boot();
-            let outcome = self.dispatch(request, &mut conversation).await;
+            let outcome = tokio::select! {
+                biased;
+                outcome = self.dispatch(request, &mut conversation) => outcome,
+                () = self.until(|phase| matches!(phase, Phase::Passing | Phase::HandedOver)), if !restarts => {
+                    Err(cut_off(repeatable))
+                }
+            };
             let millis = self.world.clock.boot().millis_since(begun);
             match &outcome {
                 // Asked all day long by tools and status bars: a log of them would bury the rest and fill the disk.
@@ -187,9 +209,24 @@ async fn write_lines(server: Arc<Server>, stream: Arc<Stream>, mut lines: mpsc::
         };
         drop(held);
         if !written {
+            // The reader ends with it: half a connection would wait for this client for ever.
+            shut(&stream, Shutdown::Both);
             break;
         }
     }
+}
+
+/// A request that a restart did not wait for.
+fn cut_off(repeatable: bool) -> Fault {
+    if repeatable {
+        return Fault::new(Code::AgentStopping, "the agent is restarting");
+    }
+    Fault::new(Code::RequestCancelled, "the agent restarted before the request was done")
+}
+
+fn shut(Stream::UdSocket(socket): &Stream, how: Shutdown) {
+    // One that is closed already is as good.
+    let _ = rustix::net::shutdown(socket, how);
 }
 
 /// Whether the peer has gone altogether: nothing can be sent to it any more.

@@ -2,7 +2,7 @@
 
 use super::conversation::Conversation;
 use super::fault::{self, Subject};
-use super::{PROFILES_PAGE, Server, WAIT_LIMIT_SECONDS, explain};
+use super::{PROFILES_PAGE, Phase, Server, WAIT_LIMIT_SECONDS, explain};
 use crate::ask::Listener;
 use crate::session::{Delivery, Session};
 use crate::vault::LockedBy;
@@ -21,7 +21,7 @@ impl Server {
         request: Request,
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
-        if *self.stop.borrow() {
+        if *self.phase.borrow() != Phase::Serving {
             return Err(Fault::new(Code::AgentStopping, "the agent is stopping"));
         }
         // Looking is not using: a status bar that polls would keep the vault open for ever.
@@ -42,6 +42,7 @@ impl Server {
             Request::ProfileExplain { profile } => self.explain(&profile, conversation),
             Request::ProfileList { skip } => self.profile_list(skip),
             Request::ProfileShow { profile } => self.profile_show(&profile, conversation),
+            Request::Restart {} => Ok(Reply::Restarted(self.restart().await?)),
             Request::Status {} => Ok(Reply::Status(self.status(conversation.aws_config_file.as_deref()))),
             Request::Stop {} => {
                 self.stop();
@@ -172,8 +173,7 @@ impl Server {
             return Err(fault::closed(&self.custody));
         }
         let profiles = self.files.load().map_err(fault::files)?;
-        let plan =
-            self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
+        let plan = self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
         let office = self.office.clone();
         let work = |listener: Listener| async move { office.credentials(plan, listener).await };
         conversation.attend(self, work).await.map_err(|error| fault::session(&error, &subject))

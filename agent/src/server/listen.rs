@@ -1,7 +1,8 @@
 //! The socket: inherited from systemd or bound here, private from its first moment; and the lock that lets exactly
 //! one agent serve.
 
-use super::Server;
+use super::succession::Door;
+use super::{Phase, Server};
 use claviger::paths::{Paths, SOCKET};
 use claviger::wire::{Code, Fault};
 use interprocess::local_socket::tokio::Listener;
@@ -11,7 +12,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ const TURN_LIMIT: Duration = Duration::from_secs(10);
 
 /// The lock of the one server, held until the process ends.
 pub struct OneServer {
-    _lock: File,
+    lock: File,
     /// Held while this agent starts, so that whoever starts at the same time learns how it ended.
     starting: Option<File>,
 }
@@ -40,14 +41,24 @@ impl OneServer {
         let starting = in_turn(open_lock(&paths.lock_file().with_extension("starting"))?)?;
         let lock = open_lock(&paths.lock_file())?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { _lock: lock, starting: Some(starting) })),
+            Ok(()) => Ok(Some(Self { lock, starting: Some(starting) })),
             Err(rustix::io::Errno::WOULDBLOCK) if paths.sockets().any(|path| UnixStream::connect(path).is_ok()) => {
                 Ok(None)
             }
             // Held, but nobody answers: that agent is stopping.
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(Self { _lock: in_turn(lock)?, starting: Some(starting) })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(Self { lock: in_turn(lock)?, starting: Some(starting) })),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A lock that a predecessor holds, by a descriptor that it passed: the lock goes with it (flock(2)).
+    pub fn inherited(lock: OwnedFd) -> Self {
+        Self { lock: File::from(lock), starting: None }
+    }
+
+    /// The lock by a second descriptor, to pass it on.
+    pub fn second(&self) -> io::Result<File> {
+        self.lock.try_clone()
     }
 
     /// Lets those who wait for this start see that it serves.
@@ -92,6 +103,12 @@ impl Socket {
         Ok(Self { listener: listener.into(), bound: None, watch: None })
     }
 
+    /// Takes over the socket that a predecessor listened on, and cares for its path if that one did.
+    pub fn passed_on(socket: OwnedFd, bound: Option<PathBuf>) -> io::Result<Self> {
+        let watch = bound.as_deref().and_then(Path::parent).and_then(watch);
+        Ok(Self { bound, watch, ..Self::inherited(socket)? })
+    }
+
     /// Binds in the first runtime folder that can be used. The caller holds the lock of the one server, so a socket
     /// found there is a dead one's.
     pub fn bind(paths: &Paths, disk: &dyn crate::world::Disk) -> Result<Self, Fault> {
@@ -105,13 +122,21 @@ impl Socket {
         Err(Fault::new(Code::AgentRuntimeFolder, format!("no folder for the socket ({})", refusals.join("; "))))
     }
 
-    /// Accepts until the server stops. Binds anew where the socket's path has vanished.
+    /// Accepts until the server stops or another process serves; while a restart is under way nobody is accepted, and
+    /// whoever knocks waits. Binds anew where the socket's path has vanished.
     pub async fn accept(mut self, server: Arc<Server>, paths: &Paths) {
+        let mut phase = server.phase.subscribe();
+        self.lend(&server);
         loop {
+            let now = *phase.borrow_and_update();
+            if !matches!(now, Phase::Serving | Phase::Pausing | Phase::Passing) {
+                break;
+            }
             let next_check = server.world.clock.boot().plus_millis(PATH_CHECK_MILLIS);
             tokio::select! {
-                () = server.stopped() => break,
-                accepted = self.listener.accept() => {
+                biased;
+                _ = phase.changed() => continue,
+                accepted = self.listener.accept(), if now == Phase::Serving => {
                     match accepted {
                         Ok(stream) => drop(tokio::spawn(server.clone().serve(stream))),
                         Err(error) => {
@@ -122,14 +147,15 @@ impl Socket {
                     }
                     continue;
                 }
-                () = changed(self.watch.as_ref()) => {}
-                () = server.world.clock.sleep_until(next_check), if self.bound.is_some() => {}
+                () = changed(self.watch.as_ref()), if now == Phase::Serving => {}
+                () = server.world.clock.sleep_until(next_check), if self.bound.is_some() && now == Phase::Serving => {}
             }
             if self.bound.as_deref().is_some_and(|path| !is_socket(path)) {
                 match Self::bind(paths, &*server.world.disk) {
                     Ok(socket) => {
                         tracing::info!("the socket's path had vanished: bound anew");
                         self = socket;
+                        self.lend(&server);
                     }
                     Err(fault) => {
                         tracing::warn!(%fault, "the socket's folder vanished");
@@ -138,9 +164,16 @@ impl Socket {
                 }
             }
         }
-        if let Some(path) = &self.bound {
+        if let Some(path) = self.bound.as_ref().filter(|_| !server.is_handed_over()) {
             drop(server.world.disk.remove(path));
         }
+    }
+
+    /// Leaves a second descriptor of the socket where a restart finds it.
+    fn lend(&self, server: &Server) {
+        let Listener::UdSocket(listener) = &self.listener;
+        let door = listener.as_fd().try_clone_to_owned().map(|socket| Door { socket, bound: self.bound.clone() });
+        *server.succession.door() = door.ok();
     }
 }
 

@@ -12,7 +12,9 @@ mod line;
 pub mod listen;
 mod lock;
 mod peer;
+mod restart;
 mod status;
+pub mod succession;
 
 #[cfg(any(test, feature = "test-seams"))]
 pub use fault::seams as fault_seams;
@@ -25,6 +27,7 @@ use crate::world::{Stamp, World};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use succession::Succession;
 use tokio::sync::{Notify, watch};
 
 /// Most connections at once. A thousand tools may start together; beyond twice that, something is wrong.
@@ -39,8 +42,10 @@ const WRITE_MILLIS: u64 = 30_000;
 const PROFILES_PAGE: usize = 250;
 /// Longest `wait` a request may ask for: past an hour nobody is waiting any more.
 const WAIT_LIMIT_SECONDS: u64 = 3600;
-/// How long a stop waits for the requests in hand.
+/// How long a stop or a restart waits for the requests in hand.
 const DRAIN_MILLIS: u64 = 5_000;
+/// How long an end waits until what has been sent to it is answered.
+const CLOSE_MILLIS: u64 = 1_000;
 
 /// Everything a request can reach.
 pub struct Server {
@@ -52,7 +57,25 @@ pub struct Server {
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
     activity: Activity,
-    stop: watch::Sender<bool>,
+    pub(crate) succession: Succession,
+    phase: watch::Sender<Phase>,
+}
+
+/// Where the agent is on its way to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It takes requests.
+    Serving,
+    /// A restart: no new request is taken, those in hand are answered.
+    Pausing,
+    /// A restart: all is on its way to the successor, and what is still in hand is cut off.
+    Passing,
+    /// Another process serves.
+    HandedOver,
+    /// It was told to stop.
+    Stopping,
+    /// Nothing is in hand any more: what a client has sent is answered, and it can send no more.
+    Closing,
 }
 
 /// What the idle lock and the stop look at.
@@ -63,7 +86,7 @@ struct Activity {
     requests: AtomicUsize,
     /// The vault was opened: the idle watch begins again.
     unlocked: Notify,
-    /// A request ended.
+    /// A request or a connection ended.
     quiet: Notify,
 }
 
@@ -75,6 +98,7 @@ impl Server {
         files: AwsFiles,
         custody: Arc<Custody>,
         office: Arc<Office>,
+        succession: Succession,
     ) -> Arc<Self> {
         let version = world.disk.stamp(&config_file).ok().flatten();
         let activity = Activity {
@@ -84,12 +108,40 @@ impl Server {
             unlocked: Notify::new(),
             quiet: Notify::new(),
         };
-        let (config_file, stop) = ((config_file, version), watch::Sender::new(false));
-        Arc::new(Self { world, config, files, config_file, custody, office, activity, stop })
+        let (config_file, phase) = ((config_file, version), watch::Sender::new(Phase::Serving));
+        Arc::new(Self { world, config, files, config_file, custody, office, activity, succession, phase })
     }
 
-    /// Begins the stop: no new request is taken.
+    /// Begins the stop: no new request is taken. Comes too late where another process serves already.
     pub fn stop(&self) {
-        self.stop.send_replace(true);
+        self.phase.send_if_modified(|phase| {
+            let stops = matches!(phase, Phase::Serving | Phase::Pausing | Phase::Passing);
+            if stops {
+                *phase = Phase::Stopping;
+            }
+            stops
+        });
+    }
+
+    /// Whether another process has taken this one's place.
+    pub fn is_handed_over(&self) -> bool {
+        *self.phase.borrow() == Phase::HandedOver
+    }
+
+    /// Goes from one phase to another; false where the first was over already.
+    fn enter(&self, from: Phase, to: Phase) -> bool {
+        self.phase.send_if_modified(|phase| {
+            let there = *phase == from;
+            if there {
+                *phase = to;
+            }
+            there
+        })
+    }
+
+    /// Returns once the agent is in a phase like this.
+    async fn until(&self, wanted: impl Fn(Phase) -> bool) {
+        let mut phase = self.phase.subscribe();
+        drop(phase.wait_for(|phase| wanted(*phase)).await);
     }
 }

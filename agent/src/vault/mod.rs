@@ -29,7 +29,7 @@ mod unlocked;
 #[cfg(test)]
 mod tests;
 
-pub use custody::{Custody, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState};
+pub use custody::{Closure, Custody, HandedOver, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState};
 pub use error::{Error, Result};
 pub use folder::VaultFolder;
 pub use items::{AccessKey, Items, TotpDevice, Trashed, TrashedItem};

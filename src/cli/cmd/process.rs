@@ -14,9 +14,6 @@ use std::time::Duration;
 /// How much longer than `--wait` a silent agent is waited for: it keeps that time itself, unless it hangs.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How often an agent that ends may be met: one that stops says so, then closes its socket, and then is gone.
-const TRIES_AT_AN_ENDING_AGENT: u32 = 4;
-
 /// Print credentials as JSON, for credential_process in ~/.aws/config
 ///
 /// Prints the JSON that the AWS SDKs expect and nothing else. Never asks anything: where a person is needed it fails at once with
@@ -40,17 +37,9 @@ impl From<Verb> for Process {
     }
 }
 
-/// Prints the credentials of a profile. Asks again where the agent was just ending: a restart is no event for a tool.
+/// Prints the credentials of a profile.
 pub(in crate::cli) fn run(process: &Process) -> Outcome {
-    let ending = |fault: &Fault| matches!(fault.code, Code::AgentNotRunning | Code::AgentStopping);
-    let mut answer = ask(process);
-    for _ in 0..TRIES_AT_AN_ENDING_AGENT {
-        match &answer {
-            Err(fault) if ending(fault) => answer = ask(process),
-            _ => break,
-        }
-    }
-    match answer? {
+    match ask(process)? {
         Reply::Credentials(credentials) => print(&credentials),
         _ => Err(desk::unexpected()),
     }
