@@ -14,6 +14,7 @@ use claviger::wire::{Code, Fault};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,7 +63,7 @@ pub fn run(launch: Launch, birth: Birth, program: Program) -> ExitCode {
     };
     let ended = match &predecessor {
         None => prepare(launch).and_then(|prepared| {
-            let fresh = |(prepared, one)| serve(prepared, program, Place::Fresh(one));
+            let fresh = |(prepared, one, socket)| serve(prepared, program, Place::Fresh(one, socket));
             prepared.map_or(Ok(Word::AlreadyServing), fresh)
         }),
         Some(_) => prepare_place(launch).and_then(|prepared| serve(prepared, program, Place::Of(&mut predecessor))),
@@ -99,7 +100,8 @@ struct Prepared {
 
 /// Where socket and lock come from.
 enum Place<'a> {
-    Fresh(OneServer),
+    /// Nobody's; with the socket that systemd passed.
+    Fresh(OneServer, Option<OwnedFd>),
     /// Gone once this process serves.
     Of(&'a mut Option<Predecessor>),
 }
@@ -109,15 +111,18 @@ fn failed(what: &str, error: &dyn std::error::Error) -> Fault {
 }
 
 /// None where another agent serves already.
-fn prepare(launch: Launch) -> Result<Option<(Prepared, OneServer)>, Fault> {
+fn prepare(launch: Launch) -> Result<Option<(Prepared, OneServer, Option<OwnedFd>)>, Fault> {
     let (world, paths) = find_place(launch)?;
-    let Some(one) =
-        OneServer::lock(&paths).map_err(|error| failed(&paths.lock_file().display().to_string(), &error))?
-    else {
+    let activated = harden::activated_socket().map_err(|error| failed("socket activation", &error))?;
+    let one = match &activated {
+        Some(socket) => OneServer::lock_for(socket, &paths).map(Some),
+        None => OneServer::lock(&paths),
+    };
+    let Some(one) = one.map_err(|error| failed(&paths.lock_file().display().to_string(), &error))? else {
         return Ok(None);
     };
     let config = read_config(&world, &paths)?;
-    Ok(Some((Prepared { launch, paths, config, world }, one)))
+    Ok(Some((Prepared { launch, paths, config, world }, one, activated)))
 }
 
 /// For a successor, which will be given the lock.
@@ -178,7 +183,7 @@ async fn serve_until_stopped(prepared: Prepared, program: Program, place: Place<
     let Prepared { launch, paths, config, world } = prepared;
     let (mut terminate, mut interrupt) = (stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?);
     let (predecessor, socket, mut one, packets) = match place {
-        Place::Fresh(one) => (None, first_socket(&paths, &world)?, one, Vec::new()),
+        Place::Fresh(one, activated) => (None, first_socket(activated, &paths, &world)?, one, Vec::new()),
         Place::Of(predecessor) => {
             let (socket, one, packets) = take_place(predecessor.as_ref())?;
             (Some(predecessor), socket, one, packets)
@@ -220,9 +225,8 @@ async fn serve_until_stopped(prepared: Prepared, program: Program, place: Place<
 }
 
 /// The socket of an agent that takes nobody's place.
-fn first_socket(paths: &Paths, world: &World) -> Result<Socket, Fault> {
-    let inherited = harden::activated_socket().map_err(|error| failed("socket activation", &error))?;
-    match inherited {
+fn first_socket(activated: Option<OwnedFd>, paths: &Paths, world: &World) -> Result<Socket, Fault> {
+    match activated {
         Some(socket) => Socket::inherited(socket).map_err(|error| failed("socket activation", &error)),
         None => Socket::bind(paths, &*world.disk),
     }

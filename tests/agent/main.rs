@@ -9,6 +9,7 @@ mod folder;
 mod home;
 mod installed;
 mod lock;
+mod manager;
 mod once;
 mod process;
 mod protocol;

@@ -47,7 +47,10 @@ fn a_restart_passes_everything_on_to_a_process_that_protects_itself() {
         let core = proc(pid, "limits").lines().find(|line| line.starts_with("Max core")).map(str::to_owned);
         assert_eq!(core.expect("a limit").split_whitespace().nth(4), Some("0"));
         let arguments = proc(pid, "cmdline");
-        assert_eq!(arguments, format!("{}\0run\0--detached\0--successor\0", installed.program("claviger-agent").display()));
+        assert_eq!(
+            arguments,
+            format!("{}\0run\0--detached\0--successor\0", installed.program("claviger-agent").display())
+        );
         let environment = proc(pid, "environ");
         let names: Vec<&str> = environment.split_terminator('\0').filter_map(|pair| pair.split('=').next()).collect();
         assert_eq!(names, ["CLAVIGER_HOME", "PATH"], "{environment:?}");
@@ -134,8 +137,12 @@ fn upgrade(installed: &Installed) -> (PathBuf, String) {
     let newer = format!("{}9", &version[..version.len() - 1]);
     assert_ne!(newer, version);
     let mut bytes = fs::read(program("claviger-agent")).expect("the agent");
-    let found: Vec<usize> =
-        bytes.windows(version.len()).enumerate().filter(|(_, at)| *at == version.as_bytes()).map(|(at, _)| at).collect();
+    let found: Vec<usize> = bytes
+        .windows(version.len())
+        .enumerate()
+        .filter(|(_, at)| *at == version.as_bytes())
+        .map(|(at, _)| at)
+        .collect();
     assert!(!found.is_empty());
     for at in found {
         bytes[at..at + version.len()].copy_from_slice(newer.as_bytes());
