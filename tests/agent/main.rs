@@ -15,5 +15,6 @@ mod process;
 mod protocol;
 mod restart;
 mod sandbox;
+mod succession;
 mod verbs;
 mod wire;

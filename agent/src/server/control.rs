@@ -4,6 +4,7 @@ use super::conversation::{Conversation, OutLine, encode};
 use super::line::{self, Line};
 use super::peer::Peer;
 use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, Phase, REQUESTS_LIMIT, Server, WRITE_MILLIS};
+use crate::world::Clock;
 use claviger::secret::TypedAnswer;
 use claviger::wire::{
     AgentHello, AgentMessage, ClientLine, ClientMessage, Code, Fault, Hello, LINE_LIMIT, PROTOCOL, Reply, Request,
@@ -41,7 +42,7 @@ impl Server {
         let peer = Arc::new(Peer::of(credentials.and_then(|peer| peer.pid())));
         let stream = Arc::new(stream);
         let (outbox, lines) = mpsc::channel(OUTBOX_LINES);
-        let writer = tokio::spawn(write_lines(self.clone(), stream.clone(), lines));
+        let writer = tokio::spawn(write_lines(self.world.clock.clone(), stream.clone(), lines));
         if self.activity.connections.fetch_add(1, Ordering::AcqRel) < CONNECTIONS_LIMIT {
             self.clone().read_requests(&stream, &peer, &outbox).await;
         } else {
@@ -198,14 +199,14 @@ impl Drop for Held {
     }
 }
 
-async fn write_lines(server: Arc<Server>, stream: Arc<Stream>, mut lines: mpsc::Receiver<OutLine>) {
+async fn write_lines(clock: Arc<dyn Clock>, stream: Arc<Stream>, mut lines: mpsc::Receiver<OutLine>) {
     let mut writer = &*stream;
     while let Some(OutLine { bytes, held }) = lines.recv().await {
-        let deadline = server.world.clock.boot().plus_millis(WRITE_MILLIS);
+        let deadline = clock.boot().plus_millis(WRITE_MILLIS);
         let written = tokio::select! {
             biased;
             written = writer.write_all(&bytes) => written.is_ok(),
-            () = server.world.clock.sleep_until(deadline) => false,
+            () = clock.sleep_until(deadline) => false,
         };
         drop(held);
         if !written {
@@ -262,5 +263,42 @@ async fn refuse(outbox: &mpsc::Sender<OutLine>, id: u64, fault: Fault) {
 async fn send(outbox: &mpsc::Sender<OutLine>, id: u64, message: AgentMessage) {
     if let Some(line) = encode(id, message) {
         drop(outbox.send(line).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write_lines;
+    use crate::server::conversation::OutLine;
+    use crate::server::{WRITE_MILLIS, line};
+    use crate::testing::FakeClock;
+    use crate::world::{Clock, WallTime};
+    use interprocess::local_socket::tokio::Stream;
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, BufReader};
+    use tokio::net::UnixStream;
+    use tokio::sync::mpsc;
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_loses_its_whole_connection() {
+        let clock = FakeClock::at(WallTime(0));
+        let begun = clock.boot();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let stream = Arc::new(Stream::UdSocket(ours.into()));
+        let (outbox, lines) = mpsc::channel(1);
+        let writer = tokio::spawn(write_lines(clock.clone(), stream.clone(), lines));
+        let reader = tokio::spawn(async move {
+            let mut reader = BufReader::new(&*stream);
+            matches!(line::read(&mut reader).await, Ok(line::Line::End))
+        });
+        // Far more than a socket holds.
+        let bytes = zeroize::Zeroizing::new(vec![b'x'; 16 * 1024 * 1024]);
+        outbox.send(OutLine { bytes, held: None }).await.ok().unwrap();
+        writer.await.unwrap();
+        assert!(reader.await.unwrap(), "the other half ends with it, though the client has closed nothing");
+        assert_eq!(clock.boot().millis_since(begun), WRITE_MILLIS);
+        let mut rest = Vec::new();
+        theirs.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.len() < 16 * 1024 * 1024);
     }
 }
