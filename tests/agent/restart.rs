@@ -1,6 +1,6 @@
 //! A planned restart: the same socket, lock, key and sessions in another process, and nobody is turned away.
 
-use crate::attack::{USER, attack};
+use crate::attack::{USER, as_user, attack};
 use crate::home::{Ended, Home, PASSPHRASE, program, wait_gone};
 use crate::installed::{CLOSED, Installed};
 use crate::sandbox::Sandbox;
@@ -73,6 +73,28 @@ fn a_restart_passes_everything_on_to_a_process_that_protects_itself() {
     installed.run(&["agent", "stop"], "").good();
     wait_gone(old);
     assert!(!installed.home.file("run/agent.sock").exists(), "its path is the successor's to remove");
+}
+
+#[test]
+fn the_kernel_lets_nobody_look_into_a_program_that_they_cannot_read() {
+    let installed = Installed::new(CLOSED, None);
+    fs::copy("/bin/sleep", installed.program("sleep")).expect("a copy");
+    for (mode, seen) in [(0o755, true), (CLOSED, false)] {
+        installed.set_mode("sleep", mode);
+        let mut program = as_user(&installed.home, USER, &installed.program("sleep"));
+        let mut program = program.arg("1000").spawn().expect("a program");
+        // It protects itself by nothing; once it is that program the kernel has decided.
+        while !proc(program.id().cast_signed(), "comm").starts_with("sleep") {
+            std::thread::yield_now();
+        }
+        let ways = attack(&installed.home, USER, program.id());
+        program.kill().expect("kill");
+        program.wait().expect("its end");
+        // Yama may refuse the others even where the program can be read.
+        let control = ["auxv", "descriptors", "environ", "exe", "maps"];
+        let asked = |way: &str| mode == CLOSED || control.contains(&way);
+        assert!(ways.iter().all(|(way, success)| !asked(way) || *success == seen), "{mode:o}: {ways:?}");
+    }
 }
 
 #[test]

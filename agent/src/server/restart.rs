@@ -73,8 +73,12 @@ impl Server {
             }
             return passed.and(Err(stopping()));
         }
-        drop(blocking(move || Ok(drop(successor))).await);
-        Err(stopping())
+        // It is killed and waited for.
+        let ended = move || {
+            drop(successor);
+            Err(stopping())
+        };
+        blocking(ended).await
     }
 
     /// Waits for the requests in hand, at most five seconds, and cuts off what is left. False where a stop came first.
