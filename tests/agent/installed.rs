@@ -13,6 +13,14 @@ use tempfile::TempDir;
 /// The mode of a program that this user may run and neither change nor look into.
 pub(crate) const CLOSED: u32 = 0o711;
 
+/// Copies a program. In a process of its own: a descriptor to write it that another test's child inherits for a moment
+/// would make the program busy.
+pub(crate) fn copy(from: &Path, to: &Path, mode: u32) {
+    let mut install = Command::new("install");
+    let copied = install.args(["-m", &format!("{mode:o}")]).arg(from).arg(to).status();
+    assert!(copied.expect("install").success());
+}
+
 pub(crate) struct Installed {
     pub(crate) home: Home,
     programs: TempDir,
@@ -30,7 +38,7 @@ impl Installed {
         }
         let installed = Self { home, programs };
         installed.set_mode("", 0o755);
-        fs::copy(program("claviger"), installed.program("claviger")).expect("a copy");
+        copy(&program("claviger"), &installed.program("claviger"), 0o755);
         installed.install(&program("claviger-agent"), mode);
         installed
     }
@@ -58,8 +66,7 @@ impl Installed {
     /// Puts this program in the agent's place, as an upgrade does: beside it, then by rename.
     pub(crate) fn install(&self, from: &Path, mode: u32) {
         let (new, place) = (self.program("claviger-agent.new"), self.program("claviger-agent"));
-        fs::copy(from, &new).expect("a copy");
-        self.set_mode("claviger-agent.new", mode);
+        copy(from, &new, mode);
         fs::rename(new, place).expect("a rename");
     }
 

@@ -2,7 +2,7 @@
 
 use crate::attack::{USER, as_user, attack};
 use crate::home::{Ended, Home, PASSPHRASE, program, wait_gone};
-use crate::installed::{CLOSED, Installed};
+use crate::installed::{CLOSED, Installed, copy};
 use crate::sandbox::Sandbox;
 use serde_json::{Value, json};
 use std::fs;
@@ -78,11 +78,13 @@ fn a_restart_passes_everything_on_to_a_process_that_protects_itself() {
 #[test]
 fn the_kernel_lets_nobody_look_into_a_program_that_they_cannot_read() {
     let installed = Installed::new(CLOSED, None);
-    fs::copy("/bin/sleep", installed.program("sleep")).expect("a copy");
+    copy("/bin/sleep".as_ref(), &installed.program("sleep"), 0o755);
     for (mode, seen) in [(0o755, true), (CLOSED, false)] {
         installed.set_mode("sleep", mode);
-        let mut program = as_user(&installed.home, USER, &installed.program("sleep"));
-        let mut program = program.arg("1000").spawn().expect("a program");
+        // By a shell, which has no privileges left that would read it.
+        let mut program = as_user(&installed.home, USER, "/bin/sh".as_ref());
+        let line = format!("exec {} 1000", installed.program("sleep").display());
+        let mut program = program.args(["-c", &line]).spawn().expect("a program");
         // It protects itself by nothing; once it is that program the kernel has decided.
         while !proc(program.id().cast_signed(), "comm").starts_with("sleep") {
             std::thread::yield_now();

@@ -29,10 +29,12 @@ use tokio::io::unix::AsyncFd;
 const PATH_CHECK_MILLIS: u64 = 30_000;
 
 /// How long a path that was removed is left to whoever removed it.
-const REMOVED_MILLIS: u64 = 200;
+const REMOVED_MILLIS: u64 = 100;
 
 /// How long a start waits for another agent that is just starting or stopping: a stop takes five seconds at most.
 const TURN_LIMIT: Duration = Duration::from_secs(10);
+/// How often it looks meanwhile whether that agent serves.
+const TURN_LOOKS: u32 = 100;
 
 /// The lock of the one server, held until the process ends.
 pub struct OneServer {
@@ -51,9 +53,11 @@ impl OneServer {
             // Nobody serves, but somebody listens: systemd, which starts an agent for whoever has connected just now.
             Ok(()) if listened_to(paths) => Ok(None),
             Ok(()) => Ok(Some(Self { lock, starting: Some(starting) })),
-            Err(rustix::io::Errno::WOULDBLOCK) if answered(paths) => Ok(None),
-            // Held, but nobody answers: that agent is stopping.
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(Self { lock: in_turn(lock)?, starting: Some(starting) })),
+            // Held: by an agent that answers, or is about to bind anew, or is stopping.
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let lock = in_turn_unless(lock, || answered(paths))?;
+                Ok(lock.map(|lock| Self { lock, starting: Some(starting) }))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -128,17 +132,27 @@ fn open_lock(path: &Path) -> io::Result<File> {
     Ok(File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?))
 }
 
-/// Waits for a lock, at most [`TURN_LIMIT`]. The thread that waits in vain ends with the process.
+/// Waits for a lock, at most [`TURN_LIMIT`].
 fn in_turn(file: File) -> io::Result<File> {
+    in_turn_unless(file, || false)?.ok_or_else(|| io::ErrorKind::TimedOut.into())
+}
+
+/// The same; None as soon as the wait is pointless. The thread that waits in vain ends with the process.
+fn in_turn_unless(file: File, pointless: impl Fn() -> bool) -> io::Result<Option<File>> {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let locked = rustix::fs::flock(&file, FlockOperation::LockExclusive);
         drop(sender.send(locked.map(|()| file)));
     });
-    match receiver.recv_timeout(TURN_LIMIT) {
-        Ok(locked) => Ok(locked?),
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "another agent neither serves nor ends")),
+    for _ in 0..TURN_LOOKS {
+        if pointless() {
+            return Ok(None);
+        }
+        if let Ok(locked) = receiver.recv_timeout(TURN_LIMIT / TURN_LOOKS) {
+            return Ok(Some(locked?));
+        }
     }
+    Err(io::Error::new(io::ErrorKind::TimedOut, "another agent neither serves nor ends"))
 }
 
 /// A path that leads to a socket of this agent.

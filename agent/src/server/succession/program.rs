@@ -14,6 +14,9 @@ const LINKS_LIMIT: u32 = 40;
 /// Set where only ancestors may attach to a process (Yama, ptrace_scope).
 const YAMA: &str = "/proc/sys/kernel/yama/ptrace_scope";
 
+/// At 1 a process may be looked into whatever it runs (proc_sys_fs(5)).
+const SUID_DUMPABLE: &str = "/proc/sys/fs/suid_dumpable";
+
 /// The agent's program, as it was named when this process started: after an upgrade the same name leads to the new one.
 #[derive(Clone)]
 pub struct Program(PathBuf);
