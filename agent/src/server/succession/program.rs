@@ -55,9 +55,10 @@ impl Program {
             Ok(file) => file,
             Err(reach) => return Some(reach),
         };
-        let only_ancestors_attach =
-            std::fs::read_to_string(YAMA).is_ok_and(|scope| scope.trim().parse::<u32>().is_ok_and(|scope| scope > 0));
-        let readable = || fs::access(&file, fs::Access::READ_OK) != Err(Errno::ACCESS);
+        let setting = |name: &str| std::fs::read_to_string(name).ok()?.trim().parse::<u32>().ok();
+        let only_ancestors_attach = setting(YAMA).is_some_and(|scope| scope > 0);
+        let shielded = setting(SUID_DUMPABLE).is_some_and(|dumpable| dumpable != 1);
+        let readable = || !shielded || fs::access(&file, fs::Access::READ_OK) != Err(Errno::ACCESS);
         (!only_ancestors_attach && readable()).then(|| Reach::Look(self.0.clone()))
     }
 }
