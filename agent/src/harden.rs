@@ -26,8 +26,6 @@ const KEPT: &[&str] = &[
     "LISTEN_FDS",
     "LISTEN_PID",
     "LISTEN_FDNAMES",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
 ];
 
 /// Nobody of the same user reads this process's memory, environment or descriptors (prctl(2), PR_SET_DUMPABLE),

@@ -26,7 +26,8 @@ pub mod source;
 pub mod vault;
 pub mod world;
 
-pub use run::{Launch, run};
+pub use run::{Birth, Launch, run};
+pub use server::succession::Program;
 
 #[cfg(any(test, feature = "test-seams"))]
 pub mod testing;

@@ -1,7 +1,7 @@
 //! `claviger-agent`: arguments, self-protection, the outside as it really is, run.
 
 use claviger_agent::harden::{self, WipingAllocator};
-use claviger_agent::{Launch, run};
+use claviger_agent::{Birth, Launch, Program, run};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -21,10 +21,17 @@ fn main() -> ExitCode {
     if let Err(error) = harden::protect() {
         return say_and_fail(&format!("claviger-agent: this system does not let the agent protect itself: {error}\n"));
     }
+    let program = match Program::as_started() {
+        Ok(program) => program,
+        Err(error) => return say_and_fail(&format!("claviger-agent: its own program cannot be found: {error}\n")),
+    };
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["run"] => run(Launch::Foreground),
-        ["run", "--detached"] => run(Launch::Detached),
+        ["run"] => run(Launch::Foreground, Birth::Fresh, program),
+        ["run", "--detached"] => run(Launch::Detached, Birth::Fresh, program),
+        // Not in the usage: an agent starts its successor so, and nobody else can.
+        ["run", "--successor"] => run(Launch::Foreground, Birth::Successor, program),
+        ["run", "--detached", "--successor"] => run(Launch::Detached, Birth::Successor, program),
         ["--version"] => say(&format!("claviger-agent {}\n", claviger::VERSION)),
         ["--help"] | ["-h"] => say(USAGE),
         _ => {

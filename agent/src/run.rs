@@ -7,16 +7,20 @@ use crate::harden;
 use crate::keyring::{SecretService, SessionBus};
 use crate::logind::{Interest, Logind, SYSTEM_BUS};
 use crate::server::listen::{OneServer, Socket};
-use crate::server::{Server, Settings};
+use crate::server::succession::{self, Packet, Predecessor, Program, Succession};
+use crate::server::{Rooms, Server, Settings};
 use crate::session::Office;
 use crate::source::{Sources, Spawner};
 use crate::vault::{AuditHead, Custody};
 use crate::world::World;
 use claviger::paths::Paths;
 use claviger::wire::{Code, Fault};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,12 +39,38 @@ pub enum Launch {
     Detached,
 }
 
+/// Whose place the agent takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Birth {
+    /// Nobody's.
+    Fresh,
+    /// That of the agent that started it.
+    Successor,
+}
+
 /// Serves until it is told to stop. The exit code is 0 also where another agent serves already.
-pub fn run(launch: Launch) -> ExitCode {
-    if launch == Launch::Detached {
+pub fn run(launch: Launch, birth: Birth, program: Program) -> ExitCode {
+    if launch == Launch::Detached || birth == Birth::Successor {
         harden::close_inherited();
     }
-    match prepare(launch).and_then(|prepared| prepared.map_or(Ok(Word::AlreadyServing), serve)) {
+    let mut predecessor = match birth {
+        Birth::Fresh => None,
+        Birth::Successor => match Predecessor::meet() {
+            Ok(predecessor) => Some(predecessor),
+            Err(error) => {
+                tell(launch, &format!("claviger-agent: --successor is for the agent itself to use: {error}\n"));
+                return ExitCode::from(2);
+            }
+        },
+    };
+    let ended = match &predecessor {
+        None => prepare(launch).and_then(|prepared| {
+            let fresh = |(prepared, one, socket)| serve(prepared, program, Place::Fresh(one, socket));
+            prepared.map_or(Ok(Word::AlreadyServing), fresh)
+        }),
+        Some(_) => prepare_place(launch).and_then(|prepared| serve(prepared, program, Place::Of(&mut predecessor))),
+    };
+    match ended {
         Ok(Word::AlreadyServing) => {
             tell(launch, "already serving\n");
             ExitCode::SUCCESS
@@ -48,8 +78,9 @@ pub fn run(launch: Launch) -> ExitCode {
         Ok(Word::Stopped) => ExitCode::SUCCESS,
         Err(fault) => {
             tracing::error!(%fault, "not started");
-            match (launch, serde_json::to_string(&fault)) {
-                (Launch::Detached, Ok(line)) => tell(launch, &format!("{line}\n")),
+            match (&predecessor, launch, serde_json::to_string(&fault)) {
+                (Some(predecessor), ..) => predecessor.failed(&fault),
+                (None, Launch::Detached, Ok(line)) => tell(launch, &format!("{line}\n")),
                 _ => tell(launch, &format!("claviger-agent: {fault}\n")),
             }
             ExitCode::from(u8::try_from(fault.exit() as i32).unwrap_or(1))
@@ -67,14 +98,43 @@ struct Prepared {
     paths: Paths,
     settings: Settings,
     world: World,
-    one: OneServer,
+}
+
+/// Where socket and lock come from.
+enum Place<'a> {
+    /// Nobody's; with the socket that systemd passed.
+    Fresh(OneServer, Option<OwnedFd>),
+    /// Gone once this process serves.
+    Of(&'a mut Option<Predecessor>),
 }
 
 fn failed(what: &str, error: &dyn std::error::Error) -> Fault {
     Fault::new(Code::AgentStartFailed, format!("{what}: {error}"))
 }
 
-fn prepare(launch: Launch) -> Result<Option<Prepared>, Fault> {
+/// None where another agent serves already.
+fn prepare(launch: Launch) -> Result<Option<(Prepared, OneServer, Option<OwnedFd>)>, Fault> {
+    let (world, paths) = find_place(launch)?;
+    let activated = harden::activated_socket().map_err(|error| failed("socket activation", &error))?;
+    let one = match &activated {
+        Some(socket) => OneServer::lock_for(socket, &paths).map(Some),
+        None => OneServer::lock(&paths),
+    };
+    let Some(one) = one.map_err(|error| failed(&paths.lock_file().display().to_string(), &error))? else {
+        return Ok(None);
+    };
+    let settings = read_settings(&world, &paths)?;
+    Ok(Some((Prepared { launch, paths, settings, world }, one, activated)))
+}
+
+/// For a successor, which will be given the lock.
+fn prepare_place(launch: Launch) -> Result<Prepared, Fault> {
+    let (world, paths) = find_place(launch)?;
+    let settings = read_settings(&world, &paths)?;
+    Ok(Prepared { launch, paths, settings, world })
+}
+
+fn find_place(launch: Launch) -> Result<(World, Paths), Fault> {
     let world = World::real();
     let paths = Paths::find(|name| std::env::var(name).ok(), uid())
         .ok_or_else(|| Fault::new(Code::AgentStartFailed, "neither HOME nor CLAVIGER_HOME is an absolute path"))?;
@@ -84,13 +144,7 @@ fn prepare(launch: Launch) -> Result<Option<Prepared>, Fault> {
         let _ = rustix::process::setsid();
     }
     begin_log(launch, &paths).map_err(|error| failed("the log", &error))?;
-    let Some(one) =
-        OneServer::lock(&paths).map_err(|error| failed(&paths.lock_file().display().to_string(), &error))?
-    else {
-        return Ok(None);
-    };
-    let settings = read_settings(&world, &paths)?;
-    Ok(Some(Prepared { launch, paths, settings, world, one }))
+    Ok((world, paths))
 }
 
 fn read_settings(world: &World, paths: &Paths) -> Result<Settings, Fault> {
@@ -119,21 +173,30 @@ fn open_log(path: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-fn serve(prepared: Prepared) -> Result<Word, Fault> {
+fn serve(prepared: Prepared, program: Program, place: Place<'_>) -> Result<Word, Fault> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
     let runtime = runtime.map_err(|error| failed("the runtime", &error))?;
-    runtime.block_on(serve_until_stopped(prepared))
+    runtime.block_on(serve_until_stopped(prepared, program, place))
 }
 
-async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
-    let Prepared { launch, paths, settings, world, mut one } = prepared;
-    let inherited = harden::activated_socket().map_err(|error| failed("socket activation", &error))?;
-    let socket = match inherited {
-        Some(socket) => Socket::inherited(socket).map_err(|error| failed("socket activation", &error))?,
-        None => Socket::bind(&paths, &*world.disk)?,
-    };
-    let server = build(world, settings, &paths)?;
+async fn serve_until_stopped(prepared: Prepared, program: Program, place: Place<'_>) -> Result<Word, Fault> {
+    let Prepared { launch, paths, settings, world } = prepared;
     let (mut terminate, mut interrupt) = (stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?);
+    let (predecessor, socket, mut one, packets) = match place {
+        Place::Fresh(one, activated) => (None, first_socket(activated, &paths, &world)?, one, Vec::new()),
+        Place::Of(predecessor) => {
+            let (socket, one, packets) = take_place(predecessor.as_ref())?;
+            (Some(predecessor), socket, one, packets)
+        }
+    };
+    let lock = one.second().map_err(|error| failed("the lock", &error))?;
+    let server = build(world, settings, &paths, Succession::new(program, lock, launch == Launch::Detached))?;
+    let endpoints = server.inherit(packets)?;
+    if let Some(Some(predecessor)) = &predecessor {
+        predecessor.wait_for_turn().map_err(|error| failed("the agent before", &error))?;
+    }
+    server.endpoints.take_over(&server, endpoints);
+    server.endpoints.sweep();
     let stopper = server.clone();
     tokio::spawn(async move {
         tokio::select! {
@@ -143,29 +206,57 @@ async fn serve_until_stopped(prepared: Prepared) -> Result<Word, Fault> {
         stopper.stop();
     });
     tokio::spawn(server.clone().watch_idle());
-    server.endpoints.sweep();
     let config = server.config();
     let interest = Interest { suspend: config.lock_on_suspend, screen: config.lock_on_screen_lock };
     let logind = Logind::new(Path::new(SYSTEM_BUS), uid(), interest, server.world.clock.clone());
     tokio::spawn(server.clone().watch_desktop(logind));
     tokio::spawn(server.journal.clone().keep_flushed());
-    drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     one.serving();
     tracing::info!(version = claviger::VERSION, "serving");
+    match predecessor.and_then(Option::take) {
+        None => drop(sd_notify::notify(&[sd_notify::NotifyState::Ready])),
+        Some(predecessor) => predecessor.serving(),
+    }
     if launch == Launch::Detached {
         tell(launch, "ready\n");
         leave_standard_streams().map_err(|error| failed("the standard streams", &error))?;
     }
     socket.accept(server.clone(), &paths).await;
-    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    if !server.is_handed_over() {
+        drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    }
     server.drain().await;
     tracing::info!("stopped");
     drop(one);
     Ok(Word::Stopped)
 }
 
+/// The socket of an agent that takes nobody's place.
+fn first_socket(activated: Option<OwnedFd>, paths: &Paths, world: &World) -> Result<Socket, Fault> {
+    match activated {
+        Some(socket) => Socket::inherited(socket).map_err(|error| failed("socket activation", &error)),
+        None => Socket::bind(paths, &*world.disk),
+    }
+}
+
+/// Socket and lock of the agent before, and what else it passes.
+fn take_place(predecessor: Option<&Predecessor>) -> Result<(Socket, OneServer, Vec<Packet>), Fault> {
+    let received = predecessor.map(Predecessor::receive).transpose();
+    let mut packets = received.map_err(|error| failed("the agent before", &error))?.unwrap_or_default();
+    let mut take = |name: &str| {
+        let at = packets.iter().position(|packet| packet.name == name && packet.descriptor.is_some());
+        let packet = at.map(|at| packets.remove(at)).and_then(|packet| Some((packet.descriptor?, packet.bytes)));
+        packet.ok_or_else(|| Fault::new(Code::AgentStartFailed, format!("the agent before passed no {name}")))
+    };
+    let (socket, bound) = take(succession::SOCKET)?;
+    let (lock, _) = take(succession::LOCK)?;
+    let bound = (!bound.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(&bound)));
+    let socket = Socket::passed_on(socket, bound).map_err(|error| failed("the socket", &error))?;
+    Ok((socket, OneServer::inherited(lock), packets))
+}
+
 /// The rooms, from the ground up.
-fn build(world: World, settings: Settings, paths: &Paths) -> Result<Arc<Server>, Fault> {
+fn build(world: World, settings: Settings, paths: &Paths, succession: Succession) -> Result<Arc<Server>, Fault> {
     let (config, settings) = (settings.config(), Arc::new(settings));
     // Nothing is called before the vault has said what was accepted.
     let http = HyperHttp::new(&Accepted::default(), world.clock.clone());
@@ -189,7 +280,9 @@ fn build(world: World, settings: Settings, paths: &Paths) -> Result<Arc<Server>,
     );
     let bus = SessionBus::find(|name| std::env::var(name).ok(), uid());
     let keyring = Arc::new(SecretService::new(bus, world.clock.clone()));
-    Ok(Server::new(world, settings, files, custody, office, keyring, journal, paths.run.clone()))
+    let run_folders = paths.run.clone();
+    let rooms = Rooms { settings, files, custody, office, keyring, journal, run_folders, succession };
+    Ok(Server::new(world, rooms))
 }
 
 /// Sources are on this machine and its link: their network has neither proxy nor further certificates.

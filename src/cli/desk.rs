@@ -15,9 +15,6 @@ use crate::wire::{Answer, Code, Event, Fault, Hello, PROTOCOL, Reply, Request, S
 /// How often a person may mistype.
 const TRIES: u32 = 3;
 
-/// How often an agent that ends may be met: one that stops says so, then closes its socket, and then is gone.
-const TRIES_AT_AN_ENDING_AGENT: u32 = 4;
-
 /// The files and sockets of this user.
 pub(super) fn paths() -> Result<Paths, Fault> {
     Paths::find(|name| std::env::var(name).ok(), rustix::process::geteuid().as_raw())
@@ -42,17 +39,6 @@ pub(super) fn unexpected() -> Failure {
 /// The same, before it ends a command.
 pub(super) fn foreign() -> Fault {
     Fault::new(Code::WireProtocol, "the agent's answer does not belong to the request")
-}
-
-/// Asks again where the agent was just ending: a restart is no event for a tool.
-pub(super) fn past_an_ending_agent<T>(mut ask: impl FnMut() -> Result<T, Fault>) -> Result<T, Fault> {
-    for _ in 0..TRIES_AT_AN_ENDING_AGENT {
-        match ask() {
-            Err(fault) if matches!(fault.code, Code::AgentNotRunning | Code::AgentStopping) => {}
-            other => return other,
-        }
-    }
-    ask()
 }
 
 /// What becomes of a recovery code that the agent shows.

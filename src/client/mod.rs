@@ -22,12 +22,38 @@ use std::time::Duration;
 /// The id of the hello line; requests count on from it. 0 is for the agent's lines about no readable line.
 const HELLO_ID: u64 = 1;
 
-/// One connection to the agent.
+/// How often an agent that ends may be met by one request: each restart or stop is met once or twice.
+const ENDING_AGENTS_LIMIT: u32 = 8;
+
+/// A connection to the agent, and the next one where that agent ends.
 pub struct Client {
+    paths: Paths,
+    hello: Hello,
+    /// Whether to start an agent where none runs, and how long that may take.
+    starts: Option<Option<Duration>>,
+    silence: Option<Duration>,
+    connection: Connection,
+    last_id: u64,
+}
+
+struct Connection {
     stream: UnixStream,
     inbox: Inbox,
-    hello: Option<Hello>,
-    last_id: u64,
+    greeted: bool,
+}
+
+/// Why a request has no reply.
+struct Unanswered {
+    fault: Fault,
+    /// Nothing was done, or doing it twice is as good: another agent may be asked.
+    again: bool,
+}
+
+impl From<Fault> for Unanswered {
+    fn from(fault: Fault) -> Self {
+        // The agent says so before it does anything.
+        Self { again: fault.code == Code::AgentStopping, fault }
+    }
 }
 
 impl Client {
@@ -35,56 +61,83 @@ impl Client {
     /// Refuses with `agent.runtime_folder` a socket or folder that is not this user's alone, or a server that runs
     /// as somebody else. `agent.not_running` where nobody answers.
     pub fn connect(paths: &Paths, hello: Hello) -> Result<Self, Fault> {
-        let stream = socket::connect(paths)?;
-        Ok(Self { stream, inbox: Inbox::new(), hello: Some(hello), last_id: HELLO_ID })
+        Self::begin(paths, hello, None)
     }
 
     /// Connects, and where nobody answers starts the agent first. `limit` bounds the wait for its start.
     pub fn connect_or_start(paths: &Paths, hello: Hello, limit: Option<Duration>) -> Result<Self, Fault> {
-        let stream = match socket::connect(paths) {
-            Err(fault) if fault.code == Code::AgentNotRunning => {
-                start(limit)?;
-                socket::connect(paths)?
-            }
-            other => other?,
-        };
-        Ok(Self { stream, inbox: Inbox::new(), hello: Some(hello), last_id: HELLO_ID })
+        Self::begin(paths, hello, Some(limit))
+    }
+
+    fn begin(paths: &Paths, hello: Hello, starts: Option<Option<Duration>>) -> Result<Self, Fault> {
+        let connection = Connection::open(paths, starts)?;
+        Ok(Self { paths: paths.clone(), hello, starts, silence: None, connection, last_id: HELLO_ID })
     }
 
     /// Gives up with `request.timed_out` when the agent says nothing for this long. Not zero.
     pub fn limit_silence(&mut self, limit: Duration) -> Result<(), Fault> {
-        self.stream.set_read_timeout(Some(limit)).map_err(|_| gone())
+        self.silence = Some(limit);
+        self.connection.limit_silence(limit)
     }
 
     /// Sends a request and reads until its reply or fault. Each event on the way goes to `on_event`; what that returns is sent
-    /// as the answer. If it fails the request is cancelled and its fault returned. A vanished agent is `agent.not_running`.
+    /// as the answer. If it fails the request is cancelled and its fault returned. An agent that ends meanwhile is no
+    /// event: the next one is asked, a few times at most, where nothing was done yet or asking twice does no harm
+    /// ([`Request::is_repeatable`]); else a vanished agent is `agent.not_running`.
     pub fn ask(
         &mut self,
         request: &Request,
         on_event: &mut dyn FnMut(Event) -> Result<Option<Answer>, Fault>,
     ) -> Result<Reply, Fault> {
+        let mut outcome = self.exchange(request, on_event);
+        for _ in 0..ENDING_AGENTS_LIMIT {
+            match outcome {
+                Err(Unanswered { again: true, .. }) => {
+                    self.connection = Connection::open(&self.paths, self.starts)?;
+                    if let Some(limit) = self.silence {
+                        self.connection.limit_silence(limit)?;
+                    }
+                    outcome = self.exchange(request, on_event);
+                }
+                _ => break,
+            }
+        }
+        outcome.map_err(|unanswered| unanswered.fault)
+    }
+
+    fn exchange(
+        &mut self,
+        request: &Request,
+        on_event: &mut dyn FnMut(Event) -> Result<Option<Answer>, Fault>,
+    ) -> Result<Reply, Unanswered> {
+        let Connection { stream, inbox, greeted } = &mut self.connection;
         let mut outgoing = WipedBuffer::with_capacity(2048);
-        if let Some(hello) = self.hello.take() {
-            put(&mut outgoing, &HelloLine { id: HELLO_ID, hello: &hello })?;
+        if !*greeted {
+            put(&mut outgoing, &HelloLine { id: HELLO_ID, hello: &self.hello })?;
+            *greeted = true;
         }
         self.last_id = self.last_id.saturating_add(1);
         let id = self.last_id;
         put(&mut outgoing, &RequestLine { id, request })?;
         // An agent that refuses the connection says why and closes: the reason is read even where writing failed.
-        let _ = self.stream.write_all(outgoing.as_slice());
+        // A line that did not go out whole is no request to the agent.
+        let sent = stream.write_all(outgoing.as_slice()).is_ok();
         loop {
-            let line: AgentLine =
-                serde_json::from_slice(self.inbox.line(&mut self.stream)?).map_err(|_| not_understood())?;
+            let line = inbox.line(stream).map_err(|fault| {
+                let gone = fault.code == Code::AgentNotRunning;
+                Unanswered { again: gone && (!sent || request.is_repeatable()), fault }
+            })?;
+            let line: AgentLine = serde_json::from_slice(line).map_err(|_| not_understood())?;
             match line.message {
                 AgentMessage::Reply(reply) if line.id == id => return Ok(*reply),
-                AgentMessage::Fault(fault) if line.id == id || line.id <= HELLO_ID => return Err(fault),
-                AgentMessage::Hello(hello) if hello.protocol != PROTOCOL => return Err(not_understood()),
+                AgentMessage::Fault(fault) if line.id == id || line.id <= HELLO_ID => return Err(fault.into()),
+                AgentMessage::Hello(hello) if hello.protocol != PROTOCOL => return Err(not_understood().into()),
                 AgentMessage::Event(event) if line.id == id => match on_event(event) {
-                    Ok(Some(answer)) => self.send(&AnswerLine { id, answer: &answer })?,
+                    Ok(Some(answer)) => send(stream, &AnswerLine { id, answer: &answer })?,
                     Ok(None) => {}
                     Err(fault) => {
-                        let _ = self.send(&CancelLine { id, cancel: Nothing {} });
-                        return Err(fault);
+                        let _ = send(stream, &CancelLine { id, cancel: Nothing {} });
+                        return Err(Unanswered { fault, again: false });
                     }
                 },
                 // The agent's hello, or the end of a request that nobody waits for.
@@ -95,14 +148,32 @@ impl Client {
 
     /// Waits until the agent closes the connection, as it does when its process ends.
     pub fn wait_closed(mut self) {
-        while self.inbox.line(&mut self.stream).is_ok() {}
+        let Connection { stream, inbox, .. } = &mut self.connection;
+        while inbox.line(stream).is_ok() {}
+    }
+}
+
+impl Connection {
+    fn open(paths: &Paths, starts: Option<Option<Duration>>) -> Result<Self, Fault> {
+        let stream = match (socket::connect(paths), starts) {
+            (Err(fault), Some(limit)) if fault.code == Code::AgentNotRunning => {
+                start(limit)?;
+                socket::connect(paths)?
+            }
+            (other, _) => other?,
+        };
+        Ok(Self { stream, inbox: Inbox::new(), greeted: false })
     }
 
-    fn send(&mut self, line: &impl Serialize) -> Result<(), Fault> {
-        let mut outgoing = WipedBuffer::with_capacity(512);
-        put(&mut outgoing, line)?;
-        self.stream.write_all(outgoing.as_slice()).map_err(|_| gone())
+    fn limit_silence(&self, limit: Duration) -> Result<(), Fault> {
+        self.stream.set_read_timeout(Some(limit)).map_err(|_| gone())
     }
+}
+
+fn send(stream: &mut UnixStream, line: &impl Serialize) -> Result<(), Fault> {
+    let mut outgoing = WipedBuffer::with_capacity(512);
+    put(&mut outgoing, line)?;
+    stream.write_all(outgoing.as_slice()).map_err(|_| gone())
 }
 
 // The lines of `wire::ClientLine`, by reference, so that a request can be sent again after an unlock.

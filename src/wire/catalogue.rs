@@ -92,6 +92,7 @@ catalogue! {
     AccessKeyTemporary, "access_key.temporary", Refused, "the keys in the profile are a session's, not an access key", None;
     AgentBusy, "agent.busy", Fault, "the agent has as many connections or requests as it takes", None;
     AgentNotRunning, "agent.not_running", Fault, "no agent is running", Some("claviger agent start");
+    AgentRestartFailed, "agent.restart_failed", Fault, "the agent was not restarted and goes on as it was", Some("claviger status");
     AgentRuntimeFolder, "agent.runtime_folder", Fault, "the folder of the agent's socket is missing or not private", None;
     AgentStartFailed, "agent.start_failed", Fault, "the agent did not start", Some("claviger agent run");
     AgentStopping, "agent.stopping", Fault, "the agent is stopping", Some("claviger agent start");

@@ -4,6 +4,7 @@
 //! flight on one connection. The client's first line is its [`Hello`], sent together with its first request.
 
 mod adoption;
+mod agent;
 mod audit;
 mod catalogue;
 mod config;
@@ -16,6 +17,7 @@ mod request;
 
 pub use crate::model::{SlotKind, SlotProof};
 pub use adoption::{Change, Changes, ImportedKey, SkippedProfile};
+pub use agent::Restarted;
 pub use audit::{AuditBad, AuditPage, AuditStory, AuditVerdict};
 pub use catalogue::{Code, Exit};
 pub use config::{ConfigChange, ConfigScope, ConfigSetting, ConfigView};

@@ -3,6 +3,7 @@
 use super::Changes;
 use super::ConfigView;
 use super::EndpointRow;
+use super::agent::Restarted;
 use super::doctor::Finding;
 use super::keeping::TrashRow;
 use super::{AuditPage, AuditStory, AuditVerdict};
@@ -62,6 +63,8 @@ pub enum Reply {
     },
     /// To profile_list.
     Profiles(Vec<ProfileRow>),
+    /// To restart.
+    Restarted(Restarted),
     /// To profile_show.
     Settings(Vec<Setting>),
     /// To slot_list and slot_add.

@@ -259,6 +259,8 @@ pub enum Request {
         /// The profile.
         profile: String,
     },
+    /// Has another process take the agent's place: after an upgrade, the new version.
+    Restart {},
     /// Puts a backup, or a copy of a vault, in the vault's place, and opens it.
     Restore {
         /// Which file, an absolute path.
@@ -360,6 +362,7 @@ impl Request {
             Self::ProfileList { .. } => "profile_list",
             Self::ProfileRelease { .. } => "profile_release",
             Self::ProfileShow { .. } => "profile_show",
+            Self::Restart {} => "restart",
             Self::Restore { .. } => "restore",
             Self::SlotAdd { .. } => "slot_add",
             Self::SlotList {} => "slot_list",
@@ -372,6 +375,55 @@ impl Request {
             Self::Unlock { .. } => "unlock",
             Self::UnlockByKeyring {} => "unlock_by_keyring",
             Self::Whoami { .. } => "whoami",
+        }
+    }
+
+    /// Whether asking twice is as good as asking once: then a client may ask again where the agent went away before it
+    /// answered. What stores something, or spends a code at a person's word, is not.
+    pub fn is_repeatable(&self) -> bool {
+        match self {
+            Self::AccessKeyExport { .. }
+            | Self::AccessKeyList {}
+            | Self::AuditLog { .. }
+            | Self::AuditVerify {}
+            | Self::AuditWhy { .. }
+            | Self::ConfigShow { .. }
+            | Self::Credentials { .. }
+            | Self::Doctor { .. }
+            | Self::EndpointOpen { .. }
+            | Self::Lock {}
+            | Self::Logout { .. }
+            | Self::MfaExport { .. }
+            | Self::MfaList {}
+            | Self::ProfileExplain { .. }
+            | Self::ProfileList { .. }
+            | Self::ProfileShow { .. }
+            | Self::SlotList {}
+            | Self::Status {}
+            | Self::TrashList {}
+            | Self::Unlock { .. }
+            | Self::UnlockByKeyring {}
+            | Self::Whoami { .. } => true,
+            Self::AccessKeyAdd { .. }
+            | Self::AccessKeyImport { .. }
+            | Self::AccessKeyRemove { .. }
+            | Self::Backup { .. }
+            | Self::ConfigAccept { .. }
+            | Self::Init { .. }
+            | Self::Login { .. }
+            | Self::MfaAdd { .. }
+            | Self::MfaCode { .. }
+            | Self::MfaRemove { .. }
+            | Self::MfaRename { .. }
+            | Self::ProfileAdopt { .. }
+            | Self::ProfileRelease { .. }
+            | Self::Restart {}
+            | Self::Restore { .. }
+            | Self::SlotAdd { .. }
+            | Self::SlotRemove { .. }
+            | Self::Stop {}
+            | Self::TrashEmpty { .. }
+            | Self::TrashRestore { .. } => false,
         }
     }
 }

@@ -55,11 +55,11 @@ fn agent(home: &Home) -> Agent {
     agent
 }
 
-fn client(home: &Home, arguments: &[&str], stdin: &str) -> crate::home::Ended {
+pub(crate) fn client(home: &Home, arguments: &[&str], stdin: &str) -> crate::home::Ended {
     run(as_user(home, USER, &home.file("bin/claviger")).args(arguments), stdin)
 }
 
-fn attack(home: &Home, user: u32, pid: u32) -> Vec<(String, bool)> {
+pub(crate) fn attack(home: &Home, user: u32, pid: u32) -> Vec<(String, bool)> {
     let mut command = as_user(home, user, PYTHON.as_ref());
     let ended = run(command.args(["-c", SCRIPT, &pid.to_string()]), "");
     let said: Value = serde_json::from_str(&ended.good()).expect("JSON");

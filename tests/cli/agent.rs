@@ -49,6 +49,7 @@ impl Home {
 pub(crate) struct Line {
     reader: BufReader<UnixStream>,
     id: u64,
+    closes: bool,
     pub(crate) hello: Hello,
 }
 
@@ -66,6 +67,16 @@ impl Line {
             ClientMessage::Answer(answer) => answer.value.map(|value| value.expose().to_owned()),
             _ => None,
         }
+    }
+
+    /// Closes the connection after this answer.
+    pub(crate) fn close(&mut self) {
+        self.closes = true;
+    }
+
+    /// Closes the connection now: the answer goes nowhere.
+    pub(crate) fn break_off(&mut self) {
+        let _ = self.reader.get_mut().shutdown(std::net::Shutdown::Both);
     }
 
     fn say(&mut self, id: u64, message: AgentMessage) {
@@ -92,7 +103,7 @@ fn talk(mut stream: UnixStream, script: &(impl Fn(&Request, &mut Line) -> Result
         .collect();
     let Ok([hello, request]) = <[ClientLine; 2]>::try_from(lines) else { panic!("not two lines in one read") };
     let ClientMessage::Hello(greeting) = hello.message else { panic!("not a hello") };
-    let mut line = Line { reader: BufReader::new(stream), id: hello.id, hello: greeting };
+    let mut line = Line { reader: BufReader::new(stream), id: hello.id, closes: false, hello: greeting };
     line.say(hello.id, AgentMessage::Hello(AgentHello { protocol: 1, agent: "fake/0".to_owned() }));
     let mut next = Some(request);
     while let Some(message) = next {
@@ -104,7 +115,7 @@ fn talk(mut stream: UnixStream, script: &(impl Fn(&Request, &mut Line) -> Result
                 Err(fault) => AgentMessage::Fault(fault),
             };
             line.say(line.id, said);
-            if matches!(*request, Request::Stop {}) {
+            if line.closes || matches!(*request, Request::Stop {}) {
                 return;
             }
         }

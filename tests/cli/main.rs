@@ -18,7 +18,7 @@ mod program;
 
 use agent::Home;
 use claviger::secret::{RecoveryCode, SecretText};
-use claviger::wire::{Code, Event, Fault, Reply, Request, SlotProof, Status};
+use claviger::wire::{Code, Event, Fault, Reply, Request, Restarted, SlotProof, Status};
 use program::{ended, run, shell};
 
 /// A status with this vault.
@@ -159,15 +159,81 @@ fn a_reader_that_has_gone_ends_a_command_quietly() {
 }
 
 #[test]
-fn stop_and_restart_wait_until_the_agent_has_gone() {
+fn stop_waits_until_the_agent_has_gone_and_restart_does_so_with_an_old_one() {
     let home = Home::new();
     home.serve("run", |request, _| match request {
         Request::Stop {} => Ok(Reply::Done {}),
         Request::Status {} => Ok(status("locked")),
+        // An agent of before this request.
+        Request::Restart {} => Err(Fault::new(Code::WireBadLine, "a line of 33 bytes is no message of the protocol")),
         other => no_request(other),
     });
     assert_eq!(run(&home, &["agent", "stop"], ""), ended(0, "", "The agent has stopped.\n"));
     assert_eq!(run(&home, &["agent", "restart"], ""), ended(0, "", "The agent is running (pid 7).\n"));
+}
+
+#[test]
+fn restart_says_who_serves_now_and_what_became_of_the_vault() {
+    let restarted = "The agent has restarted (claviger-agent/9, pid 8).\n";
+    let locked = "The vault is locked now: this user can change /x.\nOpen it with: claviger unlock\n";
+    for (reason, said) in
+        [(None, restarted.to_owned()), (Some("this user can change /x"), restarted.to_owned() + locked)]
+    {
+        let home = Home::new();
+        home.serve("run", move |request, line| match request {
+            Request::Restart {} => {
+                line.close();
+                let (agent, locked) = ("claviger-agent/9".to_owned(), reason.map(str::to_owned));
+                Ok(Reply::Restarted(Restarted { pid: 8, agent, locked }))
+            }
+            other => no_request(other),
+        });
+        assert_eq!(run(&home, &["agent", "restart"], ""), ended(0, "", &said));
+    }
+    let home = Home::new();
+    home.serve("run", |_, _| Err(Fault::new(Code::AgentRestartFailed, "the agent goes on as it was")));
+    let failed = ended(1, "", "claviger: the agent goes on as it was\nhint: claviger status\n");
+    assert_eq!(run(&home, &["agent", "restart"], ""), failed);
+}
+
+#[test]
+fn an_agent_that_ends_is_asked_again_only_where_that_does_no_harm() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    let gone = ended(1, "", "claviger: the agent went away before it answered\nhint: claviger agent start\n");
+    let listed = ended(0, "no access keys\n", "");
+    // What is asked, how the first agents end, and what comes of it; `None` is an end without a word.
+    let stopping = Some(Code::AgentStopping);
+    for (arguments, first, asked, wanted) in [
+        (&["access-key", "list"][..], None, 3, None),
+        (&["access-key", "list"], stopping, 3, None),
+        (&["mfa", "remove", "ada"], stopping, 3, Some(ended(0, "", "Removed the authenticator ada.\n"))),
+        (&["mfa", "remove", "ada"], None, 1, Some(gone)),
+    ] {
+        let home = Home::new();
+        let count = Arc::new(AtomicU32::new(0));
+        let counted = count.clone();
+        home.serve("run", move |request, line| {
+            if counted.fetch_add(1, Ordering::SeqCst) < 2 {
+                line.close();
+                match first {
+                    Some(code) => return Err(Fault::new(code, "the agent is stopping")),
+                    None => line.break_off(),
+                }
+            }
+            match request {
+                Request::AccessKeyList {} => Ok(Reply::AccessKeys(Vec::new())),
+                Request::MfaRemove { .. } => Ok(Reply::Done {}),
+                other => no_request(other),
+            }
+        });
+        let said = run(&home, arguments, "");
+        assert_eq!(count.load(Ordering::SeqCst), asked, "{arguments:?}: {said:?}");
+        assert_eq!(said.exit, wanted.as_ref().unwrap_or(&listed).exit, "{arguments:?}: {said:?}");
+        if said.exit != 0 {
+            assert_eq!(Some(said), wanted);
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,8 @@ use claviger_agent::aws::AwsFiles;
 use claviger_agent::config::ConfigSource;
 use claviger_agent::keyring::{SecretService, SessionBus};
 use claviger_agent::server::listen::Socket;
-use claviger_agent::server::{Server, Settings};
+use claviger_agent::server::succession::{Program, Succession};
+use claviger_agent::server::{Rooms, Server, Settings};
 use claviger_agent::testing;
 use claviger_agent::vault::LockedBy;
 use serde_json::{Value, json};
@@ -82,7 +83,11 @@ fn server(rig: &Rig, folder: &Path) -> Arc<Server> {
     let settings = Arc::new(Settings::read(source, rig.clock.clone()).unwrap());
     let journal = Journal::new(world.clone(), folder.join("record"), Box::new(|_, _| {}));
     let keyring = Arc::new(SecretService::new(SessionBus::find(|_| None, u32::MAX), rig.clock.clone()));
-    Server::new(world, settings, files, rig.custody.clone(), rig.office.clone(), keyring, journal, run)
+    let lock = std::fs::File::create(folder.join("agent.lock")).unwrap();
+    let succession = Succession::new(Program::as_started().unwrap(), lock, false);
+    let (custody, office) = (rig.custody.clone(), rig.office.clone());
+    let rooms = Rooms { settings, files, custody, office, keyring, journal, run_folders: run, succession };
+    Server::new(world, rooms)
 }
 
 fn control(socket: &Path, request: &Value) -> Value {

@@ -54,6 +54,8 @@ pub struct Journal {
 #[derive(Default)]
 struct Writer {
     access: Option<Access>,
+    /// Set aside while another process may take over.
+    suspended: Option<Access>,
     /// None before the first record after an unlock, and where the files could not be read.
     log: Option<Log>,
     waiting: VecDeque<AuditRecord>,
@@ -99,6 +101,26 @@ impl Journal {
             }
         }
         self.flush(false);
+    }
+
+    /// Everything is durable, and nothing is written from here on: another process is about to write this record.
+    /// What comes meanwhile waits. Blocks.
+    pub fn suspend(&self) {
+        self.flush(true);
+        let head = *self.syncing();
+        let mut writer = self.writer();
+        writer.log = None;
+        // Without a record since the vault was opened its head is still the one it came with.
+        let head = |access: &Access| if head.seq == 0 { access.head } else { Some(head) };
+        writer.suspended = writer.access.take().map(|access| Access { head: head(&access), ..access });
+    }
+
+    /// Goes on after [`Journal::suspend`]: no other process has come about. Blocks.
+    pub fn resume(&self) {
+        let access = self.writer().suspended.take();
+        if let Some(access) = access {
+            self.open(access);
+        }
     }
 
     /// Records what happened; durable within a second. Never fails: what cannot be written is counted, and the next

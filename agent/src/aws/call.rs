@@ -77,6 +77,16 @@ impl AwsEdge {
         self.skew.corrected_now(&*self.world.clock)
     }
 
+    /// AWS's clock less this machine's boot clock, in milliseconds; None until it was measured.
+    pub fn clock_offset(&self) -> Option<i64> {
+        self.skew.offset()
+    }
+
+    /// Goes on from the measurement of another process on this machine, on the same boot.
+    pub fn set_clock_offset(&self, millis: i64) {
+        self.skew.set_offset(millis);
+    }
+
     /// Milliseconds by which AWS's clock is ahead of this machine's; None until an answer of AWS has come.
     pub fn skew_millis(&self) -> Option<i64> {
         self.skew.millis(&*self.world.clock)

@@ -34,6 +34,16 @@ impl Skew {
         }
     }
 
+    /// The measurement itself, which holds for as long as the machine runs; None until there is one.
+    pub(super) fn offset(&self) -> Option<i64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|offset| *offset != UNMEASURED)
+    }
+
+    /// Goes on from the measurement of another process on this machine.
+    pub(super) fn set_offset(&self, offset: i64) {
+        self.0.store(offset, Ordering::Relaxed);
+    }
+
     /// The time by AWS's clock; by this machine's until it was measured.
     pub(super) fn corrected_now(&self, clock: &dyn Clock) -> WallTime {
         match self.0.load(Ordering::Relaxed) {

@@ -13,9 +13,14 @@ impl Presence {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
+    /// When a person was last here.
+    pub fn last(&self) -> Option<BootTime> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Milliseconds for which a soft code may still be spent; None once `window_millis` have passed since the last act.
     pub fn left(&self, now: BootTime, window_millis: u64) -> Option<u64> {
-        let last = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let last = self.last()?;
         window_millis.checked_sub(now.millis_since(last)).filter(|left| *left > 0)
     }
 }

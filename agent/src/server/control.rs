@@ -3,8 +3,9 @@
 use super::conversation::{Conversation, OutLine, encode};
 use super::line::{self, Line};
 use super::peer::Peer;
-use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, REQUESTS_LIMIT, Server, WRITE_MILLIS};
+use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, Phase, REQUESTS_LIMIT, Server, WRITE_MILLIS};
 use crate::audit::{Entry, Event};
+use crate::world::Clock;
 use claviger::model::AuditPeer;
 use claviger::secret::TypedAnswer;
 use claviger::wire::{
@@ -13,10 +14,13 @@ use claviger::wire::{
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
 use rustix::event::{PollFd, PollFlags};
+use rustix::net::Shutdown;
 use std::collections::HashMap;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
 /// A request in hand, as its connection sees it.
@@ -42,7 +46,7 @@ impl Server {
         let peer = Arc::new(Peer::of(credentials.and_then(|peer| peer.pid())));
         let stream = Arc::new(stream);
         let (outbox, lines) = mpsc::channel(OUTBOX_LINES);
-        let writer = tokio::spawn(write_lines(self.clone(), stream.clone(), lines));
+        let writer = tokio::spawn(write_lines(self.world.clock.clone(), stream.clone(), lines));
         if self.activity.connections.fetch_add(1, Ordering::AcqRel) < CONNECTIONS_LIMIT {
             self.clone().read_requests(&stream, &peer, &outbox).await;
         } else {
@@ -51,6 +55,7 @@ impl Server {
         drop(outbox);
         drop(writer.await);
         self.activity.connections.fetch_sub(1, Ordering::AcqRel);
+        self.activity.quiet.notify_waiters();
     }
 
     async fn read_requests(self: Arc<Self>, stream: &Stream, peer: &Arc<Peer>, outbox: &mpsc::Sender<OutLine>) {
@@ -58,7 +63,7 @@ impl Server {
         let mut hello: Option<Hello> = None;
         let mut in_hand: HashMap<u64, InHand> = HashMap::new();
         loop {
-            let line = match line::read(&mut reader).await {
+            let line = match self.next_line(stream, &mut reader).await {
                 Ok(Line::Whole(line)) => line,
                 Ok(Line::TooLong) => {
                     refuse(
@@ -125,6 +130,17 @@ impl Server {
         }
     }
 
+    /// The next line. Once the agent closes, the client can send no more, and what it has sent is still read.
+    async fn next_line(&self, stream: &Stream, reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Line> {
+        let mut line = pin!(line::read(reader));
+        tokio::select! {
+            biased;
+            line = &mut line => return line,
+            () = self.until(|phase| phase == Phase::Closing) => shut(stream, Shutdown::Read),
+        }
+        line.await
+    }
+
     fn start(
         self: Arc<Self>,
         id: u64,
@@ -144,9 +160,16 @@ impl Server {
         };
         let held = Held::new(self.clone());
         let task = tokio::spawn(async move {
-            let name = request.name();
+            let (name, repeatable) = (request.name(), request.is_repeatable());
+            let restarts = matches!(request, Request::Restart {});
             let begun = self.world.clock.boot();
-            let outcome = self.dispatch(request, &mut conversation).await;
+            let outcome = tokio::select! {
+                biased;
+                outcome = self.dispatch(request, &mut conversation) => outcome,
+                () = self.until(|phase| matches!(phase, Phase::Passing | Phase::HandedOver)), if !restarts => {
+                    Err(cut_off(repeatable))
+                }
+            };
             let millis = self.world.clock.boot().millis_since(begun);
             match &outcome {
                 // Asked all day long by tools and status bars: a log of them would bury the rest and fill the disk.
@@ -181,20 +204,35 @@ impl Drop for Held {
     }
 }
 
-async fn write_lines(server: Arc<Server>, stream: Arc<Stream>, mut lines: mpsc::Receiver<OutLine>) {
+async fn write_lines(clock: Arc<dyn Clock>, stream: Arc<Stream>, mut lines: mpsc::Receiver<OutLine>) {
     let mut writer = &*stream;
     while let Some(OutLine { bytes, held }) = lines.recv().await {
-        let deadline = server.world.clock.boot().plus_millis(WRITE_MILLIS);
+        let deadline = clock.boot().plus_millis(WRITE_MILLIS);
         let written = tokio::select! {
             biased;
             written = writer.write_all(&bytes) => written.is_ok(),
-            () = server.world.clock.sleep_until(deadline) => false,
+            () = clock.sleep_until(deadline) => false,
         };
         drop(held);
         if !written {
+            // The reader ends with it: half a connection would wait for this client for ever.
+            shut(&stream, Shutdown::Both);
             break;
         }
     }
+}
+
+/// A request that a restart did not wait for.
+fn cut_off(repeatable: bool) -> Fault {
+    if repeatable {
+        return Fault::new(Code::AgentStopping, "the agent is restarting");
+    }
+    Fault::new(Code::RequestCancelled, "the agent restarted before the request was done")
+}
+
+fn shut(Stream::UdSocket(socket): &Stream, how: Shutdown) {
+    // One that is closed already is as good.
+    let _ = rustix::net::shutdown(socket, how);
 }
 
 /// Whether the peer has gone altogether: nothing can be sent to it any more.
@@ -230,5 +268,42 @@ async fn refuse(outbox: &mpsc::Sender<OutLine>, id: u64, fault: Fault) {
 async fn send(outbox: &mpsc::Sender<OutLine>, id: u64, message: AgentMessage) {
     if let Some(line) = encode(id, message) {
         drop(outbox.send(line).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write_lines;
+    use crate::server::conversation::OutLine;
+    use crate::server::{WRITE_MILLIS, line};
+    use crate::testing::FakeClock;
+    use crate::world::{Clock, WallTime};
+    use interprocess::local_socket::tokio::Stream;
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, BufReader};
+    use tokio::net::UnixStream;
+    use tokio::sync::mpsc;
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_loses_its_whole_connection() {
+        let clock = FakeClock::at(WallTime(0));
+        let begun = clock.boot();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let stream = Arc::new(Stream::UdSocket(ours.into()));
+        let (outbox, lines) = mpsc::channel(1);
+        let writer = tokio::spawn(write_lines(clock.clone(), stream.clone(), lines));
+        let reader = tokio::spawn(async move {
+            let mut reader = BufReader::new(&*stream);
+            matches!(line::read(&mut reader).await, Ok(line::Line::End))
+        });
+        // Far more than a socket holds.
+        let bytes = zeroize::Zeroizing::new(vec![b'x'; 16 * 1024 * 1024]);
+        outbox.send(OutLine { bytes, held: None }).await.ok().unwrap();
+        writer.await.unwrap();
+        assert!(reader.await.unwrap(), "the other half ends with it, though the client has closed nothing");
+        assert_eq!(clock.boot().millis_since(begun), WRITE_MILLIS);
+        let mut rest = Vec::new();
+        theirs.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.len() < 16 * 1024 * 1024);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::conversation::Conversation;
 use super::fault::{self, Subject};
-use super::{PROFILES_PAGE, Server, WAIT_LIMIT_SECONDS, explain, record};
+use super::{PROFILES_PAGE, Phase, Server, WAIT_LIMIT_SECONDS, explain, record};
 use crate::ask::Listener;
 use crate::session::{Delivery, Session};
 use crate::vault::LockedBy;
@@ -29,7 +29,7 @@ impl Server {
         request: Request,
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
-        if *self.stop.borrow() {
+        if *self.phase.borrow() != Phase::Serving {
             return Err(Fault::new(Code::AgentStopping, "the agent is stopping"));
         }
         self.refresh_settings();
@@ -71,6 +71,7 @@ impl Server {
             Request::ProfileExplain { profile } => self.explain(&profile, conversation),
             Request::ProfileList { skip } => self.profile_list(skip),
             Request::ProfileShow { profile } => self.profile_show(&profile, conversation),
+            Request::Restart {} => Ok(Reply::Restarted(self.restart().await?)),
             Request::Status {} => Ok(Reply::Status(self.status(conversation.aws_config_file.as_deref()))),
             Request::Stop {} => {
                 self.stop();

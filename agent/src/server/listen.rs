@@ -1,17 +1,23 @@
 //! The socket: inherited from systemd or bound here, private from its first moment; and the lock that lets exactly
 //! one agent serve.
 
-use super::Server;
+use super::succession::Door;
+use super::{Phase, Server};
+use claviger::client::Client;
 use claviger::paths::{Paths, SOCKET};
-use claviger::wire::{Code, Fault};
+use claviger::wire::{Code, Fault, Hello, PROTOCOL, Request};
 use interprocess::local_socket::tokio::Listener;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::net::SocketAddrUnix;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -22,12 +28,17 @@ use tokio::io::unix::AsyncFd;
 /// How often the socket's path is looked at besides: a folder further up may be renamed, or the watches used up.
 const PATH_CHECK_MILLIS: u64 = 30_000;
 
+/// How long a path that was removed is left to whoever removed it.
+const REMOVED_MILLIS: u64 = 100;
+
 /// How long a start waits for another agent that is just starting or stopping: a stop takes five seconds at most.
 const TURN_LIMIT: Duration = Duration::from_secs(10);
+/// How often it looks meanwhile whether that agent serves.
+const TURN_LOOKS: u32 = 100;
 
 /// The lock of the one server, held until the process ends.
 pub struct OneServer {
-    _lock: File,
+    lock: File,
     /// Held while this agent starts, so that whoever starts at the same time learns how it ended.
     starting: Option<File>,
 }
@@ -37,17 +48,44 @@ impl OneServer {
     /// starting or stopping. The files lie beside the vault and are never replaced, and the kernel drops a lock with
     /// its holder, however that ends.
     pub fn lock(paths: &Paths) -> io::Result<Option<Self>> {
-        let starting = in_turn(open_lock(&paths.lock_file().with_extension("starting"))?)?;
-        let lock = open_lock(&paths.lock_file())?;
+        let (starting, lock) = Self::files(paths)?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { _lock: lock, starting: Some(starting) })),
-            Err(rustix::io::Errno::WOULDBLOCK) if paths.sockets().any(|path| UnixStream::connect(path).is_ok()) => {
-                Ok(None)
+            // Nobody serves, but somebody listens: systemd, which starts an agent for whoever has connected just now.
+            Ok(()) if listened_to(paths) => Ok(None),
+            Ok(()) => Ok(Some(Self { lock, starting: Some(starting) })),
+            // Held: by an agent that answers, or is about to bind anew, or is stopping.
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let lock = in_turn_unless(lock, || answered(paths))?;
+                Ok(lock.map(|lock| Self { lock, starting: Some(starting) }))
             }
-            // Held, but nobody answers: that agent is stopping.
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(Self { _lock: in_turn(lock)?, starting: Some(starting) })),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The same for an agent that systemd started for its socket: nobody else could answer there, so an agent that
+    /// serves elsewhere makes room. One that lost its path to systemd's socket does so by itself.
+    pub fn lock_for(socket: &OwnedFd, paths: &Paths) -> io::Result<Self> {
+        let (starting, lock) = Self::files(paths)?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Self { lock, starting: Some(starting) }),
+            Err(rustix::io::Errno::WOULDBLOCK) => ask_to_stop(socket, paths),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Self { lock: in_turn(lock)?, starting: Some(starting) })
+    }
+
+    fn files(paths: &Paths) -> io::Result<(File, File)> {
+        Ok((in_turn(open_lock(&paths.lock_file().with_extension("starting"))?)?, open_lock(&paths.lock_file())?))
+    }
+
+    /// A lock that a predecessor holds, by a descriptor that it passed: the lock goes with it (flock(2)).
+    pub fn inherited(lock: OwnedFd) -> Self {
+        Self { lock: File::from(lock), starting: None }
+    }
+
+    /// The lock by a second descriptor, to pass it on.
+    pub fn second(&self) -> io::Result<File> {
+        self.lock.try_clone()
     }
 
     /// Lets those who wait for this start see that it serves.
@@ -56,21 +94,95 @@ impl OneServer {
     }
 }
 
+fn answered(paths: &Paths) -> bool {
+    paths.sockets().any(|path| UnixStream::connect(path).is_ok())
+}
+
+/// Whether somebody listens who does not hold the lock. A process that was just killed loses its lock a moment before
+/// its socket, and then drops whoever has connected.
+fn listened_to(paths: &Paths) -> bool {
+    let limit = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+    let kept = |stream: &UnixStream| {
+        let mut polled = [PollFd::new(stream, PollFlags::RDHUP)];
+        rustix::event::poll(&mut polled, Some(&limit)) == Ok(0)
+    };
+    paths.sockets().any(|path| UnixStream::connect(path).is_ok_and(|stream| kept(&stream)))
+}
+
+/// Asks the agent behind any other socket to stop. Whether it does shows when its lock comes free.
+fn ask_to_stop(socket: &OwnedFd, paths: &Paths) {
+    let own = rustix::net::getsockname(socket).ok().and_then(|name| SocketAddrUnix::try_from(name).ok());
+    let own = own.as_ref().and_then(|name| name.path_bytes()).map(|path| PathBuf::from(OsStr::from_bytes(path)));
+    let mut others = paths.clone();
+    others.run.retain(|folder| own.as_ref() != Some(&folder.join(SOCKET)));
+    let hello =
+        Hello { protocol: PROTOCOL, client: format!("claviger-agent/{}", claviger::VERSION), ..Hello::default() };
+    let asked = Client::connect(&others, hello).and_then(|mut client| {
+        client.limit_silence(TURN_LIMIT)?;
+        client.ask(&Request::Stop {}, &mut |_| Ok(None))
+    });
+    match asked {
+        Ok(_) => tracing::info!("another agent served: it makes room"),
+        Err(fault) => tracing::info!(%fault, "another agent serves no socket: waiting until it has gone"),
+    }
+}
+
 fn open_lock(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     Ok(File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?))
 }
 
-/// Waits for a lock, at most [`TURN_LIMIT`]. The thread that waits in vain ends with the process.
+/// Waits for a lock, at most [`TURN_LIMIT`].
 fn in_turn(file: File) -> io::Result<File> {
+    in_turn_unless(file, || false)?.ok_or_else(|| io::ErrorKind::TimedOut.into())
+}
+
+/// The same; None as soon as the wait is pointless. The thread that waits in vain ends with the process.
+fn in_turn_unless(file: File, pointless: impl Fn() -> bool) -> io::Result<Option<File>> {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let locked = rustix::fs::flock(&file, FlockOperation::LockExclusive);
         drop(sender.send(locked.map(|()| file)));
     });
-    match receiver.recv_timeout(TURN_LIMIT) {
-        Ok(locked) => Ok(locked?),
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "another agent neither serves nor ends")),
+    for _ in 0..TURN_LOOKS {
+        if pointless() {
+            return Ok(None);
+        }
+        if let Ok(locked) = receiver.recv_timeout(TURN_LIMIT / TURN_LOOKS) {
+            return Ok(Some(locked?));
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, "another agent neither serves nor ends"))
+}
+
+/// A path that leads to a socket of this agent.
+struct Bound {
+    path: PathBuf,
+    /// Device and inode of the name: another socket there is another's.
+    file: Option<(u64, u64)>,
+}
+
+/// What a path leads to now.
+#[derive(PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Other,
+    Own,
+}
+
+impl Bound {
+    fn new(path: PathBuf) -> Self {
+        let file = std::fs::symlink_metadata(&path).ok().map(|found| (found.dev(), found.ino()));
+        Self { path, file }
+    }
+
+    fn look(&self) -> Found {
+        match Self::new(self.path.clone()).file {
+            Some(_) if !is_socket(&self.path) => Found::Nothing,
+            None => Found::Nothing,
+            file if file == self.file => Found::Own,
+            _ => Found::Other,
+        }
     }
 }
 
@@ -78,7 +190,7 @@ fn in_turn(file: File) -> io::Result<File> {
 pub struct Socket {
     listener: Listener,
     /// Where it was bound here; an inherited one is systemd's to keep.
-    bound: Option<PathBuf>,
+    bound: Option<Bound>,
     /// Tells when something happens in that folder.
     watch: Option<AsyncFd<OwnedFd>>,
 }
@@ -90,6 +202,12 @@ impl Socket {
         let listener = interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(socket)
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         Ok(Self { listener: listener.into(), bound: None, watch: None })
+    }
+
+    /// Takes over the socket that a predecessor listened on, and cares for its path if that one did.
+    pub fn passed_on(socket: OwnedFd, bound: Option<PathBuf>) -> io::Result<Self> {
+        let watch = bound.as_deref().and_then(Path::parent).and_then(watch);
+        Ok(Self { bound: bound.map(Bound::new), watch, ..Self::inherited(socket)? })
     }
 
     /// Binds in the first runtime folder that can be used. The caller holds the lock of the one server, so a socket
@@ -105,13 +223,21 @@ impl Socket {
         Err(Fault::new(Code::AgentRuntimeFolder, format!("no folder for the socket ({})", refusals.join("; "))))
     }
 
-    /// Accepts until the server stops. Binds anew where the socket's path has vanished.
+    /// Accepts until the server stops or another process serves; while a restart is under way nobody is accepted, and
+    /// whoever knocks waits. Binds anew where the socket's path has vanished.
     pub async fn accept(mut self, server: Arc<Server>, paths: &Paths) {
+        let mut phase = server.phase.subscribe();
+        self.lend(&server);
         loop {
+            let now = *phase.borrow_and_update();
+            if !matches!(now, Phase::Serving | Phase::Pausing | Phase::Passing) {
+                break;
+            }
             let next_check = server.world.clock.boot().plus_millis(PATH_CHECK_MILLIS);
             tokio::select! {
-                () = server.stopped() => break,
-                accepted = self.listener.accept() => {
+                biased;
+                _ = phase.changed() => continue,
+                accepted = self.listener.accept(), if now == Phase::Serving => {
                     match accepted {
                         Ok(stream) => drop(tokio::spawn(server.clone().serve(stream))),
                         Err(error) => {
@@ -122,25 +248,51 @@ impl Socket {
                     }
                     continue;
                 }
-                () = changed(self.watch.as_ref()) => {}
-                () = server.world.clock.sleep_until(next_check), if self.bound.is_some() => {}
+                () = changed(self.watch.as_ref()), if now == Phase::Serving => {}
+                () = server.world.clock.sleep_until(next_check), if self.bound.is_some() && now == Phase::Serving => {}
             }
-            if self.bound.as_deref().is_some_and(|path| !is_socket(path)) {
-                match Self::bind(paths, &*server.world.disk) {
-                    Ok(socket) => {
-                        tracing::info!("the socket's path had vanished: bound anew");
-                        self = socket;
-                    }
-                    Err(fault) => {
-                        tracing::warn!(%fault, "the socket's folder vanished");
-                        self.watch = None;
-                    }
+            self = self.look_after(&server, paths).await;
+        }
+        let own = self.bound.filter(|bound| bound.look() == Found::Own && !server.is_handed_over());
+        if let Some(bound) = own {
+            drop(server.world.disk.remove(&bound.path));
+        }
+    }
+
+    /// Looks whether the socket's path still leads here, and does something about it.
+    async fn look_after(mut self, server: &Arc<Server>, paths: &Paths) -> Self {
+        let Some(bound) = self.bound.as_ref().filter(|bound| bound.look() != Found::Own) else { return self };
+        // Whoever removed it may be about to bind there: systemd does so when its socket unit is started.
+        server.world.clock.sleep_until(server.world.clock.boot().plus_millis(REMOVED_MILLIS)).await;
+        match bound.look() {
+            Found::Own => {}
+            Found::Other => {
+                tracing::warn!("another socket has taken the place of this agent's: making room");
+                server.stop();
+            }
+            Found::Nothing => match Self::bind(paths, &*server.world.disk) {
+                Ok(socket) => {
+                    tracing::info!("the socket's path had vanished: bound anew");
+                    self = socket;
+                    self.lend(server);
                 }
-            }
+                Err(fault) => {
+                    tracing::warn!(%fault, "the socket's folder vanished");
+                    self.watch = None;
+                }
+            },
         }
-        if let Some(path) = &self.bound {
-            drop(server.world.disk.remove(path));
-        }
+        self
+    }
+
+    /// Leaves a second descriptor of the socket where a restart finds it.
+    fn lend(&self, server: &Server) {
+        let Listener::UdSocket(listener) = &self.listener;
+        let door = listener
+            .as_fd()
+            .try_clone_to_owned()
+            .map(|socket| Door { socket, bound: self.bound.as_ref().map(|bound| bound.path.clone()) });
+        *server.succession.door() = door.ok();
     }
 }
 
@@ -186,7 +338,7 @@ fn bind_in(folder: &Path, disk: &dyn crate::world::Disk) -> io::Result<Socket> {
     let name = path.as_path().to_fs_name::<GenericFilePath>()?;
     // The umask of the agent makes it 0600 from its first moment; there is no chmod to race with.
     let listener = ListenerOptions::new().name(name).reclaim_name(false).create_tokio()?;
-    Ok(Socket { listener, bound: Some(path), watch })
+    Ok(Socket { listener, bound: Some(Bound::new(path)), watch })
 }
 
 fn is_socket(path: &Path) -> bool {

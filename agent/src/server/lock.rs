@@ -1,11 +1,11 @@
 //! Opening, locking, and the idle lock.
 
-use super::{DRAIN_MILLIS, Server};
+use super::{CLOSE_MILLIS, DRAIN_MILLIS, Phase, Server};
 use crate::vault::{self, LockedBy};
 use crate::world::BootTime;
 use claviger::wire::SlotProof;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What opened the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,30 +103,38 @@ impl Server {
         }
     }
 
-    /// Returns once a stop was asked for.
-    pub async fn stopped(&self) {
-        let mut stop = self.stop.subscribe();
-        drop(stop.wait_for(|stop| *stop).await);
-    }
-
-    /// Closes the endpoints, waits for the requests in hand, at most five seconds, then wipes everything.
+    /// Closes the endpoints, waits for the requests in hand, at most five seconds, then wipes everything and closes the connections: whatever
+    /// was sent by then is answered, and a client that sends later knows that nobody has read it.
     pub async fn drain(self: &Arc<Self>) {
         self.endpoints.close_all();
-        let deadline = self.world.clock.boot().plus_millis(DRAIN_MILLIS);
-        let quiet = async {
+        if !self.quiet(DRAIN_MILLIS).await {
+            tracing::warn!("stopped with requests in hand");
+        }
+        self.lock(LockedBy::Stop).await;
+        self.phase.send_replace(Phase::Closing);
+        self.none_left(&self.activity.connections, CLOSE_MILLIS).await;
+    }
+
+    /// Waits until no request is in hand; false where some are after so long.
+    pub(super) async fn quiet(&self, millis: u64) -> bool {
+        self.none_left(&self.activity.requests, millis).await
+    }
+
+    async fn none_left(&self, count: &AtomicUsize, millis: u64) -> bool {
+        let deadline = self.world.clock.boot().plus_millis(millis);
+        let none = async {
             loop {
                 let ended = self.activity.quiet.notified();
-                if self.activity.requests.load(Ordering::Acquire) == 0 {
+                if count.load(Ordering::Acquire) == 0 {
                     return;
                 }
                 ended.await;
             }
         };
         tokio::select! {
-            () = quiet => {}
-            () = self.world.clock.sleep_until(deadline) => tracing::warn!("stopped with requests in hand"),
+            () = none => true,
+            () = self.world.clock.sleep_until(deadline) => false,
         }
-        self.lock(LockedBy::Stop).await;
     }
 }
 

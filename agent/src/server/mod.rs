@@ -15,8 +15,10 @@ pub mod listen;
 mod lock;
 mod peer;
 mod record;
+mod restart;
 mod settings;
 mod status;
+pub mod succession;
 
 pub use endpoint::Endpoints;
 pub use settings::Settings;
@@ -34,6 +36,7 @@ use crate::world::World;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use succession::Succession;
 use tokio::sync::{Notify, watch};
 
 /// Most connections at once. A thousand tools may start together; beyond twice that, something is wrong.
@@ -48,8 +51,10 @@ const WRITE_MILLIS: u64 = 30_000;
 const PROFILES_PAGE: usize = 250;
 /// Longest `wait` a request may ask for: past an hour nobody is waiting any more.
 const WAIT_LIMIT_SECONDS: u64 = 3600;
-/// How long a stop waits for the requests in hand.
+/// How long a stop or a restart waits for the requests in hand.
 const DRAIN_MILLIS: u64 = 5_000;
+/// How long an end waits until what has been sent to it is answered.
+const CLOSE_MILLIS: u64 = 1_000;
 
 /// Everything a request can reach.
 pub struct Server {
@@ -65,7 +70,45 @@ pub struct Server {
     pub(crate) journal: Arc<Journal>,
     activity: Activity,
     edits: dispatch::Edits,
-    stop: watch::Sender<bool>,
+    pub(crate) succession: Succession,
+    phase: watch::Sender<Phase>,
+}
+
+/// What the roof has built for the doors.
+pub struct Rooms {
+    /// The settings, and the files they come from.
+    pub settings: Arc<Settings>,
+    /// The AWS files.
+    pub files: AwsFiles,
+    /// The vault.
+    pub custody: Arc<Custody>,
+    /// The sessions.
+    pub office: Arc<Office>,
+    /// The desktop's keyring.
+    pub keyring: Arc<dyn KeyStore>,
+    /// The audit record.
+    pub journal: Arc<Journal>,
+    /// Folders that may hold sockets and token files, best first.
+    pub run_folders: Vec<PathBuf>,
+    /// What a restart needs.
+    pub succession: Succession,
+}
+
+/// Where the agent is on its way to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It takes requests.
+    Serving,
+    /// A restart: no new request is taken, those in hand are answered.
+    Pausing,
+    /// A restart: all is on its way to the successor, and what is still in hand is cut off.
+    Passing,
+    /// Another process serves.
+    HandedOver,
+    /// It was told to stop.
+    Stopping,
+    /// Nothing is in hand any more: what a client has sent is answered, and it can send no more.
+    Closing,
 }
 
 /// What the idle lock and the stop look at.
@@ -76,22 +119,14 @@ struct Activity {
     requests: AtomicUsize,
     /// The vault was opened, or `[lock] idle` changed: the idle watch begins again.
     wake: Notify,
-    /// A request ended.
+    /// A request or a connection ended.
     quiet: Notify,
 }
 
 impl Server {
     /// A server that nobody can reach yet.
-    pub fn new(
-        world: World,
-        settings: Arc<Settings>,
-        files: AwsFiles,
-        custody: Arc<Custody>,
-        office: Arc<Office>,
-        keyring: Arc<dyn KeyStore>,
-        journal: Arc<Journal>,
-        run_folders: Vec<PathBuf>,
-    ) -> Arc<Self> {
+    pub fn new(world: World, rooms: Rooms) -> Arc<Self> {
+        let Rooms { settings, files, custody, office, keyring, journal, run_folders, succession } = rooms;
         journal.note(Entry::new(Event::AgentStart));
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
@@ -100,11 +135,24 @@ impl Server {
             wake: Notify::new(),
             quiet: Notify::new(),
         };
-        let stop = watch::Sender::new(false);
+        let phase = watch::Sender::new(Phase::Serving);
         let endpoints = Endpoints::new(world.clone(), run_folders, journal.clone());
         let desktop = desktop::Desktop::new(keyring);
         let edits = dispatch::Edits::default();
-        Arc::new(Self { world, settings, files, custody, office, desktop, endpoints, journal, activity, edits, stop })
+        Arc::new(Self {
+            world,
+            settings,
+            files,
+            custody,
+            office,
+            desktop,
+            endpoints,
+            journal,
+            activity,
+            edits,
+            succession,
+            phase,
+        })
     }
 
     /// The settings of the office.
@@ -130,8 +178,36 @@ impl Server {
         tracing::info!("config.toml was read anew");
     }
 
-    /// Begins the stop: no new request is taken.
+    /// Begins the stop: no new request is taken. Comes too late where another process serves already.
     pub fn stop(&self) {
-        self.stop.send_replace(true);
+        self.phase.send_if_modified(|phase| {
+            let stops = matches!(phase, Phase::Serving | Phase::Pausing | Phase::Passing);
+            if stops {
+                *phase = Phase::Stopping;
+            }
+            stops
+        });
+    }
+
+    /// Whether another process has taken this one's place.
+    pub fn is_handed_over(&self) -> bool {
+        *self.phase.borrow() == Phase::HandedOver
+    }
+
+    /// Goes from one phase to another; false where the first was over already.
+    fn enter(&self, from: Phase, to: Phase) -> bool {
+        self.phase.send_if_modified(|phase| {
+            let there = *phase == from;
+            if there {
+                *phase = to;
+            }
+            there
+        })
+    }
+
+    /// Returns once the agent is in a phase like this.
+    async fn until(&self, wanted: impl Fn(Phase) -> bool) {
+        let mut phase = self.phase.subscribe();
+        drop(phase.wait_for(|phase| wanted(*phase)).await);
     }
 }

@@ -140,6 +140,22 @@ impl Office {
         self.presence.left(self.world.clock.boot(), self.limits().presence_millis)
     }
 
+    /// When a person was last here, and AWS's clock less the boot clock in milliseconds: what a successor cannot learn
+    /// without a person or a call.
+    pub fn learnt(&self) -> (Option<BootTime>, Option<i64>) {
+        (self.presence.last(), self.aws.clock_offset())
+    }
+
+    /// Goes on from what a predecessor had learnt.
+    pub fn relearn(&self, presence: Option<BootTime>, clock_offset: Option<i64>) {
+        if let Some(last) = presence {
+            self.presence.mark(last);
+        }
+        if let Some(offset) = clock_offset {
+            self.aws.set_clock_offset(offset);
+        }
+    }
+
     /// Keeps the session that proved a new device, as the MFA session of its access key: the proof cost a code, and
     /// no second one shall be needed.
     pub fn adopt(&self, profiles: &ProfileSet, access_key: &Name, credentials: SessionCredentials) {

@@ -19,6 +19,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use zeroize::Zeroizing;
 
+mod handover;
+
+pub use handover::{Closure, HandedOver};
+
 /// After a wrong guess the next one waits a second, doubling to this, for everyone: a guess costs the guesser time
 /// and nobody else's connection.
 const GUESS_WAIT_MOST_MILLIS: u64 = 60_000;
@@ -41,6 +45,14 @@ pub enum LockedBy {
 }
 
 impl LockedBy {
+    /// Every one of them.
+    const ALL: [Self; 4] = [Self::Command, Self::Idle, Self::Start, Self::Stop];
+
+    /// The one that `status` shows like this.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|by| by.as_str() == name)
+    }
+
     /// As `status` shows it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -31,7 +31,9 @@ mod unlocked;
 mod tests;
 
 pub use backup::NewPassphrase;
-pub use custody::{AuditAccess, Custody, KeyringChance, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState};
+pub use custody::{
+    AuditAccess, Closure, Custody, HandedOver, KeyringChance, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState,
+};
 pub use error::{Error, Result};
 pub use folder::VaultFolder;
 pub use items::{AccessKey, Items, PinnedProfile, Pins, TRASH_MILLIS, TotpDevice, Trashed, TrashedItem};

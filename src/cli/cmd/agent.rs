@@ -1,11 +1,12 @@
 //! `claviger agent …`: the daemon itself.
 
 use crate::cli::args::Proof;
-use crate::cli::desk::Desk;
-use crate::cli::exit::Outcome;
+use crate::cli::desk::{Desk, unexpected};
+use crate::cli::exit::{Failure, Outcome};
 use crate::cli::ui;
 use crate::client::{PROGRAM, program};
-use crate::wire::{Code, Fault, Request};
+use crate::model::{Label, Message};
+use crate::wire::{Code, Fault, Reply, Request};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -22,7 +23,11 @@ Example:
 Example:
   claviger agent stop")]
     Stop,
-    /// Stop the agent and start it again; the vault is locked afterwards
+    /// Replace the running agent by a new one, after an upgrade by the new version
+    ///
+    /// Nobody is turned away meanwhile. The vault stays open where no program of yours could have replaced or looked into
+    /// the new agent: where its file, and every folder above, belongs to somebody else and is closed to you, and the file
+    /// cannot be read either (mode 711). Else it must be unlocked again.
     #[command(after_help = "\
 Example:
   claviger agent restart")]
@@ -37,10 +42,7 @@ Example:
 impl Agent {
     pub(super) fn run(self) -> Outcome {
         match self {
-            Self::Restart => {
-                stop()?;
-                start()
-            }
+            Self::Restart => restart(),
             Self::Run => Err(run().into()),
             Self::Start => start(),
             Self::Stop => {
@@ -58,16 +60,46 @@ fn start() -> Outcome {
     Ok(())
 }
 
+fn restart() -> Outcome {
+    let proof = Proof::default();
+    let mut desk = match Desk::open_running(&proof) {
+        Ok(desk) => desk,
+        Err(fault) if fault.code == Code::AgentNotRunning => return start(),
+        Err(fault) => return Err(fault.into()),
+    };
+    match desk.ask(&Request::Restart {}) {
+        Ok(Reply::Restarted(restarted)) => {
+            desk.wait_closed();
+            ui::say(&format!("The agent has restarted ({}, pid {}).", Label(&restarted.agent), restarted.pid));
+            if let Some(reason) = &restarted.locked {
+                ui::say(&format!("The vault is locked now: {}.\nOpen it with: claviger unlock", Message(reason)));
+            }
+            Ok(())
+        }
+        Ok(_) => Err(unexpected()),
+        // An agent of before this request, or of another protocol.
+        Err(fault) if matches!(fault.code, Code::WireBadLine | Code::WireProtocol) => {
+            stop()?;
+            start()
+        }
+        Err(fault) => Err(fault.into()),
+    }
+}
+
 /// Whether there was one to stop.
-fn stop() -> Result<bool, crate::cli::exit::Failure> {
+fn stop() -> Result<bool, Failure> {
     let proof = Proof::default();
     let mut desk = match Desk::open_running(&proof) {
         Ok(desk) => desk,
         Err(fault) if fault.code == Code::AgentNotRunning => return Ok(false),
         Err(fault) => return Err(fault.into()),
     };
-    desk.done(&Request::Stop {})?;
-    desk.wait_closed();
+    match desk.ask(&Request::Stop {}) {
+        Ok(_) => desk.wait_closed(),
+        // It was stopping already, and has gone.
+        Err(fault) if fault.code == Code::AgentNotRunning => {}
+        Err(fault) => return Err(fault.into()),
+    }
     Ok(true)
 }
 

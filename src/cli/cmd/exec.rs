@@ -1,7 +1,7 @@
 //! `claviger exec`: a command with the credentials of a profile, in place of this process.
 
 use crate::cli::args::{Proof, name_one, profile_or_default};
-use crate::cli::desk::{self, Desk, foreign, paths, unexpected};
+use crate::cli::desk::{Desk, foreign, paths, unexpected};
 use crate::cli::environment::{self, Variable};
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::hot::{DEFAULT_PATIENT_WAIT, linger_seconds, wait_seconds};
@@ -110,10 +110,8 @@ impl Exec {
     fn endpoint(&self, profile: &str) -> Result<Vec<Variable>, Fault> {
         let kind = if self.imds { EndpointKind::Imds } else { EndpointKind::Container };
         let request = Request::EndpointOpen { profile: profile.to_owned(), kind, linger: self.linger, wait: self.wait };
-        let (endpoint, settings) = desk::past_an_ending_agent(|| {
-            let mut desk = Desk::open(&self.proof)?;
-            Ok((desk.ask(&request)?, settings(&mut desk, profile)))
-        })?;
+        let mut desk = Desk::open(&self.proof)?;
+        let (endpoint, settings) = (desk.ask(&request)?, settings(&mut desk, profile));
         let Reply::Endpoint(OpenEndpoint { url, token, token_file, region }) = endpoint else {
             return Err(foreign());
         };
@@ -154,14 +152,11 @@ impl Exec {
 /// Frozen credentials, with what they cost said first.
 pub(super) fn credentials(profile: &str, wait: u64, proof: &Proof) -> Result<Credentials, Fault> {
     let request = Request::Credentials { profile: profile.to_owned(), wait, frozen: true };
-    let reply = desk::past_an_ending_agent(|| {
-        let mut desk = Desk::open(proof)?;
-        for note in costs(&mut desk, profile) {
-            ui::say(&format!("{}: {}", Label(profile), Label(&note)));
-        }
-        desk.ask(&request)
-    })?;
-    match reply {
+    let mut desk = Desk::open(proof)?;
+    for note in costs(&mut desk, profile) {
+        ui::say(&format!("{}: {}", Label(profile), Label(&note)));
+    }
+    match desk.ask(&request)? {
         Reply::Credentials(credentials) => Ok(credentials),
         _ => Err(foreign()),
     }

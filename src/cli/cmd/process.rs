@@ -49,7 +49,7 @@ impl From<Verb> for Process {
 
 /// Prints the credentials of a profile.
 pub(in crate::cli) fn run(process: &Process) -> Outcome {
-    match desk::past_an_ending_agent(|| ask(process))? {
+    match ask(process)? {
         Reply::Credentials(credentials) => print(&credentials),
         _ => Err(desk::unexpected()),
     }

@@ -178,6 +178,11 @@ impl State {
         self.roll()
     }
 
+    /// Lets the next write go to a fresh file: what this one was writing to may have lost its name.
+    pub fn write_anew(&mut self) {
+        self.log = None;
+    }
+
     fn append(&mut self, record: &[u8], durable: Durable) -> Result<()> {
         let appended = self.log.as_mut().map(|log| log.append(&self.world, record, durable));
         match appended {

@@ -1,0 +1,241 @@
+//! `restart`: another process of this agent takes its place, and nobody is turned away.
+
+use super::fault;
+use super::succession::{self, Packet, Reach, Successor};
+use super::{DRAIN_MILLIS, Phase, Server};
+use crate::vault::{Closure, HandedOver, LockedBy};
+use crate::world::BootTime;
+use claviger::wire::{Code, Fault, Restarted};
+use serde::{Deserialize, Serialize};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use zeroize::Zeroizing;
+
+/// A listener of an endpoint, and what it is about.
+pub(crate) type Listening = (OwnedFd, Zeroizing<Vec<u8>>);
+
+/// The name of an endpoint among the packets.
+const ENDPOINT: &str = "endpoint";
+/// The name of [`Circumstances`] among the packets.
+const CIRCUMSTANCES: &str = "circumstances";
+/// The name of the vault's master key among the packets.
+const MASTER_KEY: &str = "master_key";
+
+/// What the successor goes on from. Times are on the boot clock, in milliseconds: it is the same boot.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Circumstances {
+    locked_by: Option<String>,
+    guess_wait_millis: u64,
+    guess_not_before: Option<u64>,
+    last_request: Option<u64>,
+    presence: Option<u64>,
+    clock_offset: Option<i64>,
+}
+
+impl Server {
+    /// Has another process take this one's place. The old one goes on as it was where that fails.
+    pub(super) async fn restart(self: &Arc<Self>) -> Result<Restarted, Fault> {
+        // Everyone's end is waited for but its own.
+        let _uncounted = Uncounted::new(self);
+        let server = self.clone();
+        // In a task of its own: a client that hangs up does not leave it half done.
+        let replaced = tokio::spawn(async move { server.replace().await }).await;
+        replaced.unwrap_or_else(|_| Err(Fault::new(Code::Internal, "the restart was a defect")))
+    }
+
+    async fn replace(self: Arc<Self>) -> Result<Restarted, Fault> {
+        let _turn = self.succession.turn.lock().await;
+        if *self.phase.borrow() != Phase::Serving {
+            return Err(stopping());
+        }
+        let server = self.clone();
+        // Before anybody has to wait: starting takes the longest.
+        let (successor, agent, reach) = blocking(move || {
+            let program = &server.succession.program;
+            let reach = program.within_reach(rustix::process::geteuid().as_raw());
+            let (successor, agent) = Successor::start(program, server.succession.detached)?;
+            Ok((successor, agent, reach))
+        })
+        .await?;
+        let pid = successor.pid();
+        let withheld = reach.filter(|_| self.custody.is_unlocked());
+        if self.enter(Phase::Serving, Phase::Pausing) && self.wind_up().await {
+            let (server, open) = (self.clone(), withheld.is_none());
+            let passed = blocking(move || server.pass_on(successor, open)).await;
+            if passed.is_ok() {
+                // From the main process, as long as that is this one: systemd follows the successor (sd_notify(3)).
+                drop(sd_notify::notify(&[sd_notify::NotifyState::MainPid(pid)]));
+                self.phase.send_replace(Phase::HandedOver);
+                tracing::info!(pid, agent, "another process has taken over");
+                return Ok(Restarted { pid, agent, locked: withheld.as_ref().map(Reach::to_string) });
+            }
+            self.enter(Phase::Passing, Phase::Serving);
+            self.activity.wake.notify_one();
+            if let Err(fault) = &passed {
+                tracing::warn!(%fault, "not restarted");
+            }
+            return passed.and(Err(stopping()));
+        }
+        // It is killed and waited for.
+        let ended = move || {
+            drop(successor);
+            Err(stopping())
+        };
+        blocking(ended).await
+    }
+
+    /// Waits for the requests in hand, at most five seconds, and cuts off what is left. False where a stop came first.
+    async fn wind_up(&self) -> bool {
+        if !self.quiet(DRAIN_MILLIS).await {
+            tracing::warn!("requests in hand are left to the successor");
+        }
+        if !self.enter(Phase::Pausing, Phase::Passing) {
+            return false;
+        }
+        // Fetches that nobody waits for any more, or whose requests were cut off.
+        self.office.lock(false);
+        true
+    }
+
+    /// Passes everything on and lets the successor serve. After an error it has ended and all is as before.
+    fn pass_on(self: &Arc<Self>, successor: Successor, open: bool) -> Result<(), Fault> {
+        self.office.save_pins();
+        self.journal.suspend();
+        // What a write in hand still changes, it changes before this.
+        let handed = self.custody.hand_over();
+        let endpoints = self.endpoints.hand_over();
+        let passed = self.pass_all(&successor, handed.as_ref(), &endpoints, open).and_then(|()| {
+            let locked = handed.as_ref().is_some_and(|handed| !self.custody.still_open(handed));
+            if locked || *self.phase.borrow() != Phase::Passing {
+                drop(successor);
+                return Err(Fault::new(
+                    Code::AgentRestartFailed,
+                    "the vault was locked, or the agent stopped, meanwhile",
+                ));
+            }
+            successor.go()
+        });
+        if passed.is_err() {
+            if let Some(handed) = handed {
+                self.custody.take_back(handed);
+            }
+            self.journal.resume();
+            self.endpoints.take_over(self, endpoints);
+        }
+        passed
+    }
+
+    fn pass_all(
+        &self,
+        successor: &Successor,
+        handed: Option<&HandedOver>,
+        endpoints: &[Listening],
+        open: bool,
+    ) -> Result<(), Fault> {
+        {
+            let door = self.succession.door();
+            let door = door.as_ref().ok_or_else(stopping)?;
+            let bound = door.bound.as_deref().map(|path| path.as_os_str().as_encoded_bytes());
+            successor.pass(succession::SOCKET, bound.unwrap_or_default(), Some(door.socket.as_fd()))?;
+        }
+        successor.pass(succession::LOCK, b"", Some(self.succession.lock.as_fd()))?;
+        for packet in self.belongings(handed, open) {
+            successor.pass(&packet.name, &packet.bytes, packet.descriptor.as_ref().map(AsFd::as_fd))?;
+        }
+        for (listener, record) in endpoints {
+            successor.pass(ENDPOINT, record, Some(listener.as_fd()))?;
+        }
+        successor.prepare()
+    }
+
+    /// What the rooms pass to a successor, in the order in which it is taken over. A room that holds something open
+    /// adds its own packets here, by a name of its own, with a descriptor each if need be.
+    /// `handed` is the vault if it was open, and `open` whether it stays so.
+    fn belongings(&self, handed: Option<&HandedOver>, open: bool) -> Vec<Packet> {
+        let closure = self.custody.closure();
+        let (presence, clock_offset) = self.office.learnt();
+        // A vault that was open and is withheld is locked by the start of the successor.
+        let locked_by = if handed.is_some() { LockedBy::Start } else { closure.locked_by };
+        let handed = handed.filter(|_| open);
+        let circumstances = Circumstances {
+            locked_by: Some(locked_by.as_str().to_owned()),
+            guess_wait_millis: closure.guess_wait_millis,
+            guess_not_before: closure.guess_not_before.map(|time| time.0),
+            last_request: Some(self.activity.last.load(Ordering::Acquire)),
+            presence: presence.filter(|_| handed.is_some()).map(|time| time.0),
+            clock_offset,
+        };
+        let circumstances = serde_json::to_vec(&circumstances).unwrap_or_default();
+        let mut packets = vec![packet(CIRCUMSTANCES, circumstances)];
+        packets.extend(handed.map(|handed| packet(MASTER_KEY, handed.master_key().to_vec())));
+        packets
+    }
+
+    /// Takes over what a predecessor passed. The endpoints are given back: they are served once it is this one's turn.
+    pub(crate) fn inherit(&self, packets: Vec<Packet>) -> Result<Vec<Listening>, Fault> {
+        let mut endpoints = Vec::new();
+        for packet in packets {
+            match packet.name.as_str() {
+                CIRCUMSTANCES => self.inherit_circumstances(&packet.bytes),
+                ENDPOINT => endpoints.extend(packet.descriptor.map(|listener| (listener, packet.bytes))),
+                MASTER_KEY => {
+                    let now = self.office.aws().corrected_now();
+                    self.custody.take_over(&packet.bytes, now).map_err(fault::vault)?;
+                    self.open_record();
+                    self.office.reopen();
+                    self.activity.wake.notify_one();
+                    self.desktop.vault_opened.notify_one();
+                }
+                name => tracing::info!(name, "not taken over: another version's"),
+            }
+        }
+        Ok(endpoints)
+    }
+
+    /// Those of another version may lack some, or be unreadable: then this agent starts as any other does.
+    fn inherit_circumstances(&self, bytes: &[u8]) {
+        let passed: Circumstances = serde_json::from_slice(bytes).unwrap_or_default();
+        let locked_by = passed.locked_by.as_deref().and_then(LockedBy::named).unwrap_or(LockedBy::Start);
+        self.custody.resume_closure(Closure {
+            locked_by,
+            guess_wait_millis: passed.guess_wait_millis,
+            guess_not_before: passed.guess_not_before.map(BootTime),
+        });
+        self.office.relearn(passed.presence.map(BootTime), passed.clock_offset);
+        if let Some(last) = passed.last_request {
+            self.activity.last.store(last.min(self.world.clock.boot().0), Ordering::Release);
+        }
+    }
+}
+
+/// While it lives, one request less is in hand.
+struct Uncounted<'a>(&'a Server);
+
+impl<'a> Uncounted<'a> {
+    fn new(server: &'a Server) -> Self {
+        server.activity.requests.fetch_sub(1, Ordering::AcqRel);
+        server.activity.quiet.notify_waiters();
+        Self(server)
+    }
+}
+
+impl Drop for Uncounted<'_> {
+    fn drop(&mut self) {
+        self.0.activity.requests.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+fn packet(name: &str, bytes: Vec<u8>) -> Packet {
+    Packet { name: name.to_owned(), bytes: Zeroizing::new(bytes), descriptor: None }
+}
+
+fn stopping() -> Fault {
+    Fault::new(Code::AgentStopping, "the agent is stopping")
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Fault::new(Code::Internal, "the restart was a defect")))
+}
