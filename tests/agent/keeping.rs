@@ -22,7 +22,7 @@ fn a_backup_brings_everything_back_where_nothing_else_is_left() {
     home.run(&backup, "not the passphrase\n").fault_told(5, "opens no slot");
     assert!(!file.exists(), "a backup without a proof");
     // A wrong guess makes the next one wait; a person starts again.
-    home.run(&["agent", "restart"], "").good();
+    home.run(&["agent", "stop"], "").good();
     home.unlock().good();
     let code = code_of(&home.run(&backup, PASSPHRASE).good());
     home.run(&backup, PASSPHRASE).fault_told(5, "a file of that name");
@@ -41,7 +41,7 @@ fn a_backup_brings_everything_back_where_nothing_else_is_left() {
     };
     restore("AAAA-BBBB").fault_told(5, "opens no slot");
     assert_eq!(other.status()["vault"], "absent");
-    other.run(&["agent", "restart"], "").good();
+    other.run(&["agent", "stop"], "").good();
     restore(&code).good();
     assert_eq!(other.status()["vault"], "unlocked");
     // The ledger was burned ahead: the current code and the next are not shown again.
@@ -73,7 +73,7 @@ fn what_was_removed_comes_back_from_the_trash_until_it_is_emptied() {
     home.run(&["process", "prod", "--wait", "60"], "").good();
     home.run(&["mfa", "remove", "phone"], "").good();
     home.run(&["trash", "empty", "--passphrase-fd", "0"], "wrong\n").fault_told(5, "opens no slot");
-    home.run(&["agent", "restart"], "").good();
+    home.run(&["agent", "stop"], "").good();
     home.unlock().good();
     home.run(&["trash", "empty", "--passphrase-fd", "0"], PASSPHRASE).good();
     home.run(&["trash", "restore", "phone"], "").fault_told(6, "nothing named phone");
