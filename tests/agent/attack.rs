@@ -101,12 +101,18 @@ fn no_process_of_this_user_or_another_reads_the_agent() {
 fn no_signal_makes_it_dump_core() {
     let home = ordinary();
     for signal in [Signal::SEGV, Signal::ABORT, Signal::QUIT] {
-        let mut shell = as_user(&home, USER, "/bin/sh".as_ref());
-        shell.args(["-c", &format!("ulimit -c unlimited; kill -{} $$", signal.as_raw())]);
-        let weak = shell.status().expect("its end");
+        // A background job of a shell is born deaf to SIGQUIT, and passes that on.
+        let shell = || {
+            let mut shell = as_user(&home, USER, "/usr/bin/env".as_ref());
+            shell.args(["--default-signal", "/bin/sh", "-c"]);
+            shell
+        };
+        let mut weak = shell();
+        weak.arg(format!("ulimit -c unlimited; kill -{} $$", signal.as_raw()));
+        let weak = weak.status().expect("its end");
         assert!(weak.core_dumped(), "the control dumps core on {signal:?}: {weak:?}");
-        let mut strong = as_user(&home, USER, "/bin/sh".as_ref());
-        strong.args(["-c", "ulimit -c unlimited; exec bin/claviger-agent run --detached"]).stderr(Stdio::null());
+        let mut strong = shell();
+        strong.arg("ulimit -c unlimited; exec bin/claviger-agent run --detached").stderr(Stdio::null());
         let mut strong = Agent::spawn(&mut strong);
         assert_eq!(strong.word(), "ready");
         // More than once: the runtime takes the first SIGSEGV for a full stack of its own, and finds that it is none.
