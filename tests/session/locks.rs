@@ -47,6 +47,18 @@ async fn idle_takes_the_secrets_and_leaves_the_sessions() {
     assert_eq!(rig.network.codes().len(), 1);
 }
 
+/// The door has more to do between opening the vault and saying so: whoever asks in between pays nothing.
+#[tokio::test]
+async fn who_asks_first_after_an_opening_finds_the_sealed_sessions() {
+    let rig = rig();
+    let first = rig.get("prod").await;
+    rig.lock(LockedBy::Command);
+    rig.custody.unlock(&recovery(), rig.office.aws().corrected_now()).unwrap();
+    rig.office.mark_presence();
+    assert_eq!(rig.get("prod").await.access_key_id, first.access_key_id);
+    assert_eq!((rig.steps(), rig.calls("AssumeRole")), (vec![0], 1), "no code, no call");
+}
+
 #[tokio::test]
 async fn what_was_renewed_during_the_idle_lock_stands_after_it() {
     let rig = rig();

@@ -106,7 +106,7 @@ impl Office {
 
     fn join(self: &Arc<Self>, plan: &Arc<Plan>, index: usize, key: SessionKey, last: bool, waiter: Waiter) -> Joined {
         let now = self.world.clock.boot();
-        let mut desk = self.desk();
+        let mut desk = self.reopened();
         let held = if last { desk.cache.to_hand_out(&key, now) } else { desk.cache.fresh(&key, now, SIGN_WITH_MILLIS) };
         if let Some(session) = held {
             // In the background only where no code can be needed: the session before it is at hand.

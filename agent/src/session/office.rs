@@ -50,6 +50,8 @@ pub(super) struct Desk {
     pub(super) flights: HashMap<SessionKey, Flight>,
     /// How often it was locked: what a flight brings from before a lock is not kept.
     pub(super) locks: u64,
+    /// The opening of the vault whose sealed sessions were restored last.
+    reopened: u64,
     forgotten: Forgotten,
 }
 
@@ -101,7 +103,7 @@ impl Office {
     pub fn remembered(&self, plan: &Plan) -> Option<Arc<Session>> {
         self.check_pin(plan).ok().filter(|pinned| *pinned)?;
         let key = SessionKey::of(plan, plan.steps.len().saturating_sub(1));
-        let held = self.desk().cache.fresh(&key, self.world.clock.boot(), SIGN_WITH_MILLIS);
+        let held = self.reopened().cache.fresh(&key, self.world.clock.boot(), SIGN_WITH_MILLIS);
         held.filter(|session| !session.is_long_lived())
     }
 
@@ -169,9 +171,25 @@ impl Office {
     }
 
     /// Brings back the sealed sessions after an unlock, unless memory has a newer one, or they were forgotten meanwhile.
+    /// Once for each opening: whoever asks first after it does this, so that nobody spends a code for a session that is
+    /// about to come back.
     pub fn reopen(&self) {
-        let (wall, boot) = (self.aws.corrected_now(), self.world.clock.boot());
+        drop(self.reopened());
+    }
+
+    /// The desk with the sealed sessions of the last opening.
+    pub(super) fn reopened(&self) -> MutexGuard<'_, Desk> {
         let mut desk = self.desk();
+        let openings = self.custody.openings();
+        if desk.reopened != openings && self.custody.is_unlocked() {
+            desk.reopened = openings;
+            self.restore_sealed(&mut desk);
+        }
+        desk
+    }
+
+    fn restore_sealed(&self, desk: &mut Desk) {
+        let (wall, boot) = (self.aws.corrected_now(), self.world.clock.boot());
         let forgotten = std::mem::take(&mut desk.forgotten);
         for (key, bytes) in self.custody.sealed_sessions() {
             let key = SessionKey(key);

@@ -118,6 +118,8 @@ pub struct Custody {
     quick: Mutex<Quick>,
     guesses: Mutex<Guesses>,
     on_settings: OnceLock<Box<SettingsHook>>,
+    /// How often it was opened.
+    openings: AtomicU64,
     /// How often it was locked: an opening that a lock overtook must not come about.
     locks: AtomicU64,
 }
@@ -169,7 +171,8 @@ impl Custody {
         let folder = VaultFolder::new(world.clone(), folder);
         let (vault, guesses) = (Mutex::new(None), Mutex::default());
         let (quick, on_settings, locks) = (Mutex::new(quick), OnceLock::new(), AtomicU64::new(0));
-        Arc::new(Self { world, folder, state_file, vault, quick, guesses, on_settings, locks })
+        let openings = AtomicU64::new(0);
+        Arc::new(Self { world, folder, state_file, vault, quick, guesses, on_settings, openings, locks })
     }
 
     /// Calls this with the accepted security settings whenever the vault is opened, before anyone can use what is in
@@ -203,6 +206,11 @@ impl Custody {
     /// Whether nothing is known of the vault, because nobody has opened it since the agent started.
     pub fn never_opened(&self) -> bool {
         !self.quick().opened_once
+    }
+
+    /// How often the vault was opened: each time, the sealed sessions are there again.
+    pub fn openings(&self) -> u64 {
+        self.openings.load(Ordering::Acquire)
     }
 
     /// What is known of the items, open or not.
@@ -427,6 +435,8 @@ impl Custody {
             .burned_all()
             .then_some("the ledger beside the vault was incomplete: codes up to the next half minute count as spent");
         lock_pages(&opened);
+        // Before anybody can use it: with it come the sessions that the state has sealed.
+        self.openings.fetch_add(1, Ordering::AcqRel);
         let (vault_id, audit_key) = (opened.id(), opened.audit_key());
         quick.open = Some(Open { items: opened.items().clone(), state, vault_id, audit_key });
         quick.knowledge = Arc::new(know(opened.items()));
