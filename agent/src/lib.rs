@@ -6,7 +6,7 @@
 //! 4 jobs    jobs/
 //! 3 office  session/
 //! 2 desk    mfa/  source/
-//! 1 edge    aws/  vault/  keyring/  logind/
+//! 1 edge    audit/  aws/  vault/  keyring/  logind/
 //! 0 ground  ask · config, over world             ── crate claviger: wire → model → secret
 //! ```
 

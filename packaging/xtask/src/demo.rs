@@ -12,10 +12,7 @@ That was the sandbox. With a real account:
   claviger mfa add --for dev                    the seed of its virtual MFA device
   claviger login prod                           one code; prod is a profile of ~/.aws/config
 
-and in ~/.aws/config, for every tool:
-
-  [profile prod-claviger]
-  credential_process = claviger process prod
+  claviger profile adopt prod                   every tool has it: aws s3 ls --profile prod
 
 docs/guide/start.md has the details.";
 
