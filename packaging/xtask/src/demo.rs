@@ -11,7 +11,6 @@ That was the sandbox. With a real account:
   claviger access-key add dev                   the access key of your IAM user
   claviger mfa add --for dev                    the seed of its virtual MFA device
   claviger login prod                           one code; prod is a profile of ~/.aws/config
-
   claviger profile adopt prod                   every tool has it: aws s3 ls --profile prod
 
 docs/guide/start.md has the details.";
