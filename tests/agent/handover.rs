@@ -1,65 +1,32 @@
 //! Endpoints and the record across a planned restart: the same port, token and chain in another process.
 
 use crate::attack::{USER, as_user};
+use crate::endpoint::{Owner, SCRIPT};
 use crate::home::{program, wait_gone};
 use crate::installed::{CLOSED, Installed};
 use crate::sandbox::Sandbox;
 use crate::succession::build;
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
-const SCRIPT: &str = include_str!("endpoint.py");
+use std::process::Command;
 
 fn python(installed: &Installed) -> Command {
-    let mut python = as_user(&installed.home, USER, Path::new("/usr/bin/python3"));
-    python.args(["-c", SCRIPT]);
-    python
+    as_user(&installed.home, USER, Path::new("/usr/bin/python3"))
 }
 
-/// A process that opens an endpoint and holds it.
-struct Owner {
-    child: Child,
-    endpoint: Value,
+/// A process of the agent's user that opens an endpoint and holds it.
+fn owner(installed: &Installed) -> Owner {
+    Owner::start(&mut python(installed), &installed.home, 0)
 }
 
-impl Owner {
-    fn start(installed: &Installed) -> Self {
-        let mut command = python(installed);
-        command.arg("open").arg(installed.home.file("run/agent.sock")).args(["prod", "container", "0"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("an owner");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
-        let said: Value = serde_json::from_str(&line).expect("JSON");
-        assert!(said["endpoint"].is_object(), "{said}");
-        Self { child, endpoint: said["endpoint"].clone() }
-    }
-
-    fn url(&self) -> &str {
-        self.endpoint["url"].as_str().expect("a URL")
-    }
-
-    /// Status and body, asked by the agent's own user.
-    fn get(&self, installed: &Installed) -> (u64, Value) {
-        let token = self.endpoint["token"].as_str().expect("a token");
-        let header = format!("Authorization:{token}");
-        let said = python(installed).args(["get", self.url(), &header]).output().expect("an answer");
-        let (status, body): (u64, String) = serde_json::from_slice(&said.stdout).expect("JSON");
-        (status, serde_json::from_str(&body).expect("JSON"))
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        self.child.wait().expect("its end");
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.end();
-    }
+/// Status and body, asked by the agent's own user.
+fn get(owner: &Owner, installed: &Installed) -> (u64, Value) {
+    let (url, token) = (owner.endpoint["url"].as_str(), owner.endpoint["token"].as_str().expect("a token"));
+    let header = format!("Authorization:{token}");
+    let said = python(installed).args(["-c", SCRIPT, "get", url.expect("a URL"), &header]).output();
+    let (status, body): (u64, String) = serde_json::from_slice(&said.expect("an answer").stdout).expect("JSON");
+    (status, serde_json::from_str(&body).expect("JSON"))
 }
 
 /// The events of the record, whose chain holds.
@@ -82,8 +49,8 @@ fn count(events: &[String], event: &str) -> usize {
 fn an_endpoint_answers_with_its_token_in_every_successor_and_the_record_goes_on() {
     let sandbox = Sandbox::start();
     let (installed, mut first) = Installed::ready(CLOSED, &sandbox);
-    let mut owner = Owner::start(&installed);
-    let (status, before) = owner.get(&installed);
+    let mut owner = owner(&installed);
+    let (status, before) = get(&owner, &installed);
     assert_eq!(status, 200, "the control: {before}");
     let served = count(&events(&installed), "session.served");
     let codes = sandbox.codes();
@@ -91,7 +58,7 @@ fn an_endpoint_answers_with_its_token_in_every_successor_and_the_record_goes_on(
         let pid = installed.pid();
         installed.run(&["agent", "restart"], "").good();
         wait_gone(pid);
-        let (status, after) = owner.get(&installed);
+        let (status, after) = get(&owner, &installed);
         assert_eq!((status, &after["AccessKeyId"]), (200, &before["AccessKeyId"]), "{after}");
         let events = events(&installed);
         assert_eq!(count(&events, "endpoint.open"), 1, "it was opened once: {events:?}");
@@ -116,16 +83,16 @@ fn an_endpoint_answers_with_its_token_in_every_successor_and_the_record_goes_on(
 fn an_endpoint_waits_for_a_person_where_the_successor_got_no_key() {
     let sandbox = Sandbox::start();
     let (installed, _first) = Installed::ready(0o755, &sandbox);
-    let owner = Owner::start(&installed);
-    let (status, before) = owner.get(&installed);
+    let owner = owner(&installed);
+    let (status, before) = get(&owner, &installed);
     assert_eq!(status, 200, "the control: {before}");
     installed.run(&["agent", "restart"], "").good();
     for _ in 0..2 {
-        let (status, refused) = owner.get(&installed);
+        let (status, refused) = get(&owner, &installed);
         assert_eq!((status, refused["code"].as_str()), (403, Some("vault.locked")), "{refused}");
     }
     installed.unlock();
-    let (status, after) = owner.get(&installed);
+    let (status, after) = get(&owner, &installed);
     assert_eq!((status, &after["AccessKeyId"]), (200, &before["AccessKeyId"]), "{after}");
     let events = events(&installed);
     assert_eq!((count(&events, "agent.start"), count(&events, "endpoint.open")), (2, 1), "{events:?}");
@@ -136,20 +103,20 @@ fn an_endpoint_waits_for_a_person_where_the_successor_got_no_key() {
 fn a_restart_that_fails_leaves_endpoints_and_record_as_they_were() {
     let sandbox = Sandbox::start();
     let (installed, first) = Installed::ready(CLOSED, &sandbox);
-    let owner = Owner::start(&installed);
-    assert_eq!(owner.get(&installed).0, 200, "the control");
+    let owner = owner(&installed);
+    assert_eq!(get(&owner, &installed).0, 200, "the control");
     for stage in [0, 2, 3, 4] {
         installed.install(&build(&installed, stage), CLOSED);
         assert_eq!(installed.run(&["agent", "restart"], "").exit, Some(1));
         assert_eq!(installed.pid(), first.pid());
-        let (status, after) = owner.get(&installed);
+        let (status, after) = get(&owner, &installed);
         assert_eq!(status, 200, "stage {stage}: {after}");
         let events = events(&installed);
         assert_eq!((count(&events, "endpoint.open"), count(&events, "agent.start")), (1, 1), "{events:?}");
     }
     installed.install(&program("claviger-agent"), CLOSED);
     installed.run(&["agent", "restart"], "").good();
-    assert_eq!(owner.get(&installed).0, 200);
+    assert_eq!(get(&owner, &installed).0, 200);
     assert_eq!(count(&events(&installed), "agent.start"), 2);
 }
 
