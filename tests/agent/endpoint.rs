@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 const PYTHON: &str = "/usr/bin/python3";
-const SCRIPT: &str = include_str!("endpoint.py");
+pub(crate) const SCRIPT: &str = include_str!("endpoint.py");
 const OTHER: u32 = 4322;
 
 pub(crate) fn open(home: &Home, kind: &str) -> Value {
@@ -27,13 +27,13 @@ fn with_token(endpoint: &Value) -> Answer {
 }
 
 /// A process that opens an endpoint and holds it.
-struct Owner {
+pub(crate) struct Owner {
     child: Child,
-    endpoint: Value,
+    pub(crate) endpoint: Value,
 }
 
 impl Owner {
-    fn start(command: &mut Command, home: &Home, linger: u32) -> Self {
+    pub(crate) fn start(command: &mut Command, home: &Home, linger: u32) -> Self {
         let socket = home.file("run/agent.sock");
         command.args(["-c", SCRIPT, "open"]).arg(socket).args(["prod", "container", &linger.to_string()]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("an owner");
@@ -44,7 +44,7 @@ impl Owner {
         Self { child, endpoint: said["endpoint"].clone() }
     }
 
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.child.kill().expect("kill");
         self.child.wait().expect("its end");
     }

@@ -233,6 +233,18 @@ fn a_locked_screen_locks_the_vault_and_its_keyring_waits_for_the_screen() {
             std::thread::yield_now();
         }
     }
+    // Nor does a restart let it in behind a screen that shows nothing of its lock.
+    desktop.emit(OURS, |emitter| async move { Session::lock(&emitter).await });
+    desktop.wait_locked("screen");
+    home.run(&["agent", "restart"], "").good();
+    assert_eq!(desktop.vault(), ("locked".to_owned(), json!("screen")));
+    home.run(&list, "").fault_of_person();
+    // The successor follows logind once it has looked at the screen; then it delays sleep again.
+    desktop.inhibitor();
+    desktop.emit(OURS, |emitter| async move { Session::unlock(&emitter).await });
+    while home.run(&list, "").exit != Some(0) {
+        desktop.emit(OURS, |emitter| async move { Session::unlock(&emitter).await });
+    }
     // A session that ends locked does not bar the keyring for ever; nor does one that never tells, once a person came.
     desktop.set_locked(OURS, true);
     desktop.wait_locked("screen");

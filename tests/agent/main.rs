@@ -12,6 +12,7 @@ mod doctor;
 mod endpoint;
 mod exec;
 mod folder;
+mod handover;
 mod home;
 mod http;
 mod installed;

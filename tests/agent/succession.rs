@@ -12,7 +12,7 @@ use std::process::Command;
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agent/successor.c");
 
 /// Builds the successor that goes as far as this stage.
-fn build(installed: &Installed, stage: u32) -> PathBuf {
+pub(crate) fn build(installed: &Installed, stage: u32) -> PathBuf {
     let built = installed.home.file(&format!("successor-{stage}"));
     let mut compiler = Command::new("cc");
     let compiled = compiler.arg(format!("-DSTAGE={stage}")).arg("-o").arg(&built).arg(SOURCE).status();

@@ -54,7 +54,9 @@ pub struct Journal {
 #[derive(Default)]
 struct Writer {
     access: Option<Access>,
-    /// Set aside while another process may take over.
+    /// Another process may be writing: nothing is written here.
+    is_suspended: bool,
+    /// Set aside for that time.
     suspended: Option<Access>,
     /// None before the first record after an unlock, and where the files could not be read.
     log: Option<Log>,
@@ -86,6 +88,10 @@ impl Journal {
             // In the order that a sync takes them.
             let mut synced = self.syncing();
             let mut writer = self.writer();
+            if writer.is_suspended {
+                writer.suspended = Some(access);
+                return;
+            }
             let same = |held: &Access| held.vault == access.vault && *held.key == *access.key;
             if !writer.access.as_ref().is_some_and(same) {
                 drop(crate::world::keep_in_memory(access.key.as_slice()));
@@ -110,6 +116,7 @@ impl Journal {
         let head = *self.syncing();
         let mut writer = self.writer();
         writer.log = None;
+        writer.is_suspended = true;
         // Without a record since the vault was opened its head is still the one it came with.
         let head = |access: &Access| if head.seq == 0 { access.head } else { Some(head) };
         writer.suspended = writer.access.take().map(|access| Access { head: head(&access), ..access });
@@ -117,7 +124,11 @@ impl Journal {
 
     /// Goes on after [`Journal::suspend`]: no other process has come about. Blocks.
     pub fn resume(&self) {
-        let access = self.writer().suspended.take();
+        let access = {
+            let mut writer = self.writer();
+            writer.is_suspended = false;
+            writer.suspended.take()
+        };
         if let Some(access) = access {
             self.open(access);
         }

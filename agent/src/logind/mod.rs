@@ -5,6 +5,7 @@
 
 use crate::world::Clock;
 use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::future::Future;
 use std::os::fd::OwnedFd;
@@ -49,7 +50,7 @@ pub struct SleepDelay {
 }
 
 /// Names a session of logind.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SessionPath(String);
 
 /// What is worth telling.
@@ -272,7 +273,7 @@ impl Watch<'_> {
         path: &str,
         interface: &str,
         method: &str,
-        body: &(impl serde::Serialize + zbus::zvariant::DynamicType),
+        body: &(impl Serialize + zbus::zvariant::DynamicType),
     ) -> Result<T, Error>
     where
         T: for<'d> zbus::zvariant::DynamicDeserialize<'d>,

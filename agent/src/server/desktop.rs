@@ -10,6 +10,7 @@ use crate::vault::{self, KeyringPlace, LockedBy};
 use crate::world::WallTime;
 use claviger::secret::Secret;
 use claviger::wire::{Code, Fault, SlotProof};
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,9 +35,9 @@ pub(super) struct Desktop {
     pub(super) vault_opened: Notify,
 }
 
-/// Why nobody is at the desktop: then its keyring opens nothing.
-#[derive(Default)]
-struct Shut {
+/// Why nobody is at the desktop: then its keyring opens nothing, nor does it for a successor.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(super) struct Shut {
     asleep: bool,
     locked: HashSet<SessionPath>,
 }
@@ -55,6 +56,16 @@ impl Desktop {
     /// A person has just opened the vault; a screen that never tells that it is open again does not matter any more.
     pub(super) fn person_is_here(&self) {
         *self.shut() = Shut::default();
+    }
+
+    /// For a successor.
+    pub(super) fn why_shut(&self) -> Shut {
+        self.shut().clone()
+    }
+
+    /// Goes on from there. What has changed meanwhile and nobody tells again, a person ends by opening the vault.
+    pub(super) fn stay_shut(&self, shut: Shut) {
+        *self.shut() = shut;
     }
 
     fn is_shut(&self) -> bool {
@@ -80,6 +91,10 @@ impl Server {
     pub(super) async fn open_by_keyring(self: &Arc<Self>) -> bool {
         if self.custody.is_unlocked() {
             return true;
+        }
+        // It is the successor's to open.
+        if self.is_passing() {
+            return false;
         }
         let ended = self.desktop.attempts.load(Ordering::Acquire);
         let turn = self.desktop.attempt.clone().lock_owned().await;

@@ -33,6 +33,9 @@ impl Server {
         let server = self.clone();
         let opened = tokio::spawn(async move {
             blocking(move || {
+                if server.is_passing() {
+                    return Err(vault::Error::Interrupted);
+                }
                 open()?;
                 server.open_record();
                 server.opened(by);
@@ -110,6 +113,7 @@ impl Server {
         if !self.quiet(DRAIN_MILLIS).await {
             tracing::warn!("stopped with requests in hand");
         }
+        self.none_left(&self.activity.answers, CLOSE_MILLIS).await;
         self.lock(LockedBy::Stop).await;
         self.phase.send_replace(Phase::Closing);
         self.none_left(&self.activity.connections, CLOSE_MILLIS).await;
@@ -120,7 +124,7 @@ impl Server {
         self.none_left(&self.activity.requests, millis).await
     }
 
-    async fn none_left(&self, count: &AtomicUsize, millis: u64) -> bool {
+    pub(super) async fn none_left(&self, count: &AtomicUsize, millis: u64) -> bool {
         let deadline = self.world.clock.boot().plus_millis(millis);
         let none = async {
             loop {

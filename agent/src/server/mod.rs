@@ -117,6 +117,8 @@ struct Activity {
     last: AtomicU64,
     connections: AtomicUsize,
     requests: AtomicUsize,
+    /// Connections to the endpoints.
+    answers: AtomicUsize,
     /// The vault was opened, or `[lock] idle` changed: the idle watch begins again.
     wake: Notify,
     /// A request or a connection ended.
@@ -132,6 +134,7 @@ impl Server {
             last: AtomicU64::new(world.clock.boot().0),
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
+            answers: AtomicUsize::new(0),
             wake: Notify::new(),
             quiet: Notify::new(),
         };
@@ -192,6 +195,11 @@ impl Server {
     /// Whether another process has taken this one's place.
     pub fn is_handed_over(&self) -> bool {
         *self.phase.borrow() == Phase::HandedOver
+    }
+
+    /// Whether what this agent holds is on its way to another process, or there.
+    fn is_passing(&self) -> bool {
+        matches!(*self.phase.borrow(), Phase::Passing | Phase::HandedOver)
     }
 
     /// Goes from one phase to another; false where the first was over already.

@@ -1,8 +1,9 @@
 //! `restart`: another process of this agent takes its place, and nobody is turned away.
 
+use super::desktop::Shut;
 use super::fault;
 use super::succession::{self, Packet, Reach, Successor};
-use super::{DRAIN_MILLIS, Phase, Server};
+use super::{CLOSE_MILLIS, DRAIN_MILLIS, Phase, Server};
 use crate::vault::{Closure, HandedOver, LockedBy};
 use crate::world::BootTime;
 use claviger::wire::{Code, Fault, Restarted};
@@ -32,6 +33,7 @@ struct Circumstances {
     last_request: Option<u64>,
     presence: Option<u64>,
     clock_offset: Option<i64>,
+    shut: Shut,
 }
 
 impl Server {
@@ -61,9 +63,10 @@ impl Server {
         .await?;
         let pid = successor.pid();
         let withheld = reach.filter(|_| self.custody.is_unlocked());
-        if self.enter(Phase::Serving, Phase::Pausing) && self.wind_up().await {
+        let endpoints = if self.enter(Phase::Serving, Phase::Pausing) { self.wind_up().await } else { None };
+        if let Some(endpoints) = endpoints {
             let (server, open) = (self.clone(), withheld.is_none());
-            let passed = blocking(move || server.pass_on(successor, open)).await;
+            let passed = blocking(move || server.pass_on(successor, open, endpoints)).await;
             if passed.is_ok() {
                 // From the main process, as long as that is this one: systemd follows the successor (sd_notify(3)).
                 drop(sd_notify::notify(&[sd_notify::NotifyState::MainPid(pid)]));
@@ -86,26 +89,28 @@ impl Server {
         blocking(ended).await
     }
 
-    /// Waits for the requests in hand, at most five seconds, and cuts off what is left. False where a stop came first.
-    async fn wind_up(&self) -> bool {
+    /// Waits for the requests in hand, at most five seconds, and cuts off what is left; then for the answers of the
+    /// endpoints, which accept no more: what is handed out here is recorded here. None where a stop came first.
+    async fn wind_up(&self) -> Option<Vec<Listening>> {
         if !self.quiet(DRAIN_MILLIS).await {
             tracing::warn!("requests in hand are left to the successor");
         }
         if !self.enter(Phase::Pausing, Phase::Passing) {
-            return false;
+            return None;
         }
+        let endpoints = self.endpoints.hand_over();
+        self.none_left(&self.activity.answers, CLOSE_MILLIS).await;
         // Fetches that nobody waits for any more, or whose requests were cut off.
         self.office.lock(false);
-        true
+        Some(endpoints)
     }
 
     /// Passes everything on and lets the successor serve. After an error it has ended and all is as before.
-    fn pass_on(self: &Arc<Self>, successor: Successor, open: bool) -> Result<(), Fault> {
+    fn pass_on(self: &Arc<Self>, successor: Successor, open: bool, endpoints: Vec<Listening>) -> Result<(), Fault> {
         self.office.save_pins();
         self.journal.suspend();
         // What a write in hand still changes, it changes before this.
         let handed = self.custody.hand_over();
-        let endpoints = self.endpoints.hand_over();
         let passed = self.pass_all(&successor, handed.as_ref(), &endpoints, open).and_then(|()| {
             let locked = handed.as_ref().is_some_and(|handed| !self.custody.still_open(handed));
             if locked || *self.phase.borrow() != Phase::Passing {
@@ -166,6 +171,7 @@ impl Server {
             last_request: Some(self.activity.last.load(Ordering::Acquire)),
             presence: presence.filter(|_| handed.is_some()).map(|time| time.0),
             clock_offset,
+            shut: self.desktop.why_shut(),
         };
         let circumstances = serde_json::to_vec(&circumstances).unwrap_or_default();
         let mut packets = vec![packet(CIRCUMSTANCES, circumstances)];
@@ -203,6 +209,7 @@ impl Server {
             guess_wait_millis: passed.guess_wait_millis,
             guess_not_before: passed.guess_not_before.map(BootTime),
         });
+        self.desktop.stay_shut(passed.shut);
         self.office.relearn(passed.presence.map(BootTime), passed.clock_offset);
         if let Some(last) = passed.last_request {
             self.activity.last.store(last.min(self.world.clock.boot().0), Ordering::Release);

@@ -46,7 +46,7 @@ pub enum LockedBy {
 
 impl LockedBy {
     /// Every one of them.
-    const ALL: [Self; 4] = [Self::Command, Self::Idle, Self::Start, Self::Stop];
+    const ALL: [Self; 6] = [Self::Command, Self::Idle, Self::Screen, Self::Start, Self::Stop, Self::Suspend];
 
     /// The one that `status` shows like this.
     pub fn named(name: &str) -> Option<Self> {

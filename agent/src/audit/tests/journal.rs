@@ -281,3 +281,20 @@ fn rotation_carries_the_chain_over_and_retention_says_what_went() {
     assert!(matches!(next.verify(None).bad, Some(found) if matches!(found.wrong, Wrong::Missing { .. })));
     assert!(bench.clock.wall().0 > 0 && Arc::strong_count(&next) == 1);
 }
+
+#[test]
+fn while_another_process_may_write_an_opening_writes_nothing() {
+    let bench = Bench::new();
+    let journal = bench.opened();
+    journal.note(served(1));
+    journal.suspend();
+    let before = bench.disk.files();
+    // An opening that was in hand comes about now.
+    journal.open(bench.access(7));
+    journal.note(served(2));
+    journal.flush(true);
+    assert_eq!(bench.disk.files(), before);
+    journal.resume();
+    assert_eq!(events(&journal), ["session.served", "session.served"], "what came meanwhile has waited");
+    assert_eq!(journal.verify(None).bad, None);
+}

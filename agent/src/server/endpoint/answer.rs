@@ -116,7 +116,13 @@ impl Server {
                 && matches!(self.custody.state(), VaultState::Unlocked | VaultState::Locked(LockedBy::Idle))
         };
         if !serves() && !self.open_by_keyring().await {
-            return Err(fault::closed(&self.custody));
+            // By another process soon: worth a second try.
+            let passing = self.is_passing();
+            return Err(if passing {
+                Fault::new(Code::AgentStopping, "the agent is restarting")
+            } else {
+                fault::closed(&self.custody)
+            });
         }
         let reads = self.config().aws_config_file.clone();
         let subject = Subject { profile: endpoint.profile.clone(), reads, client_reads: None };

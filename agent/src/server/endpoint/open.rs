@@ -118,10 +118,12 @@ impl Endpoints {
             tokens: imds::Tokens::default(),
             failures: AtomicU32::new(0),
         };
+        let opened = record::of_endpoint(Event::EndpointOpen, &endpoint);
         if let Err(error) = self.begin(server, endpoint, listener, Some(process)) {
             token_file.into_iter().for_each(|file| drop(self.world.disk.remove(&file)));
             return Err(error);
         }
+        self.journal.note(opened);
         let path = if kind == EndpointKind::Container { CREDENTIALS } else { "/" };
         let url = format!("http://127.0.0.1:{port}{path}");
         Ok(OpenEndpoint { url, token: token.map(|(token, _)| token), token_file, region })
@@ -140,7 +142,6 @@ impl Endpoints {
         let (endpoint, listener) = (Arc::new(endpoint), Arc::new(listener));
         let (end, ended) = watch::channel(End::Open);
         let entry = Entry { endpoint: endpoint.clone(), listener: listener.clone(), end };
-        let opened = record::of_endpoint(Event::EndpointOpen, &endpoint);
         {
             let mut desk = self.desk();
             if desk.open.len() >= ENDPOINTS_LIMIT {
@@ -148,7 +149,6 @@ impl Endpoints {
             }
             desk.open.insert(endpoint.door.port, entry);
         }
-        self.journal.note(opened);
         tracing::info!(kind = ?endpoint.door.kind, pid = endpoint.owner.pid, "opened an endpoint");
         tokio::spawn(serve::serve(server.clone(), endpoint, listener, process, ended));
         Ok(())

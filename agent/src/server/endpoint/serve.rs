@@ -159,9 +159,27 @@ impl Connections {
     }
 }
 
+/// Counts a connection, so that a restart can wait for its answer.
+struct Answering(Arc<Server>);
+
+impl Answering {
+    fn new(server: &Arc<Server>) -> Self {
+        server.activity.answers.fetch_add(1, Ordering::AcqRel);
+        Self(server.clone())
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.activity.answers.fetch_sub(1, Ordering::AcqRel);
+        self.0.activity.quiet.notify_waiters();
+    }
+}
+
 /// One request, its answer, and the end.
 async fn connection(server: Arc<Server>, endpoint: Arc<Endpoint>, stream: TcpStream, asked: Arc<Asked>) {
     let begun = server.world.clock.boot();
+    let _answering = Answering::new(&server);
     let service = service_fn(|request: Request<Incoming>| {
         asked.whether.store(true, Ordering::Release);
         asked.now.notify_one();

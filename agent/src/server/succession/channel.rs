@@ -29,9 +29,11 @@ pub struct Packet {
 pub(super) struct Channel(OwnedFd);
 
 impl Channel {
-    /// A pair: this end, and the one for the successor.
-    pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
+    /// A pair: this end, and the one for the successor. Sending by this end fails where the other reads nothing for so
+    /// long: nobody is served meanwhile.
+    pub(super) fn pair(limit: Duration) -> io::Result<(Self, OwnedFd)> {
         let (own, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        set_socket_timeout(&own, Timeout::Send, Some(limit))?;
         Ok((Self(own), other))
     }
 
@@ -119,8 +121,10 @@ mod tests {
     use std::os::fd::AsFd;
     use std::time::Duration;
 
+    const LIMIT: Duration = Duration::from_millis(1);
+
     fn pair() -> (Channel, Channel) {
-        let (one, other) = Channel::pair().unwrap();
+        let (one, other) = Channel::pair(LIMIT).unwrap();
         (one, Channel(other))
     }
 
@@ -160,8 +164,20 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_reads_nothing_holds_nobody_up() {
+        let (one, other) = pair();
+        let failed = loop {
+            if let Err(error) = one.send("x", &[7; 1024], None) {
+                break error;
+            }
+        };
+        assert_eq!(failed.kind(), ErrorKind::WouldBlock);
+        drop(other);
+    }
+
+    #[test]
     fn a_pair_of_another_process_is_refused() {
-        let (_, other) = Channel::pair().unwrap();
+        let (_, other) = Channel::pair(LIMIT).unwrap();
         // Made by this process, which is not its own parent.
         assert_eq!(Channel::inherited(other).map(|_| ()).unwrap_err().kind(), ErrorKind::PermissionDenied);
         let file = std::fs::File::open("/dev/null").unwrap();

@@ -68,7 +68,7 @@ mod tests {
     use crate::server::succession::channel::Channel;
 
     fn pair() -> (Channel, Predecessor) {
-        let (old, new) = Channel::pair().unwrap();
+        let (old, new) = Channel::pair(std::time::Duration::from_secs(1)).unwrap();
         // The check of the peer is `Predecessor::meet`'s.
         (old, Predecessor(Channel::unchecked(new)))
     }

@@ -29,7 +29,7 @@ impl Successor {
     /// Starts it and waits until it protects itself and its configuration is in order: its name and version.
     pub(crate) fn start(program: &Program, detached: bool) -> Result<(Self, String), Fault> {
         let begin = || {
-            let (channel, end) = Channel::pair()?;
+            let (channel, end) = Channel::pair(STEP_LIMIT)?;
             let mut command = Command::new(program.path());
             command.arg("run").args(detached.then_some("--detached")).arg("--successor");
             command.stdin(Stdio::from(end)).current_dir("/");

@@ -28,6 +28,8 @@ impl Custody {
         let restored = self.guess(|| self.folder.restore(from, proof, passphrase, replace, now))?;
         self.close(LockedBy::Command);
         *vault = None;
-        self.open(&mut vault, restored, locks, now)
+        self.open(&mut vault, restored, locks, now)?;
+        self.allow_keyring(vault.as_ref());
+        Ok(())
     }
 }

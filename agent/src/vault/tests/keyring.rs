@@ -2,6 +2,7 @@
 
 use super::{Bench, NOW, PHRASE, add_key, keys, passphrase, path, variant};
 use crate::vault::{Custody, Error, KeyringPlace, LockedBy, VaultState};
+use crate::world::Disk;
 use claviger::secret::Secret;
 use claviger::wire::SlotKind;
 use std::sync::Arc;
@@ -126,4 +127,24 @@ fn a_vault_without_the_slot_leaves_no_mark() {
     let mut vault = bench.vault();
     add_key(&mut vault, "second", NOW).expect("a save");
     assert_eq!(keys(&vault), ["first", "second"]);
+}
+
+#[test]
+fn every_reason_of_a_lock_is_known_by_its_name() {
+    use LockedBy::{Command, Idle, Screen, Start, Stop, Suspend};
+    for by in [Command, Idle, Screen, Start, Stop, Suspend] {
+        assert_eq!(LockedBy::named(by.as_str()), Some(by));
+    }
+}
+
+#[test]
+fn a_restore_is_a_person_who_opens_it() {
+    let (bench, custody, place) = bench(66);
+    custody.lock(LockedBy::Command);
+    let (copy, vault) = (path("elsewhere"), bench.disk.files()[&path("vault")].clone());
+    let mut file = bench.disk.create_new(&copy).expect("a file");
+    file.write_all(&vault).expect("a copy");
+    custody.restore(&copy, &bench.proof(), None, true, NOW).expect("a restore");
+    custody.lock(LockedBy::Idle);
+    by_keyring(&custody, place).expect("opens");
 }
