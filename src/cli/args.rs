@@ -176,7 +176,7 @@ fn is_verb(word: &str) -> bool {
 }
 
 /// `claviger` and the verbs at the front of the command line, as far as they are ours.
-fn verb(argv: &[OsString]) -> String {
+pub(super) fn verb(argv: &[OsString]) -> String {
     use clap::CommandFactory;
     let mut command = Arguments::command();
     let mut path = "claviger".to_owned();

@@ -156,7 +156,7 @@ mod tests {
     fn winners(config: &str, credentials: &str, variables: &[&str]) -> [Provider; 5] {
         let file = |path, role, text| SourceFile { path: Path::new(path).into(), role, text };
         let files = [file("/config", Role::Config, config), file("/credentials", Role::Credentials, credentials)];
-        let set = ProfileSet::load(&files).ok().expect("a set");
+        let set = ProfileSet::load(&files).expect("a set");
         let variables = variables.iter().map(|name| (*name).to_owned()).collect();
         let sight =
             Sight { profile: set.profile("p"), variables: &variables, credentials_file: Path::new("/credentials") };
