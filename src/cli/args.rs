@@ -124,6 +124,9 @@ fn usage(error: &clap::Error, argv: &[OsString]) -> Fault {
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
             format!("there is no option {}", argument.split('=').next().unwrap_or_default())
         }
+        ErrorKind::UnknownArgument if argv.get(1).is_some_and(|verb| verb == "exec") => {
+            "there is an argument too many; the command follows on --".to_owned()
+        }
         ErrorKind::UnknownArgument => "there is an argument too many".to_owned(),
         ErrorKind::InvalidSubcommand => {
             format!("there is no verb {}", context(ContextKind::InvalidSubcommand).unwrap_or_default())
@@ -144,19 +147,36 @@ fn usage(error: &clap::Error, argv: &[OsString]) -> Fault {
             format!("{argument} has no value")
         }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let rule = std::error::Error::source(error).map(|rule| format!(": {rule}")).unwrap_or_default();
+            let rule = std::error::Error::source(error).map(ToString::to_string);
+            let one_of = match error.get(ContextKind::ValidValue) {
+                Some(ContextValue::Strings(known)) if !known.is_empty() => Some(format!("one of {}", known.join(", "))),
+                _ => None,
+            };
+            let rule = rule.or(one_of).map(|rule| format!(": {rule}")).unwrap_or_default();
             format!("the value of {argument} is not valid{rule}")
         }
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
         _ => "the command line is not understood".to_owned(),
     };
+    // A verb that is here, typed behind another; `agent status` is the usual one.
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(word) = context(ContextKind::InvalidSubcommand).filter(|word| is_verb(word))
+    {
+        return Fault::new(Code::Usage, message).hint(format!("claviger {word}"));
+    }
     // The nearest one comes last.
     let near = context(ContextKind::SuggestedSubcommand).and_then(|near| near.rsplit(", ").next().map(str::to_owned));
     Fault::new(Code::Usage, message).hint(format!("{} {}", verb(argv), near.as_deref().unwrap_or("--help")))
 }
 
+/// Whether it is one of the verbs behind `claviger` that needs no more words.
+fn is_verb(word: &str) -> bool {
+    use clap::CommandFactory;
+    Arguments::command().find_subcommand(word).is_some_and(|verb| !verb.is_subcommand_required_set())
+}
+
 /// `claviger` and the verbs at the front of the command line, as far as they are ours.
-fn verb(argv: &[OsString]) -> String {
+pub(super) fn verb(argv: &[OsString]) -> String {
     use clap::CommandFactory;
     let mut command = Arguments::command();
     let mut path = "claviger".to_owned();
@@ -256,6 +276,9 @@ mod tests {
             &["process", "--wait", "1", "--wait", "2"],
             &["process", "a", "b"],
             &["slot", "add", "hunter2"],
+            &["slot", "remove", "hunter2"],
+            &["exec", "prod", "aws", "s3", "ls"],
+            &["agent", "status"],
         ] {
             let argv: Vec<OsString> = std::iter::once(&"claviger").chain(words).map(OsString::from).collect();
             let error = Arguments::try_parse_from(&argv).err().expect("an error");
@@ -278,7 +301,10 @@ mod tests {
         usage: the value of --wait <SECONDS> is not valid: a wait is 0 to 86400 seconds (try: claviger process --help)
         usage: --wait <SECONDS> is given twice (try: claviger process --help)
         usage: there is an argument too many (try: claviger process --help)
-        usage: the value of <KIND> is not valid (try: claviger slot add --help)
+        usage: the value of <KIND> is not valid: one of keyring, passphrase, recovery (try: claviger slot add --help)
+        usage: the value of <ID> is not valid: an id is a number that slot list shows (try: claviger slot remove --help)
+        usage: there is an argument too many; the command follows on -- (try: claviger exec --help)
+        usage: there is no verb status (try: claviger status)
         ");
     }
 }

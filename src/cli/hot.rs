@@ -13,8 +13,8 @@ pub(super) const DEFAULT_WAIT: u64 = 15;
 pub(super) const DEFAULT_PATIENT_WAIT: u64 = 120;
 /// The most seconds a wait takes: a day.
 const LONGEST_WAIT: u64 = 86_400;
-/// The most seconds an endpoint lingers: what it serves ends by then, GetSessionToken's 36 hours.
-const LONGEST_LINGER: u64 = 129_600;
+/// The most seconds an endpoint lingers: a day, as the agent has it.
+const LONGEST_LINGER: u64 = 86_400;
 
 /// A hot verb, as typed.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) fn linger_seconds(text: &str) -> Result<u64, &'static str> {
         };
         number.parse::<u64>().ok()?.checked_mul(seconds).filter(|seconds| *seconds <= LONGEST_LINGER)
     };
-    parsed().ok_or("a duration is a whole number with s, m, h or d, such as 2h, and at most 36h")
+    parsed().ok_or("a duration is a whole number with s, m, h or d, such as 2h, and at most 24h")
 }
 
 /// The command line, if it is plainly a hot verb.
@@ -311,10 +311,10 @@ mod tests {
 
     #[test]
     fn a_linger_has_a_unit_and_an_end() {
-        for (text, seconds) in [("90s", 90), ("0s", 0), ("2h", 7200), ("36h", 129_600), ("1d", 86_400)] {
+        for (text, seconds) in [("90s", 90), ("0s", 0), ("2h", 7200), ("24h", 86_400), ("1d", 86_400)] {
             assert_eq!(linger_seconds(text), Ok(seconds), "{text}");
         }
-        for wrong in ["", "2", "h", "37h", "-1h", "1.5h", "2 h", "99999999999999999999d", "9999999999999999d", "1é"] {
+        for wrong in ["", "2", "h", "25h", "-1h", "1.5h", "2 h", "99999999999999999999d", "9999999999999999d", "1é"] {
             assert!(linger_seconds(wrong).is_err(), "{wrong}");
         }
     }

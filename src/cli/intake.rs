@@ -93,7 +93,9 @@ pub(super) fn new_passphrase(descriptor_number: Option<u32>, flag: &str) -> Resu
 
 /// The fault of a question that nobody is there to answer; `option` is what to give instead.
 pub(super) fn no_terminal(what: &str, option: &str) -> Fault {
-    Fault::new(Code::Usage, format!("there is no terminal to ask for {what}; give {option}")).hint("claviger --help")
+    let argv: Vec<_> = std::env::args_os().collect();
+    Fault::new(Code::Usage, format!("there is no terminal to ask for {what}; give {option}"))
+        .hint(format!("{} --help", super::args::verb(&argv)))
 }
 
 /// An access key as people have it: two lines (id, secret), the JSON of `aws iam create-access-key`, or the CSV of the

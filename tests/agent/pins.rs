@@ -194,6 +194,10 @@ fn a_profile_whose_role_changed_asks_and_does_so_again_after_it_was_gone() {
             "round {round}: {told:?}"
         );
         refused(&home.run(&["login", "prod"], ""), 4, "was first used with");
+        let sick = home.run(&["doctor", "prod"], "");
+        let named = sick.stdout.contains("PROBLEM  claviger    profile prod was first used with");
+        assert!(sick.exit == Some(1) && named, "{sick:?}");
+        assert!(home.run(&["config", "accept"], "").stderr.contains("but profiles do: claviger config show"));
         // The chain through it is another as well; it has not been used yet.
         match round {
             0 => home.write(

@@ -244,7 +244,11 @@ fn its_own_failures_have_exit_codes_of_their_own() {
     let unnamed = "claviger: no profile is given, AWS_PROFILE is not set, and there is no profile default\n\
                    hint: claviger profile list\n";
     assert_eq!(run(&home, &["exec", "--", "true"], ""), ended(125, "", unnamed));
-    let usage = ended(125, "", "claviger: there is an argument too many\nhint: claviger exec --help\n");
+    let usage = ended(
+        125,
+        "",
+        "claviger: there is an argument too many; the command follows on --\nhint: claviger exec --help\n",
+    );
     assert_eq!(run(&home, &["exec", "prod", "ls"], ""), usage);
     assert_eq!(run(&home, &["exec", "--env", "--imds", "prod"], "").exit, 125);
     assert_eq!(run(&home, &["exec", "--help"], "").exit, 0);

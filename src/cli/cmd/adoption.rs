@@ -93,10 +93,9 @@ impl Import {
             ));
         }
         ui::say(&format!("{} imported: their lines are gone from the AWS files.", profiles(&changes)));
-        ui::say("Copies that claviger cannot know of still hold them: backups, an editor's, a git repository's, the");
-        ui::say(
-            "disk's freed blocks. Make new keys at AWS when you can: `aws iam create-access-key`, `claviger access-key add`.",
-        );
+        ui::say("Copies that claviger cannot know of still hold them: backups, an editor's, a");
+        ui::say("git repository's, the disk's freed blocks. Make new keys when you can:");
+        ui::say("aws iam create-access-key --user-name USER | claviger access-key add NEW --stdin");
         Ok(())
     }
 }

@@ -125,10 +125,18 @@ fn ask_verdict(desk: &mut Desk<'_>) -> Result<AuditVerdict, Failure> {
     }
 }
 
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 fn verdict_page(verdict: &AuditVerdict) -> String {
     let AuditVerdict { files, records, first, last, gaps, recovered, retired, .. } = verdict;
     let mut page = match first {
-        Some(first) => format!("The record is whole: {records} lines in {files} files, numbers {first} to {last}.\n"),
+        Some(first) => format!(
+            "The record is whole: {} in {}, numbers {first} to {last}.\n",
+            counted(*records, "line"),
+            counted(*files, "file")
+        ),
         None => "The record is empty.\n".to_owned(),
     };
     for (count, what, event) in [

@@ -103,7 +103,7 @@ fn accept(profile: Option<String>, all: bool, proof: &Proof) -> Outcome {
         no_mistake(&view)?;
     }
     if view.changes.is_empty() {
-        ui::say("Nothing waits to be accepted.");
+        ui::say(nothing_waits(&mut desk, &scope)?);
         return Ok(());
     }
     ui::say(differences(&view).trim_end());
@@ -114,6 +114,16 @@ fn accept(profile: Option<String>, all: bool, proof: &Proof) -> Outcome {
     desk.done(&Request::ConfigAccept { proof, scope, digest: view.digest })?;
     ui::say("Accepted: this is in force now.");
     Ok(())
+}
+
+/// Without a profile only the security settings were looked at: whoever was sent here for a profile is told more.
+fn nothing_waits(desk: &mut Desk<'_>, scope: &ConfigScope) -> Result<&'static str, Failure> {
+    let elsewhere = matches!(scope, ConfigScope::Settings {}) && !view(desk, ConfigScope::All {})?.changes.is_empty();
+    Ok(if elsewhere {
+        "No security setting waits to be accepted, but profiles do: claviger config show"
+    } else {
+        "Nothing waits to be accepted."
+    })
 }
 
 fn page(view: &ConfigView) -> String {

@@ -129,8 +129,12 @@ fn explain(one: &One) -> Outcome {
 
 fn explain_page(explanation: &Explanation) -> String {
     let mut page = String::new();
-    chain(&mut page, "Refreshed for as long as a tool runs (process)", &explanation.refreshing);
-    chain(&mut page, "Frozen (handed over once)", &explanation.frozen);
+    if explanation.refreshing == explanation.frozen {
+        chain(&mut page, "Renewed (process, exec) and handed over once (env, exec --env)", &explanation.refreshing);
+    } else {
+        chain(&mut page, "Renewed for as long as a tool runs (process, exec)", &explanation.refreshing);
+        chain(&mut page, "Handed over once (env, exec --env)", &explanation.frozen);
+    }
     for note in &explanation.notes {
         let _ = writeln!(page, "note: {}", Label(note));
     }
@@ -143,9 +147,11 @@ fn chain(page: &mut String, title: &str, steps: &[ChainStep]) {
         page.push_str("  not served this way\n");
     }
     for (index, step) in steps.iter().enumerate() {
-        let code = step.mfa.as_ref().map(|device| format!(" with a code of {}", Label(device))).unwrap_or_default();
+        let code =
+            step.mfa.as_ref().map(|device| format!("     with a code of {}\n", Label(device))).unwrap_or_default();
         let ChainStep { action, subject, duration: seconds, endpoint, .. } = step;
-        let _ = writeln!(page, "  {}. {} for {}{code}", index + 1, Label(action), Label(subject));
+        let _ = writeln!(page, "  {}. {} for {}", index + 1, Label(action), Label(subject));
+        page.push_str(&code);
         let lasts = if *seconds == 0 { "as long as it says".to_owned() } else { duration(*seconds) };
         let _ = writeln!(page, "     lasts {lasts}, from {}", Label(endpoint));
     }
@@ -181,14 +187,16 @@ mod tests {
             notes: vec!["duration_seconds = 14400 is only kept by env and exec --env".to_owned()],
         };
         insta::assert_snapshot!(explain_page(&explanation), @"
-        Refreshed for as long as a tool runs (process):
-          1. GetSessionToken for access key dev with a code of arn:aws:iam::123456789012:mfa/ada
+        Renewed for as long as a tool runs (process, exec):
+          1. GetSessionToken for access key dev
+             with a code of arn:aws:iam::123456789012:mfa/ada
              lasts 12 h, from https://sts.eu-central-1.amazonaws.com
           2. AssumeRole for arn:aws:iam::210987654321:role/admin
              lasts 1 h, from https://sts.eu-central-1.amazonaws.com
 
-        Frozen (handed over once):
-          1. AssumeRole for arn:aws:iam::210987654321:role/admin with a code of arn:aws:iam::123456789012:mfa/ada
+        Handed over once (env, exec --env):
+          1. AssumeRole for arn:aws:iam::210987654321:role/admin
+             with a code of arn:aws:iam::123456789012:mfa/ada
              lasts 4 h, from https://sts.eu-central-1.amazonaws.com
 
         note: duration_seconds = 14400 is only kept by env and exec --env

@@ -40,6 +40,7 @@ Example:
   claviger slot remove 2")]
     Remove {
         /// Its id, as slot list shows it
+        #[arg(value_parser = slot_id)]
         id: u32,
         #[command(flatten)]
         proof: Proof,
@@ -68,6 +69,10 @@ enum Kind {
     Passphrase,
     /// A recovery code, made by the agent and shown once
     Recovery,
+}
+
+fn slot_id(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "an id is a number that slot list shows")
 }
 
 impl Slot {

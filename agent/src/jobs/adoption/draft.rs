@@ -11,7 +11,7 @@ const DEFAULT: &str = "default";
 
 /// The first line of a profiles file that claviger made itself: with nothing else in it, the file goes again.
 pub(super) const OWN_FIRST_LINE: &str =
-    "# claviger's own profiles: the language of ~/.aws/config, and what stands here wins.\n";
+    "# claviger's own profiles, in the language of ~/.aws/config. What stands here wins.\n";
 
 /// The draft of one file. Rows are counted from 0; row 0 is line 1.
 pub(super) struct Draft<'a> {

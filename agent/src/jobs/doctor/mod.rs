@@ -5,7 +5,7 @@ pub mod precedence;
 use crate::aws::profile::{Origin, Profile, ProfileSet, is_own_stub};
 use claviger::model::Label;
 use claviger::wire::{Finding, Level};
-use precedence::{Family, Provider, Sight, Verdict};
+use precedence::{Family, Provider, Sight};
 use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -43,11 +43,8 @@ impl Tools<'_> {
             let text = format!("access keys stand in plain text in {}", names(&plain));
             found.push(Finding::new("files", Level::Warning, text).hint("claviger access-key import --all"));
         }
-        let shadowed: Vec<&Profile> = self
-            .profiles
-            .profiles()
-            .filter(|profile| stub(profile).is_some() && self.against(Some(profile)).next().is_some())
-            .collect();
+        let shadowed: Vec<&Profile> =
+            self.profiles.profiles().filter(|profile| stub(profile).is_some() && self.against(profile)).collect();
         if !shadowed.is_empty() {
             let text = format!("something beside credential_process would win in {}", names(&shadowed));
             let first = shadowed.first().map_or("", |profile| profile.name());
@@ -56,18 +53,21 @@ impl Tools<'_> {
         found
     }
 
-    /// The families that would not ask claviger although the profile says so.
-    fn against<'b>(&'b self, profile: Option<&'b Profile>) -> impl Iterator<Item = (Family, Verdict)> + 'b {
-        let verdicts = Family::ALL.map(|family| (family, precedence::winner(family, self.sight(profile))));
-        verdicts.into_iter().filter(|(_, verdict)| verdict.provider != Provider::Process)
+    /// Whether some family would not ask claviger although the profile says so. What the environment does to it is said
+    /// of the profile that is asked about.
+    fn against(&self, profile: &Profile) -> bool {
+        let variables = BTreeSet::new();
+        let sight = Sight { profile: Some(profile), variables: &variables, credentials_file: self.credentials_file };
+        Family::ALL.into_iter().any(|family| precedence::winner(family, sight).provider != Provider::Process)
     }
 
-    /// Which provider would win for a profile in each family, and why.
-    pub fn profile(&self, name: &str) -> Vec<Finding> {
+    /// Which provider would win for a profile in each family, and why. `served`: claviger has credentials for it; to
+    /// adopt another is no use.
+    pub fn profile(&self, name: &str, served: bool) -> Vec<Finding> {
         let profile = self.profiles.profile(name);
         let mut found = Vec::new();
         match profile.map(|profile| (profile, stub(profile))) {
-            None => {
+            None if served => {
                 let text = "no AWS file has the profile: tools find it only by claviger exec or env";
                 found.push(Finding::new("profile", Level::Note, text).hint(verb("profile adopt", name)));
             }
@@ -75,16 +75,16 @@ impl Tools<'_> {
                 let text = format!("credential_process asks for profile {} ({origin})", Label(&asked));
                 found.push(Finding::new("profile", Level::Note, text));
             }
-            Some(_) => {}
+            None | Some(_) => {}
         }
         found.extend(profile.and_then(stub_program));
-        let told = Family::ALL.map(|family| self.told(family, profile, name));
+        let told = Family::ALL.map(|family| self.told(family, profile, name, served));
         // Of a profile that the tools do not know there is something to say where the environment wins.
         found.extend(told.into_iter().filter(|finding| profile.is_some() || finding.level > Level::Note));
         found
     }
 
-    fn told(&self, family: Family, profile: Option<&Profile>, name: &str) -> Finding {
+    fn told(&self, family: Family, profile: Option<&Profile>, name: &str, served: bool) -> Finding {
         let verdict = precedence::winner(family, self.sight(profile));
         let ours = profile.and_then(stub).is_some();
         let place = verdict.origin.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default();
@@ -108,8 +108,11 @@ impl Tools<'_> {
                 let text = format!("finds no credentials in the profile and goes on to {setting}");
                 Finding::new(topic, Level::Note, text)
             }
-            _ => Finding::new(topic, Level::Note, format!("takes {setting} and does not ask claviger{place}"))
-                .hint(verb("profile adopt", name)),
+            _ => {
+                let text = format!("takes {setting} and does not ask claviger{place}");
+                let finding = Finding::new(topic, Level::Note, text);
+                if served { finding.hint(verb("profile adopt", name)) } else { finding }
+            }
         }
     }
 }

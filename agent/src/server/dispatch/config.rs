@@ -131,6 +131,8 @@ impl Server {
                 ("[aws] credentials_file", config.aws_credentials_file.display().to_string()),
                 ("[aws] region", config.region.as_ref().map(ToString::to_string).unwrap_or_default()),
                 ("[lock] idle", written(config.idle_lock_millis / 1000)),
+                ("[lock] screen", config.lock_on_screen_lock.to_string()),
+                ("[lock] suspend", config.lock_on_suspend.to_string()),
                 ("[mfa] presence", written(config.presence_millis / 1000)),
                 ("[mfa] session", written(config.session_seconds.into())),
                 ("[vault] argon2_memory_mib", config.argon2_memory_mib.to_string()),

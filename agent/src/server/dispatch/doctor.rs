@@ -4,7 +4,7 @@ use crate::jobs::doctor::Tools;
 use crate::server::Server;
 use crate::server::conversation::Conversation;
 use crate::server::fault;
-use crate::session::Delivery;
+use crate::session::{Delivery, Error};
 use crate::vault::VaultState;
 use claviger::wire::{Fault, Finding, Level, Reply};
 use std::collections::BTreeSet;
@@ -23,6 +23,7 @@ impl Server {
     ) -> Result<Reply, Fault> {
         let variables: BTreeSet<String> = variables.into_iter().collect();
         let mut found = self.diagnose_self(conversation);
+        let plan = profile.as_ref().map(|profile| self.diagnose_plan(profile, conversation));
         match self.files.as_tools_see() {
             Err(error) => found.push(problem("files", fault::files(error))),
             Ok(profiles) => {
@@ -35,16 +36,15 @@ impl Server {
                 };
                 found.extend(tools.files());
                 if let Some(profile) = &profile {
-                    found.extend(tools.profile(profile));
+                    let served = plan.as_ref().is_none_or(|(served, _)| *served);
+                    found.extend(tools.profile(profile, served));
                 }
             }
         }
         found.extend(self.diagnose_network(&variables));
-        if let Some(profile) = &profile {
-            found.push(self.diagnose_plan(profile, conversation));
-            if live {
-                found.extend(self.diagnose_live(profile, conversation).await);
-            }
+        found.extend(plan.map(|(_, finding)| finding));
+        if let Some(profile) = profile.filter(|_| live) {
+            found.extend(self.diagnose_live(&profile, conversation).await);
         }
         Ok(Reply::Findings(found))
     }
@@ -59,7 +59,9 @@ impl Server {
         let status = self.status(conversation.aws_config_file.as_deref());
         found.extend(status.warnings.into_iter().map(|warning| Finding::new("agent", Level::Warning, warning)));
         found.push(match self.office.clock_skew() {
-            None => Finding::new("clock", Level::Note, "not compared with AWS's yet").hint("claviger doctor --live"),
+            None => {
+                Finding::new("clock", Level::Note, "not compared with AWS's yet").hint("claviger doctor PROFILE --live")
+            }
             Some(skew) if skew.abs() > SKEW_WARNED_SECONDS => {
                 let side = if skew > 0 { "behind" } else { "ahead of" };
                 let text = format!("this machine's clock is {} s {side} AWS's; claviger corrects for it", skew.abs());
@@ -96,25 +98,30 @@ impl Server {
         found
     }
 
-    fn diagnose_plan(&self, profile: &str, conversation: &Conversation) -> Finding {
+    /// What claviger would do for the profile, and whether it can.
+    fn diagnose_plan(&self, profile: &str, conversation: &Conversation) -> (bool, Finding) {
         let subject = self.subject(profile, conversation);
         let planned = self.files.load().map_err(fault::files).and_then(|profiles| {
-            let plan = self.office.plan(&profiles, profile, Delivery::Refreshing);
-            plan.map_err(|error| fault::session(&error, &subject))
+            let refused = |error| fault::session_of(&error, &subject, &profiles);
+            let plan = self.office.plan(&profiles, profile, Delivery::Refreshing).map_err(refused)?;
+            let change = self.office.changed_profile(&profiles, profile).map_err(refused)?;
+            Ok((plan, change.map(|change| refused(Error::ProfileChanged(Box::new(change))))))
         });
-        match planned {
-            Ok(plan) => {
+        let finding = match planned {
+            Ok((_, Some(changed))) => problem("claviger", changed),
+            Ok((plan, None)) => {
                 let calls =
                     if plan.steps.len() == 1 { "one call".to_owned() } else { format!("{} calls", plan.steps.len()) };
-                Finding::new("claviger", Level::Ok, format!("has credentials for it by {calls} of STS"))
+                Finding::new("claviger", Level::Ok, format!("serves it by {calls} of STS"))
             }
             // While the vault has never been open, nothing is known of what it holds.
             Err(_) if self.custody.never_opened() && self.custody.state() != VaultState::Absent => {
                 let text = "what claviger would do is known once the vault has been open";
                 Finding::new("claviger", Level::Note, text).hint("claviger unlock")
             }
-            Err(fault) => problem("claviger", fault),
-        }
+            Err(fault) => return (false, problem("claviger", fault)),
+        };
+        (true, finding)
     }
 
     /// Obtains the credentials and asks STS who they are.
