@@ -53,10 +53,6 @@ pub(super) fn words(error: &Error) -> String {
 
 fn asked(plan: &Plan, index: usize) -> Option<AuditAws> {
     let step = plan.steps.get(index)?;
-    // A source is not AWS: nothing of it can be found in CloudTrail.
-    if step.call == Call::Source {
-        return Some(AuditAws::default());
-    }
     let mut aws = AuditAws { endpoint: Some(step.endpoint.url().to_string()), ..AuditAws::default() };
     aws.operation = Some(match &step.call {
         Call::AssumeRole(request) => {
@@ -64,7 +60,9 @@ fn asked(plan: &Plan, index: usize) -> Option<AuditAws> {
             aws.source_identity = request.source_identity.clone();
             "sts:AssumeRole".to_owned()
         }
-        Call::SessionToken | Call::Source => "sts:GetSessionToken".to_owned(),
+        Call::SessionToken => "sts:GetSessionToken".to_owned(),
+        // A source is not AWS: nothing of it can be found in CloudTrail.
+        Call::Source => return Some(AuditAws::default()),
     });
     Some(aws)
 }
