@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "the environment, inherited descriptors and the allocator have no safe interface")]
 
+use crate::world::Defence;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io;
@@ -107,7 +108,9 @@ unsafe impl GlobalAlloc for WipingAllocator {
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: the block is the caller's, `layout.size()` bytes long, until it is released in the next line.
         unsafe {
-            wipe(memory, layout.size());
+            if Defence::Wiping.stands() {
+                wipe(memory, layout.size());
+            }
             System.dealloc(memory, layout);
         }
     }

@@ -17,7 +17,7 @@ The agent is started by systemd's socket or by `claviger` when it is needed.
   --detached      leave the terminal; log to a file; say `ready` on stdout once serving
 ";
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     if let Err(error) = harden::protect() {
         return say_and_fail(&format!("claviger-agent: this system does not let the agent protect itself: {error}\n"));
     }

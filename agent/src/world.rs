@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
+mod defence;
 mod memory;
 mod real;
 
+pub use defence::Defence;
 pub use memory::keep_in_memory;
 
 /// A future that a trait object returns.

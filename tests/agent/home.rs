@@ -20,7 +20,8 @@ pub(crate) fn program(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_claviger")).with_file_name(name);
     assert!(
         path.is_file(),
-        "{name} is not built; build it first with: cargo build -p claviger-agent -p claviger-sandbox"
+        "{name} is not built; build it first with: cargo build -p claviger-agent -p claviger-sandbox; and: \
+         cargo build -p claviger-agent --features weak --bin claviger-agent-weak"
     );
     path
 }
@@ -210,6 +211,15 @@ impl Home {
         let mut command = Command::new(program("claviger-agent"));
         command.args(["run", "--detached"]).env_clear().env("CLAVIGER_HOME", self.path()).stderr(Stdio::null());
         command.env("PATH", "/usr/bin:/bin").env("DBUS_SESSION_BUS_ADDRESS", self.bus());
+        command
+    }
+
+    /// The agent without these defences (names of `claviger_agent::world::Defence`): the control of an attack.
+    pub(crate) fn weak_agent_command(&self, without: &str) -> Command {
+        let mut command = Command::new(program("claviger-agent-weak"));
+        command.args(["run", "--detached"]).env_clear().env("CLAVIGER_HOME", self.path()).stderr(Stdio::null());
+        command.env("PATH", "/usr/bin:/bin").env("DBUS_SESSION_BUS_ADDRESS", self.bus());
+        command.env("CLAVIGER_WITHOUT", without);
         command
     }
 

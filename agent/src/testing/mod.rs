@@ -13,6 +13,19 @@ use tokio::sync::watch;
 #[used]
 pub static MARKER: [u8; 19] = *b"claviger-test-seams";
 
+/// How often a test does something: `usual` times in `cargo xtask test`, `soak` times in `cargo xtask soak`.
+pub fn rounds(usual: usize, soak: usize) -> usize {
+    if std::env::var_os("CLAVIGER_SOAK").is_some() { soak } else { usual }
+}
+
+/// Tells a figure of a test, which `cargo xtask soak` takes over into docs/reference/reliability.md.
+pub fn figure(what: &str, value: impl std::fmt::Display) {
+    #[expect(clippy::print_stdout, reason = "tests alone have this; the task runner reads it")]
+    {
+        println!("figure: {what}: {value}");
+    }
+}
+
 /// A clock that tests move. Sleeping on it moves it to the deadline at once, so that waiting costs no time; while it
 /// is held, sleepers wait until a test moves it there.
 pub struct FakeClock {

@@ -24,14 +24,14 @@ cargo xtask TASK
   demo    the main job on the built-in sandbox: no account, no hardware, nothing installed
   test    everything CI runs, fastest first
   lint    formatting, clippy and the house test
-  soak    the long rounds of the tests that have them
+  soak    the full figures of docs/reference/reliability.md; hours
   bench   claviger process against /bin/true, aws CLI and elhaz, in one run
   dist    stripped release binaries in target/dist
 
-Options of test:
+Options of test and soak:
   --only WORD   the steps whose name contains WORD
 
-Environment: CARGO_TARGET_DIR (where to build), CI=true (a missing tool is an error), CLAVIGER_SOAK (rounds).
+Environment: CARGO_TARGET_DIR (where to build), CI=true (a missing tool is an error).
 ";
 
 fn main() -> ExitCode {
@@ -56,7 +56,8 @@ fn task(words: &[&str]) -> Outcome {
         ["test"] => test::run(None),
         ["test", "--only", word] => test::run(Some(word)),
         ["lint"] => lint::run(),
-        ["soak"] => soak::run(),
+        ["soak"] => soak::run(None),
+        ["soak", "--only", word] => soak::run(Some(word)),
         ["bench"] => bench::run(),
         ["dist"] => dist::run().map(drop),
         _ => Err(Failure::new(format!("no such task: {} (try: cargo xtask --help)", words.join(" ")))),

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -78,6 +78,21 @@ impl Job {
         say(&format!("$ {}", self.line()));
         let status = self.command().stdin(Stdio::null()).status().map_err(self.failure())?;
         if status.success() { Ok(()) } else { Err(Failure::new(format!("{status}\n  repeat: {}", self.line()))) }
+    }
+
+    /// Its stdout, shown line by line as it comes. Anything but exit 0 is a failure.
+    pub(crate) fn shown(&self) -> Outcome<String> {
+        say(&format!("$ {}", self.line()));
+        let mut child = self.command().stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(self.failure())?;
+        let mut told = String::new();
+        for line in child.stdout.take().into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
+            let line = line.map_err(self.failure())?;
+            say(&line);
+            told.push_str(&line);
+            told.push('\n');
+        }
+        let status = child.wait().map_err(self.failure())?;
+        if status.success() { Ok(told) } else { Err(Failure::new(format!("{status}\n  repeat: {}", self.line()))) }
     }
 
     /// Its stdout; not shown. Anything but exit 0 is a failure.

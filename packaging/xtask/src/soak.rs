@@ -1,26 +1,87 @@
-//! `soak`: the tests that have rounds, with many more of them. Run by hand; figures and date go to docs/TESTING.md.
+//! `soak`: the full figures. Tests that repeat do so many more times, and the figures they tell go to a page with date
+//! and command. By hand: hours on two cores.
 
-use crate::run::{Job, Outcome, say, timed};
+use crate::run::{Failure, Job, Outcome, root, say, timed, write};
 
-/// Rounds where the person names none: an hour or so on two cores.
-const ROUNDS: &str = "1000";
+const PAGE: &str = "docs/reference/reliability.md";
+/// What stands before the figures of a test (`claviger_agent::testing::figure`).
+const FIGURE: &str = "figure: ";
+/// The lines between which the page holds what this task writes.
+const BEGIN: &str = "<!-- figures, written by cargo xtask soak -->";
+const END: &str = "<!-- end of figures -->";
 
-/// Packages whose tests read `CLAVIGER_SOAK`. Release builds, so that the rounds go to the code and not to its checks;
-/// debug assertions and overflow checks stay on.
-const PACKAGES: [&str; 3] = ["-p claviger-sandbox", "-p claviger-agent --features test-seams", "-p claviger"];
+/// What is run, by name: the words after `cargo test --profile soak`.
+const STEPS: &[(&str, &str)] = &[];
 
-/// Runs them.
-pub(crate) fn run() -> Outcome {
-    let rounds = std::env::var("CLAVIGER_SOAK").unwrap_or_else(|_| ROUNDS.to_owned());
-    say(&format!("CLAVIGER_SOAK={rounds}: tests that repeat do so that many times; the others run once"));
-    for package in PACKAGES {
-        let job = Job::cargo(&format!("test --release --locked {package}"))
-            .with("CLAVIGER_SOAK", &rounds)
-            .with("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
-            .with("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true");
-        let (outcome, time) = timed(|| job.run());
-        outcome?;
-        say(&format!("  {:.0} s", time.as_secs_f64()));
+/// Builds the programs that tests run, then runs the steps whose name contains `only`.
+pub(crate) fn run(only: Option<&str>) -> Outcome {
+    let steps: Vec<_> = STEPS.iter().filter(|(name, _)| only.is_none_or(|word| name.contains(word))).collect();
+    if steps.is_empty() {
+        return Err(Failure::new(format!("no step is called {}", only.unwrap_or_default())));
+    }
+    for programs in
+        ["-p claviger-agent --features weak --bin claviger-agent-weak", "-p claviger-agent -p claviger-sandbox"]
+    {
+        Job::cargo(&format!("build --quiet --locked --profile soak {programs}")).run()?;
+    }
+    for (name, words) in steps {
+        let job = Job::cargo(&format!("test --quiet --locked --profile soak {words} -- --nocapture --test-threads=2"));
+        let (told, time) = timed(|| job.with("CLAVIGER_SOAK", "1").shown());
+        let date = Job::new(["date", "-u", "+%Y-%m-%d"]).stdout()?;
+        let figures = figures(name, &told?, date.trim(), &format!("{:.0} s", time.as_secs_f64()));
+        if figures.is_empty() {
+            return Err(Failure::new(format!("{name} told no figure")));
+        }
+        let path = root().join(PAGE);
+        let page = std::fs::read_to_string(&path).map_err(Failure::from(format!("cannot read {PAGE}")))?;
+        let page =
+            renewed(&page, name, &figures).ok_or_else(|| Failure::new(format!("{PAGE} has no place for figures")))?;
+        write(&path, &page)?;
+        say(&figures.join("\n"));
     }
     Ok(())
+}
+
+/// The rows of a step.
+fn figures(name: &str, told: &str, date: &str, time: &str) -> Vec<String> {
+    // A test that runs beside others begins in the middle of their line.
+    let told =
+        told.lines().filter_map(|line| line.split_once(FIGURE)).filter_map(|(_, figure)| figure.split_once(": "));
+    told.map(|(what, value)| format!("| {name} | {what} | {value} | {date} | {time} |")).collect()
+}
+
+/// The page with these rows in place of the step's old ones; rows stay in the order of their steps.
+fn renewed(page: &str, name: &str, rows: &[String]) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (table, after) = rest.split_once(END)?;
+    let is_row = |line: &&str| line.starts_with("| ") && !line.starts_with("| step ");
+    let old = table.lines().filter(is_row).filter(|row| !row.starts_with(&format!("| {name} |"))).map(str::to_owned);
+    let mut all: Vec<String> = old.chain(rows.iter().cloned()).collect();
+    let place = |row: &String| STEPS.iter().position(|(name, _)| row.starts_with(&format!("| {name} |")));
+    all.sort_by_key(place);
+    let head = "| step | figure | value | date | whole step |\n|---|---|---|---|---|";
+    Some(format!("{before}{BEGIN}\n{head}\n{}\n{END}{after}", all.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BEGIN, END, figures, renewed};
+
+    #[test]
+    fn rows_are_replaced_and_the_rest_of_the_page_stays() {
+        let told = "running 1 test\nfigure: states: 100000\ntest x ... figure: worst: 3 ms\nok\n";
+        let rows = figures("crash", told, "2026-01-01", "9 s");
+        assert_eq!(rows[0], "| crash | states | 100000 | 2026-01-01 | 9 s |");
+        assert_eq!(rows.len(), 2);
+        let page = format!(
+            "# Page\n\n{BEGIN}\n| step | figure |\n|---|---|\n| crash | old | 1 |\n| other | kept | 1 |\n{END}\nend\n"
+        );
+        let page = renewed(&page, "crash", &rows).expect("a page");
+        assert!(page.starts_with("# Page\n") && page.ends_with(&format!("{END}\nend\n")), "{page}");
+        assert!(
+            page.contains("| other | kept | 1 |") && page.contains("100000") && !page.contains("| old |"),
+            "{page}"
+        );
+        assert!(renewed("no place", "crash", &rows).is_none());
+    }
 }

@@ -98,6 +98,9 @@ fn steps() -> Vec<Step> {
     // The tests of the root crate run the agent and the sandbox beside the client, as shipped.
     let beside = Job::cargo("build --quiet --locked -p claviger-agent -p claviger-sandbox");
     steps.push(Step::job("build: agent and sandbox", beside));
+    // The controls of the attacks: an agent whose defences can be left out.
+    let weak = Job::cargo("build --quiet --locked -p claviger-agent --features weak --bin claviger-agent-weak");
+    steps.push(Step::job("build: weak agent", weak));
     steps.push(unit(&format!("-p claviger --lib --bins --test {}", ANYWHERE.join(" --test "))).needs("setpriv"));
     let outside = unit("-p claviger --test agent").needs("python3").needs("setpriv");
     let outside = outside.needs("dbus-daemon").needs("gnome-keyring");
