@@ -1,7 +1,7 @@
 //! The claviger daemon. The floor plan; a room imports from lower floors only, never sideways:
 //!
 //! ```text
-//! roof      main · run · harden · testing
+//! roof      main · run · harden · testing · weak
 //! 5 doors   server/
 //! 4 jobs    jobs/
 //! 3 office  session/

@@ -1,6 +1,7 @@
 //! What the product is made of, as a list and a number in a diff.
 
 use crate::tree::{committed, files};
+use std::collections::BTreeSet;
 
 #[test]
 fn the_dependencies_are_the_ones_agreed_on() {
@@ -11,6 +12,9 @@ fn the_dependencies_are_the_ones_agreed_on() {
         for (section, name) in direct(&file.text) {
             text.push_str(&format!("{} {section} {name}\n", file.path));
         }
+    }
+    for (package, role) in [("claviger", "the client"), ("claviger-agent", "the agent")] {
+        text.push_str(&format!("packages in {role}, on Linux: {}\n", shipped(package)));
     }
     let lock = files(&["Cargo.lock"], ".lock");
     let total: usize = lock.iter().map(|file| locked(&file.text)).sum();
@@ -37,6 +41,18 @@ fn direct(manifest: &str) -> Vec<(&str, &str)> {
         }
     }
     found
+}
+
+/// How many packages a program is built from, itself and those of its macros and build scripts included.
+fn shipped(package: &str) -> usize {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none", "--no-dedupe"])
+        .args(["--target", "x86_64-unknown-linux-gnu", "--format", "{p}", "--package", package])
+        .current_dir(crate::tree::root())
+        .output()
+        .expect("cargo tree");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    String::from_utf8_lossy(&tree.stdout).lines().map(str::to_owned).collect::<BTreeSet<_>>().len()
 }
 
 fn locked(lock: &str) -> usize {

@@ -13,4 +13,5 @@ mod secrets;
 mod size;
 mod sources;
 mod tree;
+mod unsafety;
 mod vectors;

@@ -12,6 +12,7 @@ mod python;
 mod run;
 mod soak;
 mod stage;
+mod supply;
 mod test;
 mod tools;
 

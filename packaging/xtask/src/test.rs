@@ -1,7 +1,7 @@
 //! `test`: everything CI runs, fastest first. It stops at the first failure.
 
 use crate::run::{Failure, Job, Outcome, root, say, target, timed};
-use crate::{demo, dist, lint, python, tools};
+use crate::{demo, dist, lint, python, supply, tools};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -105,6 +105,8 @@ fn steps() -> Vec<Step> {
     let outside = unit("-p claviger --test agent").needs("python3").needs("setpriv");
     let outside = outside.needs("dbus-daemon").needs("gnome-keyring");
     steps.push(outside.needs("systemd-socket-activate").needs("root, for a second user"));
+    let supply = Step::new("supply chain: bans, licences, sources", supply::run);
+    steps.push(supply.needs("cargo deny"));
     steps.push(Step::new("seams: a build with test seams is recognised", seams));
     steps.push(Step::new("demo: as shipped", || demo::play(&plain()?)));
     for path in python::scripts() {

@@ -18,6 +18,13 @@ const TOOLS: &[Tool] = &[
         debian: true,
     },
     Tool {
+        name: "cargo deny",
+        probe: &["cargo", "deny", "--version"],
+        // A debug build: a third of the time to make, and a second slower to run.
+        install: &["cargo", "install", "--locked", "--debug", "--version", "0.20.2", "cargo-deny"],
+        debian: false,
+    },
+    Tool {
         name: "cargo fmt",
         probe: &["cargo", "fmt", "--version"],
         install: &["rustup", "component", "add", "rustfmt"],
