@@ -264,5 +264,19 @@ class Claviger:
         return json.loads(self.run("process", profile, **options).stdout)
 
 
+@contextlib.contextmanager
+def endpoint(claviger, kind):
+    """An endpoint of this process for `prod`."""
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.settimeout(60)
+        agent.connect(str(claviger.folder / "claviger/run/agent.sock"))
+        asked = {"endpoint_open": {"profile": "prod", "kind": kind, "wait": 30}}
+        lines = {"id": 1, "hello": {"protocol": 1, "client": "test/1"}}, {"id": 2, "request": asked}
+        agent.sendall("".join(json.dumps(line) + "\n" for line in lines).encode())
+        with agent.makefile() as answers:
+            said = (json.loads(line) for line in answers)
+            yield next(line["reply"]["endpoint"] for line in said if line["id"] == 2 and "event" not in line)
+
+
 def key_of(credentials):
     return credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"]

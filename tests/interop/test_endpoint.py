@@ -1,7 +1,6 @@
 """Real clients fetch credentials from an endpoint: the container protocol and IMDSv2, as the role, on the sandbox."""
 
 import json
-import socket
 import unittest
 
 import rig
@@ -20,15 +19,7 @@ class Endpoint(unittest.TestCase):
         self.principal = f"arn:aws:sts::{account}:assumed-role/{role}/"
 
     def open(self, kind):
-        """An endpoint of this process."""
-        agent = self.enterContext(socket.socket(socket.AF_UNIX))
-        agent.settimeout(60)
-        agent.connect(str(self.claviger.folder / "claviger/run/agent.sock"))
-        asked = {"endpoint_open": {"profile": "prod", "kind": kind, "wait": 30}}
-        lines = {"id": 1, "hello": {"protocol": 1, "client": "test/1"}}, {"id": 2, "request": asked}
-        agent.sendall("".join(json.dumps(line) + "\n" for line in lines).encode())
-        said = (json.loads(line) for line in self.enterContext(agent.makefile()))
-        return next(line["reply"]["endpoint"] for line in said if line["id"] == 2 and "event" not in line)
+        return self.enterContext(rig.endpoint(self.claviger, kind))
 
     def environment(self, **more):
         return rig.environment(self.claviger.folder, AWS_CONFIG_FILE="/dev/null", **more)

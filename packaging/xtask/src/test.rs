@@ -118,6 +118,9 @@ fn steps() -> Vec<Step> {
         if path.contains("fakecloud") {
             steps.push(Step::new("build: fakecloud", || rig("fakecloud")));
         }
+        if path.contains("test_browser") {
+            step = step.needs("chromium");
+        }
         if path.contains("test_doors") {
             steps.push(Step::new("build: rustsdk", || rig("rustsdk")));
             for tool in ["aws CLI 2", "node", "rclone", "restic", "s3cmd"] {

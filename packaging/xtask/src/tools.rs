@@ -37,6 +37,12 @@ const TOOLS: &[Tool] = &[
         debian: false,
     },
     Tool {
+        name: "chromium",
+        probe: &["chromium", "--version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "chromium"],
+        debian: true,
+    },
+    Tool {
         name: "dbus-daemon",
         probe: &["dbus-daemon", "--version"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "dbus-daemon"],
