@@ -106,8 +106,8 @@ pub struct Stamp {
 
 /// Files. Paths are absolute; nothing follows a symbolic link in the last component unless it says so.
 pub trait Disk: Send + Sync {
-    /// Makes a folder and its missing parents, the folder itself mode 0700. One that exists must belong to this
-    /// user and be closed to others, else an error.
+    /// Makes a folder and its missing parents, the folder itself mode 0700, durably as far as this user may read what
+    /// they lie in. One that exists must belong to this user and be closed to others, else an error.
     fn create_private_folder(&self, path: &Path) -> io::Result<()>;
     /// The whole file; None where there is none. More than `limit` bytes is an error, read before allocation.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>;

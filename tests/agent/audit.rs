@@ -1,11 +1,14 @@
 //! The record of a real agent: what it tells, what is found, what a kill leaves, and a disk that is full.
 
+use crate::attack::{USER, as_user, client, ordinary};
 use crate::home::{Agent, Ended, Home, PASSPHRASE, kill, program};
 use crate::sandbox::Sandbox;
 use crate::wire::Wire;
+use claviger_agent::testing::figure;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -200,13 +203,14 @@ fn a_kill_under_load_tears_at_most_the_last_line() {
 }
 
 /// An agent whose data folder is a disk of so many MiB, in a mount namespace of its own; and that folder as seen here.
-fn on_small_disk(home: &Home, mebibytes: u32) -> (Agent, PathBuf) {
+fn on_small_disk(home: &Home, mebibytes: u32, agent: &Command) -> (Agent, PathBuf) {
+    assert!(rustix::process::geteuid().is_root(), "a disk is mounted here: run this test as root, as CI does");
     fs::create_dir_all(home.file("data")).expect("a folder");
-    let script = format!(
-        "mount -t tmpfs -o mode=0700,size={mebibytes}m tmpfs \"$CLAVIGER_HOME/data\" && exec \"$0\" run --detached"
-    );
+    let owner = fs::metadata(home.path()).expect("a folder").uid();
+    let options = format!("mode=0700,uid={owner},gid={owner},size={mebibytes}m");
+    let script = format!("mount -t tmpfs -o {options} tmpfs \"$CLAVIGER_HOME/data\" && exec \"$0\" \"$@\"");
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", &script]).arg(program("claviger-agent")).env_clear();
+    command.args(["--mount", "sh", "-c", &script]).arg(agent.get_program()).args(agent.get_args()).env_clear();
     command.env("CLAVIGER_HOME", home.path()).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     let mut agent = Agent::spawn(&mut command);
     assert_eq!(agent.word(), "ready");
@@ -214,20 +218,77 @@ fn on_small_disk(home: &Home, mebibytes: u32) -> (Agent, PathBuf) {
     (agent, data)
 }
 
+/// Takes what is free on that disk.
+fn fill(data: &Path) -> PathBuf {
+    let filler = data.join("filler");
+    let full = std::io::copy(&mut std::io::repeat(0), &mut fs::File::create(&filler).expect("a file"));
+    assert_eq!(full.expect_err("full").kind(), std::io::ErrorKind::StorageFull);
+    filler
+}
+
+/// A disk too small for what should be set aside, full, under an agent without privileges.
+#[test]
+fn on_a_disk_of_one_mebibyte_nothing_is_lost_in_silence() {
+    let sandbox = Sandbox::start();
+    let home = ordinary();
+    home.configure(&sandbox);
+    for file in ["config/config.toml", "config/profiles"] {
+        chown(home.file(file), Some(USER), Some(USER)).expect("chown");
+    }
+    let mut agent = as_user(&home, USER, &home.file("bin/claviger-agent"));
+    agent.args(["run", "--detached"]);
+    let (_agent, data) = on_small_disk(&home, 1, &agent);
+    client(&home, &["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    client(&home, &["access-key", "add", "dev", "--stdin"], &sandbox.access_key()).good();
+    let add = ["mfa", "add", "--for", "dev", "--seed-stdin", "--serial", sandbox.text("mfa_serial"), "--no-verify"];
+    client(&home, &add, sandbox.text("mfa_seed")).good();
+    let mut served = 1_u64;
+    client(&home, &["process", "prod"], "").good();
+    let filler = fill(&data);
+    // Hand-outs from memory go on, and what is not on record is counted.
+    let lost = loop {
+        client(&home, &["process", "prod"], "").good();
+        served += 1;
+        let status = client(&home, &["status", "--json"], "").good();
+        let lost = status.split_once(" audit records could not be written").map(|(before, _)| before);
+        let digits = lost.and_then(|before| before.rsplit(|c: char| !c.is_ascii_digit()).next());
+        if let Some(lost) = digits.and_then(|digits| digits.parse::<u64>().ok()) {
+            break lost;
+        }
+    };
+    let text: String = files(&data).iter().map(|file| fs::read_to_string(file).expect("text")).collect();
+    let told = text.lines().filter(|line| line.contains("\"session.served\"")).count() as u64;
+    assert_eq!(told + lost, served);
+    client(&home, &["process", "plain"], "").fault(1, "audit.full");
+    let (id, secret) = ("AKIAIOSFODNN7EXAMPLE\n", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n");
+    let add = |exit: i32| {
+        let ended = client(&home, &["access-key", "add", "other", "--stdin", "--no-verify"], &format!("{id}{secret}"));
+        assert_eq!(ended.exit, Some(exit), "{ended:?}");
+    };
+    add(1);
+    assert_eq!(sandbox.calls("AssumeRole"), 1);
+    client(&home, &["audit", "verify"], "").good();
+
+    fs::remove_file(&filler).expect("room again");
+    client(&home, &["process", "plain"], "").good();
+    add(0);
+    let gaps = client(&home, &["audit", "log", "--event", "audit.gap", "--json"], "").good();
+    let gaps: Vec<Value> = serde_json::from_str(&gaps).expect("JSON");
+    assert!(gaps.len() == 1 && gaps[0]["count"].as_u64() >= Some(lost), "{gaps:?}");
+    client(&home, &["audit", "verify"], "").good();
+}
+
 #[test]
 fn on_a_full_disk_the_record_goes_on_then_acts_are_refused_and_hand_outs_are_counted() {
-    assert!(rustix::process::geteuid().is_root(), "a disk is mounted here: run this test as root, as CI does");
     let sandbox = Sandbox::start();
     let home = Home::at(&sandbox);
-    let (_agent, data) = on_small_disk(&home, 12);
+    let (_agent, data) = on_small_disk(&home, 12, &home.agent_command());
     home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
     home.run(&["access-key", "add", "dev", "--stdin"], &sandbox.access_key()).good();
     let add = ["mfa", "add", "--for", "dev", "--seed-stdin", "--serial", sandbox.text("mfa_serial"), "--no-verify"];
     home.run(&add, sandbox.text("mfa_seed")).good();
     home.run(&["process", "prod"], "").good();
-    let filler = data.join("filler");
-    let full = std::io::copy(&mut std::io::repeat(0), &mut fs::File::create(&filler).expect("a file"));
-    assert_eq!(full.expect_err("full").kind(), std::io::ErrorKind::StorageFull);
+    let filler = fill(&data);
 
     // A thousand records and more are sure.
     let mut wire = home.connect();
@@ -241,6 +302,7 @@ fn on_a_full_disk_the_record_goes_on_then_acts_are_refused_and_hand_outs_are_cou
         }
     }
     assert!(served > 1000 && warned(&home, "the disk is full"), "{served}");
+    figure("audit reserve on a full disk: records", served);
     home.run(&["process", "plain"], "").fault(1, "audit.full");
     let refused = home.run(&["access-key", "export", "dev", "--passphrase-fd", "0"], PASSPHRASE);
     assert!(refused.exit == Some(1) && refused.stderr.contains("hint: df -h"), "{refused:?}");

@@ -8,7 +8,7 @@ use super::folder;
 use super::log::{Limits, Log};
 use super::read::{self, Filter, Page, Story};
 use super::verify::{Verdict, Walk};
-use crate::world::World;
+use crate::world::{Defence, World};
 use claviger::model::{AuditAws, AuditPeer, AuditRecord, AuditSubject};
 use std::collections::VecDeque;
 use std::io;
@@ -161,7 +161,10 @@ impl Journal {
             if !writer.log.as_mut().is_none_or(Log::has_room) {
                 return Err(Error::Full { folder: self.root.clone() });
             }
-            self.append(&mut writer, record).map_err(|source| Error::of(source, self.root.clone()))?;
+            let written = self.append(&mut writer, record).map_err(|source| Error::of(source, self.root.clone()));
+            if Defence::RecordFirst.stands() {
+                written?;
+            }
         }
         let act = Act { journal: self.clone(), entry: Some(entry) };
         self.synced().await.map_err(|source| Error::of(source, self.root.clone()))?;

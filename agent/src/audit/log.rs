@@ -221,6 +221,10 @@ impl Log {
 
     /// Begins the next file, if room can be set aside for one, or it `must` be; else this one goes on.
     fn rotate(&mut self, must: bool) {
+        // All of the old file is durable before there is one that follows it: a hole must mean that someone made it.
+        if !self.file.as_mut().is_some_and(|old| old.sync().is_ok()) {
+            return self.abandon();
+        }
         let number = self.number + 1;
         let path = folder::path(&self.folder, number);
         let disk = self.world.disk.clone();
@@ -235,12 +239,8 @@ impl Log {
             set_aside.map(|bytes| (file, bytes)).inspect_err(|_| drop(disk.remove(&path)))
         });
         let Ok((file, allocated)) = begun else { return };
-        // All of the old file is durable before a line that follows it is: a hole must mean that someone made it.
-        let closed = self.file.as_mut().map(|old| old.cut(self.size).and_then(|()| old.sync()));
-        if !matches!(closed, Some(Ok(()))) {
-            drop(disk.remove(&path));
-            return;
-        }
+        // Only gives back what was set aside for it.
+        drop(self.file.as_mut().map(|old| old.cut(self.size)));
         (self.file, self.number, self.size) = (Some(file), number, 0);
         (self.allocated, self.low) = (allocated, false);
         self.retire();

@@ -2,9 +2,15 @@
 
 use crate::world::{Disk, DiskFile, Stamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
+/// So many changes, of names or of one file, are kept and lost in every combination; of more, the first.
+const FREE_CHANGES: usize = 8;
 
 /// Files by path.
 pub type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -14,7 +20,7 @@ pub type Files = BTreeMap<PathBuf, Vec<u8>>;
 pub struct MemoryDisk(Arc<Mutex<Machine>>);
 
 /// What a power loss may leave.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 pub struct CrashState {
     /// The files.
     pub files: Files,
@@ -32,7 +38,7 @@ struct Machine {
     log: Vec<Operation>,
     calls: usize,
     fails: BTreeMap<usize, io::ErrorKind>,
-    syncs: usize,
+    syncs: Vec<String>,
     skipped_sync: Option<usize>,
     /// Bytes that may still be taken, where the disk has an end; and what each file has set aside.
     free: Option<u64>,
@@ -41,11 +47,18 @@ struct Machine {
 
 #[derive(Clone)]
 enum Operation {
-    Cut(usize, usize),
+    File(usize, Edit),
     Mark,
     Names(Change),
     SyncFile(usize),
     SyncFolder(PathBuf),
+}
+
+/// One change of a file's content.
+#[derive(Clone)]
+enum Edit {
+    Cut(usize),
+    /// At this offset, where the end was.
     Write(usize, Vec<u8>),
 }
 
@@ -84,7 +97,8 @@ impl MemoryDisk {
         machine.base = (machine.names.clone(), machine.contents.clone());
         machine.log.clear();
         machine.fails.clear();
-        (machine.calls, machine.syncs, machine.skipped_sync) = (0, 0, None);
+        machine.syncs.clear();
+        (machine.calls, machine.skipped_sync) = (0, None);
     }
 
     /// The call with this number (from 0, since the disk was settled) fails; a write has then written half.
@@ -102,9 +116,9 @@ impl MemoryDisk {
         self.lock().calls
     }
 
-    /// Syncs since the disk was settled.
-    pub fn syncs(&self) -> usize {
-        self.lock().syncs
+    /// Syncs since the disk was settled: what each was for.
+    pub fn syncs(&self) -> Vec<String> {
+        self.lock().syncs.clone()
     }
 
     /// The sync with this number reports success and does nothing: the control of a crash test.
@@ -117,19 +131,21 @@ impl MemoryDisk {
         self.lock().log.push(Operation::Mark);
     }
 
-    /// Every different state that a power loss at any moment since the disk was settled may leave: after each
-    /// operation, any of the name changes not yet synced may be missing (the first 8 in every combination), and of
-    /// the bytes not yet synced of each file none, some, all, or zeros in their place may be there.
-    pub fn crash_states(&self) -> BTreeSet<CrashState> {
-        let machine = self.lock();
-        let mut replay = Replay::new(&machine.base);
-        let mut states = BTreeSet::new();
-        replay.collect(&mut states);
-        for operation in &machine.log {
-            replay.step(operation);
-            replay.collect(&mut states);
+    /// Shows every different state that a power loss at any moment since the disk was settled may leave, and counts
+    /// them. Of the changes that were not yet synced, of names and of each file's content, any may be missing; the
+    /// last one of a file may be torn, at every `grain` bytes, with what is missing absent or zeros.
+    pub fn crash_states(&self, grain: usize, mut visit: impl FnMut(&CrashState)) -> usize {
+        let (mut replay, log) = {
+            let machine = self.lock();
+            (Replay::new(&machine.base, grain), machine.log.clone())
+        };
+        let mut seen = BTreeSet::new();
+        replay.collect(None, &mut seen, &mut visit);
+        for operation in &log {
+            let written = replay.step(operation);
+            replay.collect(written, &mut seen, &mut visit);
         }
-        states
+        seen.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Machine> {
@@ -170,10 +186,9 @@ impl Machine {
     }
 
     /// Counts a sync; false where it is to be skipped.
-    fn sync(&mut self) -> bool {
-        let sync = self.syncs;
-        self.syncs += 1;
-        self.skipped_sync != Some(sync)
+    fn sync(&mut self, what: String) -> bool {
+        self.syncs.push(what);
+        self.skipped_sync != Some(self.syncs.len() - 1)
     }
 }
 
@@ -278,7 +293,7 @@ impl Disk for MemoryDisk {
         // A folder in which nothing was ever named is not modelled, so syncing it does not count.
         let known =
             machine.log.iter().any(|operation| matches!(operation, Operation::Names(change) if change.lies_in(path)));
-        if known && machine.sync() {
+        if known && machine.sync(format!("folder {}", path.display())) {
             machine.log.push(Operation::SyncFolder(path.to_owned()));
         }
         Ok(())
@@ -307,15 +322,18 @@ impl DiskFile for MemoryFile {
         }
         let written = bytes.get(..taken).unwrap_or_default();
         if let Some(content) = machine.contents.get_mut(self.inode) {
-            content.extend_from_slice(written);
+            let edit = Edit::Write(content.len(), written.to_vec());
+            edit.apply(content);
+            machine.log.push(Operation::File(self.inode, edit));
         }
-        machine.log.push(Operation::Write(self.inode, written.to_vec()));
         outcome
     }
 
     fn sync(&mut self) -> io::Result<()> {
         let mut machine = self.disk.call()?;
-        if machine.sync() {
+        let name = machine.names.iter().find(|(_, inode)| **inode == self.inode).map(|(path, _)| path.display());
+        let what = format!("file {}", name.map_or_else(String::new, |name| name.to_string()));
+        if machine.sync(what) {
             machine.log.push(Operation::SyncFile(self.inode));
         }
         Ok(())
@@ -324,12 +342,13 @@ impl DiskFile for MemoryFile {
     fn cut(&mut self, length: u64) -> io::Result<()> {
         let mut machine = self.disk.call()?;
         let length = length as usize;
+        let edit = Edit::Cut(length);
         if let Some(content) = machine.contents.get_mut(self.inode) {
-            content.truncate(length);
+            edit.apply(content);
         }
         let back = machine.reserved.remove(&self.inode).unwrap_or_default();
         machine.free = machine.free.map(|free| free + back);
-        machine.log.push(Operation::Cut(self.inode, length));
+        machine.log.push(Operation::File(self.inode, edit));
         Ok(())
     }
 
@@ -346,37 +365,69 @@ impl DiskFile for MemoryFile {
     }
 }
 
+impl Edit {
+    fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            Self::Cut(length) => content.resize(*length, 0),
+            Self::Write(at, bytes) => {
+                let end = at + bytes.len();
+                if content.len() < end {
+                    content.resize(end, 0);
+                }
+                if let Some(place) = content.get_mut(*at..end) {
+                    place.copy_from_slice(bytes);
+                }
+            }
+        }
+    }
+
+    /// What there is of a write that was torn, at every `grain` bytes: its begin, and behind it nothing or zeros; or
+    /// its end alone, from a sector on.
+    fn torn(&self, grain: usize) -> Vec<Vec<Self>> {
+        let Self::Write(at, bytes) = self else { return Vec::new() };
+        let length = bytes.len();
+        let ends = [1, 3, 7, 9, length / 2, length.saturating_sub(1)].into_iter().chain((0..length).step_by(grain));
+        let begins = ends.filter_map(|end| bytes.get(..end)).flat_map(|begin| {
+            let begin = Self::Write(*at, begin.to_vec());
+            [vec![begin.clone()], vec![Self::Cut(at + length), begin]]
+        });
+        let sectors = (at / SECTOR + 1..).map(|sector| sector * SECTOR).take_while(|sector| *sector < at + length);
+        let rest = |from: usize| bytes.get(from - at..).map(|rest| vec![Self::Write(from, rest.to_vec())]);
+        begins.chain(sectors.filter_map(rest)).collect()
+    }
+}
+
 /// What is durable, and what is on its way.
 struct Replay {
     names: BTreeMap<PathBuf, usize>,
     contents: BTreeMap<usize, Vec<u8>>,
     changes: Vec<Change>,
-    writes: BTreeMap<usize, Vec<u8>>,
+    edits: BTreeMap<usize, Vec<Edit>>,
     marks: usize,
+    grain: usize,
 }
 
+/// What a file may contain, told apart by a hash.
+type Possible = (u64, Vec<u8>);
+
 impl Replay {
-    fn new((names, contents): &(BTreeMap<PathBuf, usize>, Vec<Vec<u8>>)) -> Self {
+    fn new((names, contents): &(BTreeMap<PathBuf, usize>, Vec<Vec<u8>>), grain: usize) -> Self {
         let contents = contents.iter().cloned().enumerate().collect();
-        Self { names: names.clone(), contents, changes: Vec::new(), writes: BTreeMap::new(), marks: 0 }
+        Self { names: names.clone(), contents, changes: Vec::new(), edits: BTreeMap::new(), marks: 0, grain }
     }
 
-    fn step(&mut self, operation: &Operation) {
+    /// Takes the operation in; the file that it wrote to.
+    fn step(&mut self, operation: &Operation) -> Option<usize> {
         match operation {
-            // Whoever cuts syncs before writing on, so nothing is gained by a cut that comes late.
-            Operation::Cut(inode, length) => {
-                let durable = self.contents.entry(*inode).or_default();
-                durable.truncate(*length);
-                let left = length - durable.len();
-                if let Some(pending) = self.writes.get_mut(inode) {
-                    pending.truncate(left);
-                }
+            Operation::File(inode, edit) => {
+                self.edits.entry(*inode).or_default().push(edit.clone());
+                return Some(*inode);
             }
             Operation::Mark => self.marks += 1,
             Operation::Names(change) => self.changes.push(change.clone()),
             Operation::SyncFile(inode) => {
-                let pending = self.writes.remove(inode).unwrap_or_default();
-                self.contents.entry(*inode).or_default().extend(pending);
+                let content = self.contents.entry(*inode).or_default();
+                self.edits.remove(inode).iter().flatten().for_each(|edit| edit.apply(content));
             }
             Operation::SyncFolder(folder) => {
                 let (durable, pending) = self.changes.drain(..).partition(|change| change.lies_in(folder));
@@ -384,54 +435,94 @@ impl Replay {
                 let durable: Vec<Change> = durable;
                 durable.iter().for_each(|change| change.apply(&mut self.names));
             }
-            Operation::Write(inode, bytes) => self.writes.entry(*inode).or_default().extend(bytes),
         }
+        None
     }
 
-    fn collect(&self, states: &mut BTreeSet<CrashState>) {
-        for contents in self.possible_contents() {
-            for kept in 0..1_u32 << self.changes.len().min(8) {
-                let mut names = self.names.clone();
-                for (index, change) in self.changes.iter().enumerate() {
-                    // Beyond the first 8 changes all are kept or, with the eighth, all lost.
-                    if kept >> index.min(7) & 1 == 1 {
-                        change.apply(&mut names);
-                    }
+    /// Shows the states there may be now; tears the last write of the file `written`.
+    fn collect(&self, written: Option<usize>, seen: &mut BTreeSet<u64>, visit: &mut impl FnMut(&CrashState)) {
+        let names = self.possible_names();
+        let durable: BTreeMap<usize, Possible> =
+            self.contents.iter().map(|(inode, content)| (*inode, possible(content.clone()))).collect();
+        for contents in self.possible_contents(written) {
+            for names in &names {
+                let files = names.iter().map(|(path, inode)| {
+                    let content = contents.get(inode).or_else(|| durable.get(inode));
+                    (path, content.map_or((0, [].as_slice()), |(hash, bytes)| (*hash, bytes.as_slice())))
+                });
+                let mut hasher = DefaultHasher::new();
+                self.marks.hash(&mut hasher);
+                files.clone().for_each(|(path, (hash, _))| (path, hash).hash(&mut hasher));
+                if seen.insert(hasher.finish()) {
+                    let files = files.map(|(path, (_, bytes))| (path.clone(), bytes.to_vec())).collect();
+                    visit(&CrashState { files, marks: self.marks });
                 }
-                let files = names
-                    .iter()
-                    .map(|(path, inode)| (path.clone(), contents.get(inode).cloned().unwrap_or_default()))
-                    .collect();
-                states.insert(CrashState { files, marks: self.marks });
             }
         }
     }
 
-    fn possible_contents(&self) -> Vec<BTreeMap<usize, Vec<u8>>> {
-        let mut possible = vec![self.contents.clone()];
-        for (inode, pending) in &self.writes {
-            let synced = self.contents.get(inode).cloned().unwrap_or_default();
-            let length = pending.len();
-            let mut ends: Vec<Vec<u8>> = [0, 1, 3, 7, 9, length / 2, length.saturating_sub(1), length]
-                .iter()
-                .filter_map(|kept| pending.get(..*kept).map(<[u8]>::to_vec))
-                .collect();
-            ends.push(vec![0; length]);
-            let half = pending.get(..length / 2).unwrap_or_default();
-            ends.push([half, vec![0; length - length / 2].as_slice()].concat());
-            possible = ends
-                .iter()
-                .flat_map(|end| {
-                    possible.iter().map(|contents| {
-                        let mut contents = contents.clone();
-                        contents.insert(*inode, [synced.as_slice(), end].concat());
-                        contents
-                    })
-                })
-                .collect();
-        }
-        possible
+    fn possible_names(&self) -> Vec<BTreeMap<PathBuf, usize>> {
+        let some = |kept: u32| {
+            let mut names = self.names.clone();
+            for (index, change) in self.changes.iter().enumerate() {
+                // Beyond the first ones all are kept or, with the last of these, all lost.
+                if kept >> index.min(FREE_CHANGES - 1) & 1 == 1 {
+                    change.apply(&mut names);
+                }
+            }
+            names
+        };
+        (0..1_u32 << self.changes.len().min(FREE_CHANGES)).map(some).collect()
     }
+
+    /// Of the files on their way: each whole one with each of the others, each torn one with the others whole.
+    fn possible_contents(&self, written: Option<usize>) -> Vec<BTreeMap<usize, Possible>> {
+        let mut all = vec![BTreeMap::new()];
+        for inode in self.edits.keys() {
+            let whole = self.possible_wholes(*inode);
+            let with = |others: &BTreeMap<usize, Possible>, content: &Possible| {
+                let mut contents = others.clone();
+                contents.insert(*inode, content.clone());
+                contents
+            };
+            all = whole.iter().flat_map(|content| all.iter().map(move |others| with(others, content))).collect();
+        }
+        let whole = self.edits.keys().map(|inode| (*inode, self.edited(*inode, |_| true)));
+        let whole: BTreeMap<usize, Possible> = whole.map(|(inode, content)| (inode, possible(content))).collect();
+        if let Some((inode, edits)) = written.and_then(|inode| self.edits.get_key_value(&inode)) {
+            let Some((last, before)) = edits.split_last() else { return all };
+            for torn in last.torn(self.grain) {
+                let mut content = self.edited(*inode, |index| index < before.len());
+                torn.iter().for_each(|edit| edit.apply(&mut content));
+                let mut contents = whole.clone();
+                contents.insert(*inode, possible(content));
+                all.push(contents);
+            }
+        }
+        all
+    }
+
+    /// The file with some of its changes and without the others.
+    fn possible_wholes(&self, inode: usize) -> Vec<Possible> {
+        let count = self.edits.get(&inode).map_or(0, Vec::len);
+        let old = count.saturating_sub(FREE_CHANGES);
+        // The older ones are there or, with the oldest of those that are free, lost.
+        let some = |kept: u32| self.edited(inode, |index| kept >> index.saturating_sub(old) & 1 == 1);
+        (0..1_u32 << count.min(FREE_CHANGES)).map(|kept| possible(some(kept))).collect()
+    }
+
+    fn edited(&self, inode: usize, kept: impl Fn(usize) -> bool) -> Vec<u8> {
+        let mut content = self.contents.get(&inode).cloned().unwrap_or_default();
+        let edits = self.edits.get(&inode).into_iter().flatten().enumerate();
+        edits.filter(|(index, _)| kept(*index)).for_each(|(_, edit)| edit.apply(&mut content));
+        content
+    }
+}
+
+fn possible(content: Vec<u8>) -> Possible {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    (hasher.finish(), content)
 }
 
 fn resolve(names: &BTreeMap<PathBuf, usize>, contents: &[Vec<u8>]) -> Files {

@@ -79,7 +79,6 @@ pub(super) fn clear_leftovers(folder: &VaultFolder, header: &Header) {
             drop(disk.remove(&path));
         }
     }
-    drop(disk.sync_folder(&folder.folder));
 }
 
 /// The names of the copies there are.

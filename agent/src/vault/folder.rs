@@ -89,10 +89,6 @@ impl VaultFolder {
         self.world.disk.create_private_folder(&self.folder).map_err(|source| Error::Unsaved { source })?;
         let save = Save { file: &file, master: &master, plain: &plain, replaces: None, now };
         self.save(&save, Copies::Keep)?;
-        if let Some(parent) = self.folder.parent() {
-            // The folder may be new as well. Its parent is not ours, so what it says to this is no reason to fail.
-            drop(self.world.disk.sync_folder(parent));
-        }
         Ok(Vault::new(self.clone(), header, written.mac, Box::new(master), contents))
     }
 

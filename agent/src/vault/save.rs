@@ -5,9 +5,9 @@ use super::crypto::Key32;
 use super::envelope::{Envelope, FILE_LIMIT};
 use super::error::{Error, Result};
 use super::folder::{MAIN, VaultFolder};
-use crate::world::WallTime;
+use crate::world::{Defence, WallTime};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
 
 /// The file a save is written to before it takes the vault's name.
@@ -43,7 +43,7 @@ impl VaultFolder {
         });
         if let Err(source) = prepared.and_then(|()| self.take_name(save)) {
             // Best effort: on a full disk this gives the space back.
-            drop(self.world.disk.remove(&self.path(TEMP)));
+            drop(self.world.disk.remove(&self.temp()));
             return Err(Error::Unsaved { source });
         }
         self.world.disk.sync_folder(&self.folder).map_err(|source| Error::Unsynced { source })?;
@@ -67,7 +67,7 @@ impl VaultFolder {
 
     /// Writes the file beside the vault, and reads it back as a later unlock will.
     fn write_temp(&self, save: &Save<'_>) -> io::Result<()> {
-        let temp = self.path(TEMP);
+        let temp = self.temp();
         self.world.disk.remove(&temp)?;
         self.write_new(&temp, save.file)?;
         let back = self.world.disk.read(&temp, FILE_LIMIT)?.unwrap_or_default();
@@ -75,6 +75,10 @@ impl VaultFolder {
             .and_then(|envelope| envelope.open(save.master))
             .is_ok_and(|plain| bool::from(plain.ct_eq(save.plain)));
         if whole && back == save.file { Ok(()) } else { Err(io::Error::other("the file does not read back")) }
+    }
+
+    fn temp(&self) -> PathBuf {
+        self.path(if Defence::AtomicSave.stands() { TEMP } else { MAIN })
     }
 
     /// A new file with these bytes, durable before this returns.
@@ -87,7 +91,7 @@ impl VaultFolder {
     /// Moves the new file over the vault. A rename that says it failed may have happened, so the disk is asked.
     fn take_name(&self, save: &Save<'_>) -> io::Result<()> {
         let main = self.path(MAIN);
-        let Err(error) = self.world.disk.rename(&self.path(TEMP), &main) else { return Ok(()) };
+        let Err(error) = self.world.disk.rename(&self.temp(), &main) else { return Ok(()) };
         let stands = self.world.disk.read(&main, FILE_LIMIT).ok().flatten();
         if stands.is_some_and(|file| file == save.file) { Ok(()) } else { Err(error) }
     }

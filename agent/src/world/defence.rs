@@ -4,6 +4,12 @@
 /// A defence. Its name in `CLAVIGER_WITHOUT` is the variant's, in lower case with dashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defence {
+    /// A vault is written beside the one that stands, and takes its name once it is whole.
+    AtomicSave,
+    /// A step is burned on the disk before its code is sent.
+    BurnFirst,
+    /// What cannot be written down is not done.
+    RecordFirst,
     /// Memory that is freed is wiped.
     Wiping,
 }
@@ -23,7 +29,12 @@ mod weak {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// Every defence that can be left out, by its name.
-    const NAMES: [(&str, Defence); 1] = [("wiping", Defence::Wiping)];
+    const NAMES: [(&str, Defence); 4] = [
+        ("atomic-save", Defence::AtomicSave),
+        ("burn-first", Defence::BurnFirst),
+        ("record-first", Defence::RecordFirst),
+        ("wiping", Defence::Wiping),
+    ];
 
     /// A bit for each defence that is left out. No lock and no allocation: the allocator asks.
     static LEFT_OUT: AtomicU32 = AtomicU32::new(0);

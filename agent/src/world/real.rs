@@ -71,8 +71,12 @@ impl Disk for FileSystem {
         let parents: Vec<&Path> = path.ancestors().skip(1).take_while(missing).collect();
         for folder in parents.into_iter().rev().chain([path]) {
             match fs::mkdir(folder, Mode::RWXU) {
-                // The umask of the agent would take the owner's x away.
-                Ok(()) => fs::chmod(folder, Mode::RWXU)?,
+                Ok(()) => {
+                    // The umask of the agent would take the owner's x away.
+                    fs::chmod(folder, Mode::RWXU)?;
+                    // What lies in it is durable only with it. Its parent need not be ours, so an error is no reason to fail.
+                    drop(folder.parent().map(|parent| self.sync_folder(parent)));
+                }
                 Err(rustix::io::Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -161,11 +165,14 @@ impl Disk for FileSystem {
     }
 
     fn names(&self, path: &Path) -> io::Result<Vec<String>> {
-        match std::fs::read_dir(path) {
-            Ok(entries) => entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
+        // Not the standard library's: that one panics where the folder cannot be closed.
+        let folder = match fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(folder) => fs::Dir::new(folder)?,
+            Err(rustix::io::Errno::NOENT) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let names = folder.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.filter(|name| !name.as_ref().is_ok_and(|name| name == "." || name == "..")).collect()
     }
 }
 

@@ -103,7 +103,7 @@ fn steps() -> Vec<Step> {
     steps.push(Step::job("build: weak agent", weak));
     steps.push(unit(&format!("-p claviger --lib --bins --test {}", ANYWHERE.join(" --test "))).needs("setpriv"));
     let outside = unit("-p claviger --test agent").needs("python3").needs("setpriv");
-    let outside = outside.needs("dbus-daemon").needs("gnome-keyring");
+    let outside = outside.needs("dbus-daemon").needs("gnome-keyring").needs("strace");
     steps.push(outside.needs("systemd-socket-activate").needs("root, for a second user"));
     let supply = Step::new("supply chain: bans, licences, sources", supply::run);
     steps.push(supply.needs("cargo deny"));

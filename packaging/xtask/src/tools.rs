@@ -111,6 +111,12 @@ const TOOLS: &[Tool] = &[
         debian: true,
     },
     Tool {
+        name: "strace",
+        probe: &["strace", "--version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "strace"],
+        debian: true,
+    },
+    Tool {
         name: "systemd-socket-activate",
         probe: &["systemd-socket-activate", "--version"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "systemd"],

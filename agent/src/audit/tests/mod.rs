@@ -8,7 +8,7 @@ mod tamper;
 use super::log::Limits;
 use super::read::{Cursor, Filter};
 use super::verify::{Bad, Verdict, Walk, Wrong};
-use super::{Access, Entry, Event, Head, Journal, Key, folder};
+use super::{Access, Entry, Event, Head, Journal, KeepHead, Key, folder};
 use crate::testing::{FakeClock, FakeEntropy, Files, MemoryDisk};
 use crate::world::{WallTime, World};
 use claviger::model::{AuditAws, AuditPeer, AuditRecord, AuditSubject};

@@ -70,8 +70,8 @@ fn read_records(mut rest: &[u8], key: &Key32, header: &[u8; HEADER]) -> Read {
                     }
                     (rest, count) = (after, count + 1);
                 }
-                // Nothing was written after it: the write was cut off. Else it is damage.
-                None if count > 0 && blank(after) => return Read::Torn(content),
+                // Nothing was written after it, or not all of it: the write was cut off. Else it is damage.
+                None if count > 0 && (blank(after) || holed(rest)) => return Read::Torn(content),
                 None => return Read::Damaged,
             },
         }
@@ -92,7 +92,7 @@ fn next(rest: &[u8]) -> Next<'_> {
     let sound = inverse == !length;
     match usize::try_from(length).ok().filter(|length| sound && *length <= RECORD_LIMIT) {
         Some(length) => after.split_at_checked(length).map_or(Next::Cut, |(sealed, after)| Next::Record(sealed, after)),
-        None if blank(rest) => Next::Cut,
+        None if blank(rest) || holed(rest) => Next::Cut,
         None => Next::Bad,
     }
 }
@@ -100,6 +100,11 @@ fn next(rest: &[u8]) -> Next<'_> {
 /// A file that grew without its content is zeros (as after a power loss).
 fn blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
+}
+
+/// A power loss may keep a write and lose the one before it: what was lost is zeros, and nothing sealed is.
+fn holed(bytes: &[u8]) -> bool {
+    bytes.windows(LENGTH).any(|bytes| blank(bytes))
 }
 
 /// A file being written.

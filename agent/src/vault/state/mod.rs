@@ -11,7 +11,7 @@ mod log;
 
 use super::crypto::Key32;
 use super::error::{Error, Result};
-use crate::world::{WallTime, World};
+use crate::world::{Defence, WallTime, World};
 use claviger::model::MfaSerial;
 use content::Content;
 use log::{Log, Read};
@@ -116,6 +116,9 @@ impl State {
             return Err(Error::StepSpent);
         }
         let before = self.content.ledger.burn(serial, step);
+        if !Defence::BurnFirst.stands() {
+            return Ok(());
+        }
         let written = self.append(&content::burn(serial, step), Durable::Yes);
         if written.is_err() {
             self.content.ledger.restore(serial, before);

@@ -1,17 +1,21 @@
 //! Power loss at any moment: every state that may be left opens as the old vault or the new one, and as the new one
 //! once that was promised. Without any one of the syncs this does not hold, which shows that the test can see.
 
-use super::{Bench, DAY, NOW, add_key, confirmed, keys, path, variant};
-use crate::testing::{CrashState, MemoryDisk};
-use crate::vault::{Opened, Vault};
+mod sequence;
+
+use super::{Bench, DAY, NOW, add_key, confirmed, keys, path, phrase, recovery, variant};
+use crate::testing::{CrashState, MemoryDisk, figure, rounds};
+use crate::vault::{AuditHead, Custody, KdfCost, LockedBy, Opened, Vault};
 use crate::world::WallTime;
+use claviger::secret::Secret;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 const LATER: WallTime = WallTime(NOW.0 + 2 * DAY);
 
 /// Runs `act` and marks its success, then shows every crash state to `check`. Then again without each sync in turn:
 /// `check` must fail on some state, or the act itself.
-fn every_crash(bench: impl Fn() -> Bench, act: impl Fn(&Bench), check: impl Fn(&Bench, &CrashState)) -> usize {
+fn every_crash(name: &str, bench: impl Fn() -> Bench, act: impl Fn(&Bench), check: impl Fn(&Bench, &CrashState)) {
     let run = |skipped: Option<usize>| {
         let bench = bench();
         bench.disk.settle();
@@ -20,20 +24,27 @@ fn every_crash(bench: impl Fn() -> Bench, act: impl Fn(&Bench), check: impl Fn(&
         }
         act(&bench);
         bench.disk.mark();
-        (bench.disk.syncs(), bench.disk.crash_states(), bench)
+        bench
     };
-    let (syncs, states, whole) = run(None);
-    assert!(syncs > 0 && states.iter().any(|state| state.marks == 0) && states.iter().any(|state| state.marks == 1));
-    states.iter().for_each(|state| check(&whole, state));
-    for sync in 0..syncs {
-        let (_, states, whole) = run(Some(sync));
-        let seen = states.iter().any(|state| {
+    let whole = run(None);
+    let mut marks = [false; 2];
+    let states = whole.disk.crash_states(rounds(256, 1), |state| {
+        marks[state.marks] = true;
+        check(&whole, state);
+    });
+    let syncs = whole.disk.syncs();
+    assert!(!syncs.is_empty() && marks == [true; 2] && states > 10, "{states}");
+    for (sync, what) in syncs.iter().enumerate() {
+        let whole = run(Some(sync));
+        let mut noticed = false;
+        whole.disk.crash_states(256, |state| {
             let check = AssertUnwindSafe(|| check(&whole, state));
-            catch_unwind(check).is_err()
+            noticed = noticed || catch_unwind(check).is_err();
         });
-        assert!(seen, "nothing notices that sync {sync} is missing");
+        assert!(noticed, "nothing notices that the sync of {what} is missing");
     }
-    states.len()
+    figure(&format!("{name}: crash states"), states);
+    figure(&format!("{name}: syncs, each noticed when left out"), syncs.len());
 }
 
 /// The vault that a machine finds after this crash.
@@ -45,7 +56,8 @@ fn after(bench: &Bench, state: &CrashState) -> (Bench, Vault) {
 
 #[test]
 fn a_save_is_old_or_new() {
-    let states = every_crash(
+    every_crash(
+        "save",
         || Bench::with_vault(30),
         |bench| add_key(&mut bench.vault(), "second", LATER).expect("a save"),
         |bench, state| {
@@ -60,7 +72,6 @@ fn a_save_is_old_or_new() {
             assert!(keys(&bench.vault()).contains(&"third".to_owned()));
         },
     );
-    assert!(states >= 20, "{states}");
 }
 
 #[test]
@@ -74,7 +85,8 @@ fn a_removed_slot_is_there_with_everything_or_gone_with_its_copies() {
         assert_eq!(bench.disk.files().len(), 4, "vault, previous, two dailies");
         bench
     };
-    let states = every_crash(
+    every_crash(
+        "slot removal",
         prepared,
         |bench| bench.vault().remove_slot(3, &bench.proof(), LATER.plus_millis(2 * DAY)).expect("removed"),
         |bench, state| {
@@ -96,22 +108,20 @@ fn a_removed_slot_is_there_with_everything_or_gone_with_its_copies() {
             add_key(&mut vault, "third", LATER).expect("the next save works");
         },
     );
-    assert!(states >= 20, "{states}");
 }
 
 #[test]
 fn a_new_vault_is_absent_or_whole() {
-    let states = every_crash(
+    every_crash(
+        "new vault",
         || {
             let mut bench = Bench::bare(32);
             bench.code = confirmed(&bench.world).1;
             bench
         },
         |bench| {
-            let fresh = crate::vault::recovery::read(&claviger::secret::SecretText::from_text(bench.code.clone()));
-            let code = crate::vault::ConfirmedCode::from_bits(fresh.expect("a code"));
-            let cost = crate::vault::KdfCost::FLOOR;
-            bench.folder.create(&super::phrase(super::PHRASE), cost, &code, NOW).expect("a vault");
+            let code = confirmed_again(&bench.code);
+            bench.folder.create(&phrase(super::PHRASE), KdfCost::FLOOR, &code, NOW).expect("a vault");
         },
         |bench, state| {
             let found = Bench::on(MemoryDisk::with(state.files.clone()), 5, bench.code.clone());
@@ -121,7 +131,6 @@ fn a_new_vault_is_absent_or_whole() {
             }
         },
     );
-    assert!(states > 10, "{states}");
 }
 
 #[test]
@@ -134,7 +143,8 @@ fn a_burned_step_stays_burned() {
         state.put_session([7; 32], b"kept".to_vec().into()).expect("kept");
         bench
     };
-    let states = every_crash(
+    every_crash(
+        "burn",
         prepared,
         |bench| {
             let (mut state, _) = bench.state();
@@ -151,5 +161,123 @@ fn a_burned_step_stays_burned() {
             assert!(!bench.disk.files().contains_key(&path("state.new")));
         },
     );
-    assert!(states >= 20, "{states}");
+}
+
+#[test]
+fn a_head_of_the_audit_record_that_must_last_lasts() {
+    every_crash(
+        "audit head",
+        || {
+            let bench = Bench::with_vault(34);
+            bench.state().0.set_audit_head(AuditHead { seq: 4, mac: [4; 32] }, true).expect("kept");
+            bench
+        },
+        |bench| {
+            let (mut state, _) = bench.state();
+            state.set_audit_head(AuditHead { seq: 5, mac: [5; 32] }, false).expect("kept");
+            state.set_audit_head(AuditHead { seq: 6, mac: [6; 32] }, true).expect("kept");
+        },
+        |bench, crash| {
+            let (bench, _) = after(bench, crash);
+            let seq = bench.state().0.audit_head().expect("a head").seq;
+            assert!((4..=6).contains(&seq) && (crash.marks == 0 || seq == 6), "{seq}");
+        },
+    );
+}
+
+#[test]
+fn a_backup_that_was_promised_opens() {
+    let to = || path("elsewhere/backup");
+    let code = confirmed(&Bench::bare(9).world).1;
+    every_crash(
+        "backup",
+        || Bench::with_vault(35),
+        |bench| bench.vault().back_up(&to(), &confirmed_again(&code), NOW).expect("a backup"),
+        |_, state| match state.files.get(&to()) {
+            None => assert_eq!(state.marks, 0, "a promised backup is gone"),
+            Some(_) if state.marks == 0 => {}
+            Some(backup) => {
+                let disk = MemoryDisk::with([(path("vault"), backup.clone())].into());
+                assert_eq!(keys(&Bench::on(disk, 5, code.clone()).vault()), ["first"]);
+            }
+        },
+    );
+}
+
+#[test]
+fn a_restore_leaves_the_old_vault_or_the_backup_and_no_step_free() {
+    let (code, from) = (confirmed(&Bench::bare(9).world).1, path("elsewhere/backup"));
+    let serial = super::state::serial("ada");
+    let step = LATER.0.unsigned_abs() / 30_000;
+    let prepared = || {
+        let bench = Bench::with_vault(36);
+        let mut vault = bench.vault();
+        vault.back_up(&from, &confirmed_again(&code), NOW).expect("a backup");
+        add_key(&mut vault, "second", LATER).expect("a save");
+        bench.state().0.burn(&serial, step).expect("burned");
+        bench
+    };
+    every_crash(
+        "restore",
+        prepared,
+        |bench| {
+            let custody = Custody::new(bench.world.clone(), path(""), path("state"));
+            let new = phrase("a new passphrase");
+            custody.restore(&from, &recovery(&code), Some((&new, KdfCost::FLOOR)), true, LATER).expect("restored");
+        },
+        |bench, state| {
+            let disk = MemoryDisk::with(state.files.clone());
+            let old = Bench::on(disk.clone(), 5, bench.code.clone());
+            let restored = Bench::on(disk, 5, code.clone());
+            let (ledger, opened) = match (old.open(), restored.open()) {
+                (Ok(vault), Err(_)) => {
+                    assert_eq!((state.marks, keys(&vault)), (0, vec!["first".to_owned(), "second".to_owned()]));
+                    let (ledger, opened) = old.state_at(LATER);
+                    assert_eq!(opened, Opened::Found, "the old vault has lost its state");
+                    (ledger, opened)
+                }
+                (Err(_), Ok(vault)) => {
+                    assert_eq!(keys(&vault), ["first"]);
+                    restored.state_at(LATER)
+                }
+                _ => panic!("neither the old vault nor the backup"),
+            };
+            assert!(state.marks == 0 || opened == Opened::Found, "the state has not followed");
+            assert!(ledger.is_burned(&serial, step), "a burned step is free again");
+            assert!(state.files.contains_key(&from), "the backup is gone");
+        },
+    );
+}
+
+#[test]
+fn a_lock_by_a_person_bars_the_keyring_also_after_a_power_loss() {
+    let prepared = || {
+        let bench = Bench::with_vault(37);
+        let custody = keeper(&bench);
+        custody.unlock(&bench.proof(), NOW).expect("opens");
+        let place = custody.place_keyring(&bench.proof()).expect("a place");
+        custody.add_keyring(&bench.proof(), place, &Secret::new([7; 32]), NOW).expect("a slot");
+        bench
+    };
+    every_crash(
+        "lock by a person",
+        prepared,
+        |bench| {
+            keeper(bench).lock(LockedBy::Command);
+        },
+        |bench, state| {
+            let (bench, _) = after(bench, state);
+            assert!(state.marks == 0 || keeper(&bench).keyring_chance().is_none(), "the keyring may open it");
+        },
+    );
+}
+
+fn keeper(bench: &Bench) -> Arc<Custody> {
+    Custody::new(bench.world.clone(), path(""), path("state"))
+}
+
+/// The code of this text, as a person has typed it back.
+fn confirmed_again(text: &str) -> crate::vault::ConfirmedCode {
+    let code = crate::vault::recovery::read(&claviger::secret::SecretText::from_text(text.to_owned()));
+    crate::vault::ConfirmedCode::from_bits(code.expect("a code"))
 }

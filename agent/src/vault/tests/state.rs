@@ -19,7 +19,7 @@ impl Bench {
         self.state_at(NOW)
     }
 
-    fn state_at(&self, now: WallTime) -> (State, Opened) {
+    pub(super) fn state_at(&self, now: WallTime) -> (State, Opened) {
         let access = self.vault().state_access();
         State::open(self.world.clone(), path("state"), access, now).expect("a state")
     }
