@@ -8,7 +8,7 @@ use crate::keyring::{SecretService, SessionBus};
 use crate::logind::{Interest, Logind, SYSTEM_BUS};
 use crate::server::listen::{OneServer, Socket};
 use crate::server::succession::{self, Packet, Predecessor, Program, Succession};
-use crate::server::{Rooms, Server, Settings};
+use crate::server::{RecordAnchor, Rooms, Server, Settings};
 use crate::session::Office;
 use crate::source::{Sources, Spawner};
 use crate::vault::{AuditHead, Custody};
@@ -271,6 +271,7 @@ fn build(world: World, settings: Settings, paths: &Paths, succession: Succession
         keeper.set_audit_head(AuditHead { seq: head.seq, mac: head.mac }, durable);
     };
     let journal = Journal::new(world.clone(), paths.audit_folder(), Box::new(keep));
+    custody.set_anchors(paths.run.clone(), RecordAnchor(journal.clone()));
     let office = Office::new(world.clone(), aws, custody.clone(), sources, Server::limits(&config), journal.clone());
     let files = AwsFiles::new(
         world.clone(),

@@ -257,7 +257,8 @@ fn proof_in(request: &Request) -> Option<SlotProof> {
         | Request::MfaExport { proof, .. }
         | Request::SlotAdd { proof, .. }
         | Request::SlotRemove { proof, .. }
-        | Request::TrashEmpty { proof } => Some(match proof {
+        | Request::TrashEmpty { proof }
+        | Request::VaultAccept { proof, .. } => Some(match proof {
             SlotProof::Passphrase(text) => SlotProof::Passphrase(Passphrase::from_text(text.expose().to_owned())),
             SlotProof::Recovery(text) => SlotProof::Recovery(RecoveryCode::from_text(text.expose().to_owned())),
         }),

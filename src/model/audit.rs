@@ -46,6 +46,20 @@ pub struct AuditRecord {
     pub time: String,
     /// The form of the record: 1.
     pub v: u32,
+    /// The vault's version, where it was saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<AuditVault>,
+}
+
+/// A version of the vault. An older file than the last one on record is noticed by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditVault {
+    /// How often the vault had been saved.
+    pub generation: u64,
+    /// The header MAC of its file, 64 hex digits.
+    pub mac: String,
+    /// When it was saved, in milliseconds since 1970.
+    pub saved: i64,
 }
 
 /// What AWS was asked and gave, as CloudTrail names it.
@@ -216,13 +230,13 @@ mod tests {
 
     #[test]
     fn the_members_stand_in_the_order_of_their_names() {
-        let full = r#"{"act":"a","aws":{},"boot":"b","boot_ms":1,"count":1,"error":"e","event":"x","outcome":"done","peer":{"uid":0},"reason":"r","seq":1,"subject":{},"through":1,"time":"t","v":1}"#;
+        let full = r#"{"act":"a","aws":{},"boot":"b","boot_ms":1,"count":1,"error":"e","event":"x","outcome":"done","peer":{"uid":0},"reason":"r","seq":1,"subject":{},"through":1,"time":"t","v":1,"vault":{"generation":1,"mac":"m","saved":1}}"#;
         let record: AuditRecord = serde_json::from_str(full).expect("a record");
         assert_eq!(serde_json::to_string(&record).expect("JSON"), full);
         let names: Vec<&str> = full.split("\"").skip(1).step_by(2).collect();
         let members = [
             "act", "aws", "boot", "boot_ms", "count", "error", "event", "outcome", "peer", "reason", "seq", "subject",
-            "through", "time", "v",
+            "through", "time", "v", "vault",
         ];
         let mut sorted = members;
         sorted.sort_unstable();

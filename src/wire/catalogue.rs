@@ -170,6 +170,7 @@ catalogue! {
     VaultNewer, "vault.newer", Fault, "the vault was written by a newer claviger; it was left untouched", None;
     VaultNoMemory, "vault.no_memory", Fault, "there is not enough memory to open or make the slot", None;
     VaultRecoveryMismatch, "vault.recovery_mismatch", Refused, "the recovery code was not typed back as shown", None;
+    VaultRolledBack, "vault.rolled_back", Person, "the vault is an older one than was known: it is read-only until that is accepted", Some("claviger unlock --accept-older");
     VaultUnreadable, "vault.unreadable", Fault, "the vault or its state cannot be read; it was left untouched", None;
     VaultUnsaved, "vault.unsaved", Fault, "the vault cannot be saved; the old one stands", None;
     VaultUnsynced, "vault.unsynced", Fault, "the vault was saved, but the disk did not confirm it", None;

@@ -24,7 +24,7 @@ pub use config::{ConfigChange, ConfigScope, ConfigSetting, ConfigView};
 pub use doctor::{Finding, Level};
 pub use endpoint::EndpointRow;
 pub use fault::Fault;
-pub use keeping::{TrashKind, TrashRow};
+pub use keeping::{OlderVault, TrashKind, TrashRow};
 pub use reply::{
     AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, OpenEndpoint, ProfileRow, Reply,
     SessionRow, Setting, SlotRow, Status, Whoami,

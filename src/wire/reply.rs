@@ -5,7 +5,7 @@ use super::ConfigView;
 use super::EndpointRow;
 use super::agent::Restarted;
 use super::doctor::Finding;
-use super::keeping::TrashRow;
+use super::keeping::{OlderVault, TrashRow};
 use super::{AuditPage, AuditStory, AuditVerdict};
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
 use crate::secret::{EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
@@ -250,6 +250,9 @@ pub struct Status {
     pub endpoints: Vec<EndpointRow>,
     /// Seconds this machine's clock is behind AWS's (negative: ahead), once measured.
     pub clock_skew: Option<i64>,
+    /// The open vault is an older one than was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older: Option<OlderVault>,
     /// Things a person should look at: each one line.
     pub warnings: Vec<String>,
 }

@@ -319,6 +319,13 @@ pub enum Request {
     },
     /// Opens the vault by the desktop's keyring, where it may: no human act. `vault.locked` where that does not open it.
     UnlockByKeyring {},
+    /// Takes an older vault, as `status` shows it, for the one there is, against a slot proof.
+    VaultAccept {
+        /// The proof.
+        proof: SlotProof,
+        /// What was shown: refused where another vault is open by now.
+        digest: String,
+    },
     /// Who a profile's credentials act as: GetCallerIdentity.
     Whoami {
         /// The profile.
@@ -374,6 +381,7 @@ impl Request {
             Self::TrashRestore { .. } => "trash_restore",
             Self::Unlock { .. } => "unlock",
             Self::UnlockByKeyring {} => "unlock_by_keyring",
+            Self::VaultAccept { .. } => "vault_accept",
             Self::Whoami { .. } => "whoami",
         }
     }
@@ -423,7 +431,8 @@ impl Request {
             | Self::SlotRemove { .. }
             | Self::Stop {}
             | Self::TrashEmpty { .. }
-            | Self::TrashRestore { .. } => false,
+            | Self::TrashRestore { .. }
+            | Self::VaultAccept { .. } => false,
         }
     }
 }

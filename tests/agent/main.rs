@@ -27,6 +27,7 @@ mod pins;
 mod process;
 mod protocol;
 mod restart;
+mod rollback;
 mod sandbox;
 mod sources;
 mod strace;

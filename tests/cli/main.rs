@@ -33,6 +33,7 @@ fn status(vault: &str) -> Reply {
         sessions: Vec::new(),
         endpoints: Vec::new(),
         clock_skew: None,
+        older: None,
         warnings: Vec::new(),
     })
 }

@@ -291,6 +291,7 @@ fn of_vault() -> Vec<vault::Error> {
         Error::NoEntropy { source: denied() },
         Error::NoMemory,
         Error::PassphraseNeeded,
+        Error::RolledBack { found: 5, known: 9 },
         Error::SlotNotFound,
         Error::SlotsFull,
         Error::StateUnsaved { source: full() },

@@ -287,3 +287,47 @@ async fn a_logout_ends_a_renewal_under_way() {
     assert!(rig.office.sessions().is_empty(), "what the renewal brought is not kept");
     assert!(rig.custody.sealed_sessions().is_empty(), "nor sealed");
 }
+
+/// A copy of the vault in its place, as the door restores it.
+fn restore(custody: &vault::Custody, office: &claviger_agent::session::Office, copy: &std::path::Path) {
+    let now = WallTime(crate::rig::NOW);
+    custody.restore(copy, &recovery(), None, true, now, || office.leave_vault()).unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_crosses_a_restore_does_not_get_into_the_restored_vault() {
+    for action in ["GetSessionToken", "AssumeRole"] {
+        let rig = rig();
+        let copy = rig.state_file().with_file_name("copy");
+        std::fs::copy(copy.with_file_name("vault"), &copy).unwrap();
+        let (office, custody) = (rig.office.clone(), rig.custody.clone());
+        rig.network.script(action, Way::Then(Box::new(move || restore(&custody, &office, &copy))));
+        assert!(is_locked(&*rig.fail("prod").await), "{action}");
+        quiet().await;
+        assert!(rig.custody.is_unlocked(), "{action}");
+        assert!(rig.office.sessions().is_empty() && rig.custody.sealed_sessions().is_empty(), "{action}");
+        assert_eq!((rig.office.unsaved_pins(), rig.custody.knowledge().pins.profiles.len()), (0, 0), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn pins_that_were_not_saved_do_not_get_into_the_restored_vault() {
+    let rig = rig();
+    let folder = rig.state_file().parent().unwrap().to_owned();
+    let copy = folder.join("copy");
+    std::fs::copy(folder.join("vault"), &copy).unwrap();
+    // The vault is written beside itself: a folder of that name stops it.
+    let stop = folder.join("vault.new");
+    std::fs::create_dir(&stop).unwrap();
+    std::fs::write(stop.join("x"), "").unwrap();
+    rig.get("prod").await;
+    assert_eq!(rig.office.unsaved_pins(), 1, "the control");
+    std::fs::remove_dir_all(&stop).unwrap();
+    restore(&rig.custody, &rig.office, &copy);
+    assert!(rig.office.save_pins());
+    assert!(rig.office.sessions().is_empty());
+    assert!(rig.custody.knowledge().pins.profiles.is_empty(), "a pin of the vault before");
+    rig.clock.advance_millis(2 * MINUTE);
+    rig.get("prod").await;
+    assert_eq!(rig.custody.knowledge().pins.profiles.len(), 1, "its own");
+}

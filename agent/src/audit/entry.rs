@@ -1,7 +1,7 @@
 //! What other rooms hand in, and how it becomes a record: stamped, bounded, printable.
 
 use crate::world::{WallTime, World, rfc3339};
-use claviger::model::{AuditAws, AuditPeer, AuditRecord, AuditSubject, Label};
+use claviger::model::{AuditAws, AuditPeer, AuditRecord, AuditSubject, AuditVault, Label};
 
 /// Longest line in bytes, seal and newline included: a page of the disk, so that it is written whole or torn once.
 pub const RECORD_LIMIT: usize = 4096;
@@ -91,6 +91,8 @@ events! {
     TrashEmpty, "trash.empty";
     /// Something came back from the vault's trash.
     TrashRestore, "trash.restore";
+    /// An older vault was accepted.
+    VaultAccept, "vault.accept";
     /// A backup was written.
     VaultBackup, "vault.backup";
     /// The vault was made.
@@ -99,6 +101,10 @@ events! {
     VaultLock, "vault.lock";
     /// A backup took the vault's place.
     VaultRestore, "vault.restore";
+    /// The vault that was opened is older than one that is remembered.
+    VaultRolledBack, "vault.rolled_back";
+    /// The vault was saved, or a version that is not on record was opened: `vault` names it.
+    VaultSaved, "vault.saved";
     /// The vault was opened, or was not.
     VaultUnlock, "vault.unlock";
 }
@@ -141,6 +147,7 @@ pub struct Entry {
     pub(super) reason: Option<String>,
     pub(super) subject: AuditSubject,
     pub(super) through: Option<u64>,
+    pub(super) vault: Option<AuditVault>,
 }
 
 impl Entry {
@@ -157,6 +164,7 @@ impl Entry {
             reason: None,
             subject: AuditSubject::default(),
             through: None,
+            vault: None,
         }
     }
 
@@ -175,6 +183,12 @@ impl Entry {
     /// By whom.
     pub fn peer(mut self, peer: AuditPeer) -> Self {
         self.peer = Some(peer);
+        self
+    }
+
+    /// With the vault's version.
+    pub fn vault(mut self, vault: AuditVault) -> Self {
+        self.vault = Some(vault);
         self
     }
 
@@ -213,6 +227,7 @@ impl Entry {
             through: self.through,
             time: timestamp(world.clock.wall()),
             v: 1,
+            vault: self.vault,
         };
         each_text(&mut record, &mut |text| *text = Label(text).to_string());
         record

@@ -9,8 +9,8 @@ use super::log::{Limits, Log};
 use super::read::{self, Filter, Page, Story};
 use super::verify::{Verdict, Walk};
 use crate::world::{Defence, World};
-use claviger::model::{AuditAws, AuditPeer, AuditRecord, AuditSubject};
-use std::collections::VecDeque;
+use claviger::model::{AuditAws, AuditPeer, AuditRecord, AuditSubject, AuditVault};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,6 +61,8 @@ struct Writer {
     /// None before the first record after an unlock, and where the files could not be read.
     log: Option<Log>,
     waiting: VecDeque<AuditRecord>,
+    /// The acts that were begun in the record that is open, and have not ended.
+    acts: BTreeMap<String, Entry>,
     /// Records that could not be written since the last gap record.
     lost: u64,
     kept: u64,
@@ -93,6 +95,9 @@ impl Journal {
                 return;
             }
             let same = |held: &Access| held.vault == access.vault && *held.key == *access.key;
+            if writer.access.as_ref().is_some_and(|held| held.vault != access.vault) {
+                self.close_acts(&mut writer, &access.vault);
+            }
             if !writer.access.as_ref().is_some_and(same) {
                 drop(crate::world::keep_in_memory(access.key.as_slice()));
                 (writer.access, writer.log) = (Some(access), None);
@@ -149,6 +154,18 @@ impl Journal {
         self.written.notify_one();
     }
 
+    /// The same for the record of this vault alone: where another one's is open, or none, nothing is written.
+    pub fn note_of(&self, vault: &str, entry: Entry) {
+        if self.writer().access.as_ref().is_some_and(|access| access.vault == vault) {
+            self.note(entry);
+        }
+    }
+
+    /// The version of a vault that its record holds last. Blocks.
+    pub fn last_saved(&self, vault: &str, key: &Key) -> Option<AuditVault> {
+        read::last_saved(&self.world, &self.root.join(vault), key)
+    }
+
     /// Opens an act, durably, before it is done. An error means that it must not be done. Whoever drops the [`Act`]
     /// without ending it leaves the record of an abandoned one.
     pub async fn begin(self: &Arc<Self>, mut entry: Entry) -> Result<Act, Error> {
@@ -156,6 +173,7 @@ impl Journal {
         entry.act = Some(format!("{:x}-{number:x}", self.life));
         entry.outcome = Outcome::Begun;
         let record = entry.clone().stamp(&self.world, &self.boot);
+        let in_record;
         {
             let mut writer = self.writer();
             if !writer.log.as_mut().is_none_or(Log::has_room) {
@@ -165,8 +183,12 @@ impl Journal {
             if Defence::RecordFirst.stands() {
                 written?;
             }
+            in_record = writer.access.is_some();
+            if let Some(id) = entry.act.clone().filter(|_| in_record) {
+                writer.acts.insert(id, entry.clone());
+            }
         }
-        let act = Act { journal: self.clone(), entry: Some(entry) };
+        let act = Act { journal: self.clone(), entry: Some(entry), in_record };
         self.synced().await.map_err(|source| Error::of(source, self.root.clone()))?;
         Ok(act)
     }
@@ -273,6 +295,24 @@ impl Journal {
         log.append(record)
     }
 
+    /// Another vault takes the place of the one whose record is open: what was begun there ends there. The act that
+    /// brought the other vault is done; whatever else was in hand came to nothing.
+    fn close_acts(&self, writer: &mut Writer, other: &str) {
+        for (_, mut entry) in std::mem::take(&mut writer.acts) {
+            let restored = entry.event == Event::VaultRestore;
+            entry.outcome = if restored { Outcome::Done } else { Outcome::Abandoned };
+            entry.reason = Some(format!("vault {other} took this one's place"));
+            if self.append(writer, without_chain(entry).stamp(&self.world, &self.boot)).is_err() {
+                writer.lost += 1;
+            }
+        }
+        let synced =
+            writer.log.as_ref().map(|log| self.world.disk.append(&log.path()).and_then(|mut file| file.sync()));
+        if let Some(Err(error)) = synced {
+            tracing::warn!(%error, "the end of the audit record of the vault before was not synced");
+        }
+    }
+
     fn ready(&self, writer: &mut Writer) -> io::Result<()> {
         if let (None, Some(access)) = (&writer.log, &writer.access) {
             // Its parents are ours too.
@@ -332,6 +372,8 @@ impl Journal {
 pub struct Act {
     journal: Arc<Journal>,
     entry: Option<Entry>,
+    /// A record was open when it began; else its beginning waits for one, and so may its end.
+    in_record: bool,
 }
 
 impl Act {
@@ -352,7 +394,20 @@ impl Act {
         }
     }
 
-    async fn write(&self, entry: Entry) {
+    /// Whether another vault's record has been opened since it began; then it has ended in the one that it began in.
+    fn ended_elsewhere(&self, entry: &Entry) -> bool {
+        let open = entry.act.as_ref().and_then(|id| self.journal.writer().acts.remove(id));
+        self.in_record && open.is_none()
+    }
+
+    async fn write(&self, mut entry: Entry) {
+        if self.ended_elsewhere(&entry) {
+            if entry.event != Event::VaultRestore {
+                return;
+            }
+            // It ended in the record that it began in; this one begins with it.
+            (entry.act, entry.reason) = (None, Some("in the place of another vault".to_owned()));
+        }
         let record = without_chain(entry).stamp(&self.journal.world, &self.journal.boot);
         {
             let mut writer = self.journal.writer();
@@ -367,7 +422,8 @@ impl Act {
 
 impl Drop for Act {
     fn drop(&mut self) {
-        if let Some(mut entry) = self.entry.take() {
+        let Some(mut entry) = self.entry.take() else { return };
+        if !self.ended_elsewhere(&entry) {
             entry.outcome = Outcome::Abandoned;
             self.journal.note(without_chain(entry));
         }

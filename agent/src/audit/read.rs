@@ -1,10 +1,10 @@
 //! Looking back: pages of the record, and the story of one id.
 
-use super::chain::Line;
+use super::chain::{Key, Line, Sealer};
 use super::entry::Event;
 use super::folder;
 use crate::world::World;
-use claviger::model::AuditRecord;
+use claviger::model::{AuditRecord, AuditVault};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
@@ -13,6 +13,9 @@ use std::path::Path;
 const PAGE_LIMIT: usize = 160 * 1024;
 /// Most records in a story; more belong to one id only where a program asked again and again.
 const STORY_LIMIT: usize = 24;
+
+/// What stands in a line that has the vault's version.
+const VERSION: &[u8] = b"\"vault\":{\"generation\":";
 
 /// Which records are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -133,6 +136,22 @@ pub(super) fn why(world: &World, folder: &Path, id: &str) -> io::Result<Story> {
     story.records.extend(last_served);
     story.records.sort_by_key(|record| record.seq);
     Ok(story)
+}
+
+/// The vault's version that was recorded last, under this key. Looks from the end: it stands in every life of an agent.
+pub(super) fn last_saved(world: &World, folder: &Path, key: &Key) -> Option<AuditVault> {
+    let sealer = Sealer::new(key);
+    let version = |line: &[u8]| {
+        let wanted = line.windows(VERSION.len()).any(|part| part == VERSION);
+        let line = Line::split(line).filter(|_| wanted)?;
+        let saved = line.event == Event::VaultSaved.as_str() && sealer.holds(&line);
+        line.record().filter(|_| saved)?.vault
+    };
+    folder::numbers(world, folder).ok()?.into_iter().rev().find_map(|number| {
+        let bytes = folder::read(world, folder, number).ok()?;
+        let lines: Vec<_> = folder::lines(&bytes).0.collect();
+        lines.into_iter().rev().find_map(version)
+    })
 }
 
 /// Shows each record whose line has this text in it.

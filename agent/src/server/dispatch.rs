@@ -91,7 +91,8 @@ impl Server {
             | Request::Restore { .. }
             | Request::TrashEmpty { .. }
             | Request::TrashList {}
-            | Request::TrashRestore { .. } => self.keeping_request(request, conversation).await,
+            | Request::TrashRestore { .. }
+            | Request::VaultAccept { .. } => self.keeping_request(request, conversation).await,
             Request::AccessKeyImport { .. } | Request::ProfileAdopt { .. } | Request::ProfileRelease { .. } => {
                 self.adoption_request(request).await
             }

@@ -144,6 +144,7 @@ fn vault_ref(error: &vault::Error) -> Fault {
         Error::LastSlot => Code::SlotLast,
         Error::Locked => Code::VaultLocked,
         Error::Newer => Code::VaultNewer,
+        Error::RolledBack { .. } => Code::VaultRolledBack,
         Error::SlotNotFound => Code::SlotNotFound,
         Error::SlotsFull => Code::SlotsFull,
         Error::StateUnsaved { .. } | Error::StepSpent => Code::StateUnsaved,
@@ -190,6 +191,7 @@ fn vault_message(error: &vault::Error) -> String {
         Error::StateUnsaved { .. } => {
             format!("no code may be spent while the ledger cannot be written{}", cause(error))
         }
+        Error::RolledBack { .. } => format!("{error}: it is open for reading alone until that is accepted"),
         Error::StepSpent => "the current code is spent: try again".to_owned(),
         _ => format!("{error}{}", cause(error)),
     }

@@ -21,6 +21,7 @@ mod status;
 pub mod succession;
 
 pub use endpoint::Endpoints;
+pub(crate) use record::RecordAnchor;
 pub use settings::Settings;
 
 #[cfg(any(test, feature = "test-seams"))]

@@ -3,11 +3,11 @@
 use super::Server;
 use super::conversation::Conversation;
 use super::fault;
-use crate::audit::{Access, Act, Entry, Event, Head};
+use crate::audit::{Access, Act, Entry, Event, Head, Journal, Key};
 use crate::session::Session;
-use crate::vault::LockedBy;
-use crate::world::rfc3339;
-use claviger::model::{AuditAws, AuditPeer, AuditSubject, Name, SlotKind, SlotProof};
+use crate::vault::{LockedBy, Version, Witness};
+use crate::world::{WallTime, rfc3339};
+use claviger::model::{AuditAws, AuditPeer, AuditSubject, AuditVault, Name, SlotKind, SlotProof};
 use claviger::wire::{AccessKeyExport, Change, ConfigScope, Fault, NewSlot, Reply, Request};
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
@@ -89,7 +89,20 @@ impl Server {
     pub(super) fn open_record(&self) {
         let Ok(access) = self.custody.audit_access() else { return };
         let head = access.head.map(|head| Head { seq: head.seq, mac: head.mac });
-        self.journal.open(Access { vault: HEXLOWER.encode(&access.vault_id), key: access.key, head });
+        let vault = HEXLOWER.encode(&access.vault_id);
+        let recorded = self.journal.last_saved(&vault, &access.key);
+        self.journal.open(Access { vault: vault.clone(), key: access.key, head });
+        match (self.custody.newest(), self.custody.older()) {
+            (Some((_, version)), _) if recorded != Some(spelled(&version)) => {
+                self.journal.note_of(&vault, saved(&version));
+            }
+            (_, Some(older)) => {
+                let reason =
+                    format!("save {}, where save {} was known", older.found.generation, older.known.generation);
+                self.journal.note_of(&vault, Entry::new(Event::VaultRolledBack).reason(reason));
+            }
+            _ => {}
+        }
         if !self.custody.warnings().is_empty() {
             self.journal.note(Entry::new(Event::LedgerIncomplete));
         }
@@ -99,6 +112,29 @@ impl Server {
         let journal = self.journal.clone();
         drop(tokio::task::spawn_blocking(move || journal.flush(durable)).await);
     }
+}
+
+/// The audit record as one of the vault's anchors.
+pub(crate) struct RecordAnchor(pub(crate) Arc<Journal>);
+
+impl Witness for RecordAnchor {
+    fn last(&self, vault_id: &[u8; 16], key: &Key) -> Option<Version> {
+        let found = self.0.last_saved(&HEXLOWER.encode(vault_id), key)?;
+        let mac = HEXLOWER.decode(found.mac.as_bytes()).ok()?.try_into().ok()?;
+        Some(Version { generation: found.generation, mac, saved: WallTime(found.saved) })
+    }
+
+    fn remember(&self, vault_id: &[u8; 16], version: &Version) {
+        self.0.note_of(&HEXLOWER.encode(vault_id), saved(version));
+    }
+}
+
+fn saved(version: &Version) -> Entry {
+    Entry::new(Event::VaultSaved).vault(spelled(version))
+}
+
+fn spelled(version: &Version) -> AuditVault {
+    AuditVault { generation: version.generation, mac: HEXLOWER.encode(&version.mac), saved: version.saved.0 }
 }
 
 /// The kind of a proof, as a slot is called.
@@ -160,6 +196,7 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
         Request::SlotRemove { slot: id, .. } => (Event::SlotRemove, slot(id.to_string()), false),
         Request::TrashEmpty { .. } => (Event::TrashEmpty, AuditSubject::default(), false),
         Request::TrashRestore { name, .. } => (Event::TrashRestore, named(name), false),
+        Request::VaultAccept { .. } => (Event::VaultAccept, AuditSubject::default(), false),
         _ => return None,
     })
 }

@@ -2,7 +2,10 @@
 
 use super::Server;
 use crate::vault::VaultState;
-use claviger::wire::{SessionRow, Status};
+use claviger::wire::{OlderVault, SessionRow, Status};
+
+/// The warning of an older vault.
+const OLDER: &str = "the vault is an older one than was known: it is read-only, and no code is spent, until that is accepted: claviger unlock --accept-older";
 
 impl Server {
     pub(super) fn status(&self, client_config: Option<&str>) -> Status {
@@ -14,7 +17,16 @@ impl Server {
             expiration: crate::world::rfc3339(session.expiration),
             seconds_left: session.left_millis / 1000,
         });
-        let mut warnings = self.custody.warnings();
+        let older = self.custody.older().map(|older| OlderVault {
+            generation: older.found.generation,
+            saved: crate::world::rfc3339(older.found.saved),
+            known_generation: older.known.generation,
+            known_saved: crate::world::rfc3339(older.known.saved),
+            known_by: older.by.iter().map(|anchor| anchor.as_str().to_owned()).collect(),
+            digest: older.digest(),
+        });
+        let mut warnings: Vec<String> = older.iter().map(|_| OLDER.to_owned()).collect();
+        warnings.extend(self.custody.warnings());
         warnings.extend(self.journal.warnings());
         warnings.extend(self.desktop.warning());
         warnings.extend(self.endpoints.warnings());
@@ -48,6 +60,7 @@ impl Server {
             sessions: sessions.collect(),
             endpoints: self.endpoints.rows(),
             clock_skew: self.office.clock_skew(),
+            older,
             warnings,
         }
     }

@@ -89,12 +89,13 @@ impl Office {
     /// The credentials of a plan, from memory where more than 15 minutes are left. The fetch goes on when the
     /// caller leaves. What the profile obtains is pinned at its first success, and refused once it is something else.
     pub async fn credentials(self: &Arc<Self>, plan: Plan, listener: Listener) -> Result<Arc<Session>, Arc<Error>> {
+        let vault = self.vault_number();
         let pinned = self.check_pin(&plan)?;
         let last = plan.steps.len().saturating_sub(1);
         let plan = Arc::new(plan);
         let session = self.obtain(plan.clone(), last, listener.into()).await?;
         if !pinned {
-            self.pin(&plan).await?;
+            self.pin(&plan, vault).await?;
         }
         if session.is_long_lived() { Err(Arc::new(Error::LongLived)) } else { Ok(session) }
     }
@@ -216,6 +217,13 @@ impl Office {
         if wipe {
             desk.cache.clear();
         }
+    }
+
+    /// Lets go of all that came from the vault, between its end and the beginning of another: nothing that was obtained
+    /// with it, or is under way, gets into that one.
+    pub fn leave_vault(&self) {
+        self.lock(true);
+        self.leave_pins();
     }
 
     /// Forgets the session that a plan ends with. True where there was one.

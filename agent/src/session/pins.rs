@@ -40,13 +40,20 @@ impl ProfileChange {
 #[derive(Default)]
 pub(super) struct Pinning {
     /// Not in the vault yet: it was locked, or could not be saved. In force all the same while the agent lives.
-    unsaved: Mutex<BTreeMap<String, PinnedProfile>>,
+    unsaved: Mutex<Unsaved>,
     /// One save at a time, which takes all that wait for it along.
     saving: tokio::sync::Mutex<()>,
 }
 
+#[derive(Default)]
+struct Unsaved {
+    pins: BTreeMap<String, PinnedProfile>,
+    /// How many vaults there were before: what was obtained with one is not pinned in the next.
+    vaults: u64,
+}
+
 impl Pinning {
-    fn unsaved(&self) -> MutexGuard<'_, BTreeMap<String, PinnedProfile>> {
+    fn unsaved(&self) -> MutexGuard<'_, Unsaved> {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,13 +80,13 @@ impl Office {
     /// What a profile is pinned to.
     pub fn pinned(&self, profile: &str) -> Option<PinnedProfile> {
         let known = self.custody.knowledge().pins.profiles.get(profile).cloned();
-        known.or_else(|| self.pinning.unsaved().get(profile).cloned())
+        known.or_else(|| self.pinning.unsaved().pins.get(profile).cloned())
     }
 
     /// The pinned profiles that the files now describe otherwise.
     pub fn changed_profiles(&self, profiles: &ProfileSet) -> Vec<ProfileChange> {
         let mut names: Vec<String> = self.custody.knowledge().pins.profiles.keys().cloned().collect();
-        names.extend(self.pinning.unsaved().keys().cloned());
+        names.extend(self.pinning.unsaved().pins.keys().cloned());
         names.sort_unstable();
         names.dedup();
         names.iter().filter_map(|name| self.changed_profile(profiles, name).ok().flatten()).collect()
@@ -103,8 +110,20 @@ impl Office {
             Arc::make_mut(&mut items.pins.profiles).extend(accepted.clone());
             Ok(())
         })?;
-        self.pinning.unsaved().retain(|profile, _| !accepted.contains_key(profile));
+        self.pinning.unsaved().pins.retain(|profile, _| !accepted.contains_key(profile));
         Ok(())
+    }
+
+    /// Which vault is open, counted: for [`pin`](Self::pin).
+    pub(super) fn vault_number(&self) -> u64 {
+        self.pinning.unsaved().vaults
+    }
+
+    /// Forgets the pins that are not in the vault: another one takes its place.
+    pub(super) fn leave_pins(&self) {
+        let mut unsaved = self.pinning.unsaved();
+        unsaved.pins.clear();
+        unsaved.vaults += 1;
     }
 
     /// Whether the profile is pinned, to what the plan obtains; refuses where it is pinned to something else.
@@ -113,31 +132,38 @@ impl Office {
         agree(&plan.profile, was, self.pin_of(plan)).map(|()| true)
     }
 
-    /// Pins the profile to what the plan has just obtained, in the vault. Where that cannot be saved it holds in
-    /// memory until it can: a full disk must not take credentials away.
-    pub(super) async fn pin(self: &Arc<Self>, plan: &Plan) -> Result<(), Error> {
+    /// Pins the profile to what the plan has just obtained, in the vault of that number; not in another one. Where that
+    /// cannot be saved it holds in memory until it can: a full disk must not take credentials away.
+    pub(super) async fn pin(self: &Arc<Self>, plan: &Plan, vault: u64) -> Result<(), Error> {
         let now = self.pin_of(plan);
         let first = {
             let knowledge = self.custody.knowledge();
             let mut unsaved = self.pinning.unsaved();
-            let known = knowledge.pins.profiles.get(&plan.profile).or_else(|| unsaved.get(&plan.profile));
+            if unsaved.vaults != vault {
+                return Err(Error::Locked);
+            }
+            let known = knowledge.pins.profiles.get(&plan.profile).or_else(|| unsaved.pins.get(&plan.profile));
             if let Some(was) = known {
                 agree(&plan.profile, was.clone(), now)?;
                 false
             } else {
-                let sizes =
-                    knowledge.pins.profiles.iter().chain(unsaved.iter()).map(|(name, pin)| name.len() + pin.size());
+                let sizes = knowledge
+                    .pins
+                    .profiles
+                    .iter()
+                    .chain(unsaved.pins.iter())
+                    .map(|(name, pin)| name.len() + pin.size());
                 if sizes.sum::<usize>() + plan.profile.len() + now.size() > PINS_BYTES {
                     tracing::warn!("too many profiles are pinned: this one is not");
                     return Ok(());
                 }
-                unsaved.insert(plan.profile.clone(), now);
+                unsaved.pins.insert(plan.profile.clone(), now);
                 true
             }
         };
         // Whoever finds a save under way waits for it; only the first tries.
         let _turn = self.pinning.saving.lock().await;
-        if first && self.pinning.unsaved().contains_key(&plan.profile) {
+        if first && self.pinning.unsaved().pins.contains_key(&plan.profile) {
             let office = self.clone();
             drop(tokio::task::spawn_blocking(move || office.save_pins()).await);
         }
@@ -146,11 +172,18 @@ impl Office {
 
     /// Saves the pins that are not in the vault yet; false where they stay out of it.
     pub fn save_pins(&self) -> bool {
-        let waiting = self.pinning.unsaved().clone();
+        let (waiting, vault) = {
+            let unsaved = self.pinning.unsaved();
+            (unsaved.pins.clone(), unsaved.vaults)
+        };
         if waiting.is_empty() {
             return true;
         }
         let saved = self.custody.edit(self.world.clock.wall(), |items| -> vault::Result<()> {
+            // No other vault takes this one's place while it is edited.
+            if self.vault_number() != vault {
+                return Err(vault::Error::Interrupted);
+            }
             let pins = Arc::make_mut(&mut items.pins.profiles);
             for (profile, pin) in &waiting {
                 pins.entry(profile.clone()).or_insert_with(|| pin.clone());
@@ -158,7 +191,7 @@ impl Office {
             Ok(())
         });
         match saved {
-            Ok(()) => self.pinning.unsaved().retain(|profile, _| !waiting.contains_key(profile)),
+            Ok(()) => self.pinning.unsaved().pins.retain(|profile, _| !waiting.contains_key(profile)),
             Err(ref error) => tracing::warn!(%error, "the profiles first used now are pinned in memory only"),
         }
         saved.is_ok()
@@ -166,7 +199,7 @@ impl Office {
 
     /// How many pins are not in the vault yet.
     pub fn unsaved_pins(&self) -> usize {
-        self.pinning.unsaved().len()
+        self.pinning.unsaved().pins.len()
     }
 }
 

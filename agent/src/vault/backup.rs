@@ -70,13 +70,15 @@ impl VaultFolder {
     ///
     /// A vault that is there becomes `vault.prev`, or `vault.damaged` where it cannot be read; without `replace` it is
     /// left alone ([`Error::Exists`]). The key of the state beside it is new, so that whatever state there is counts as
-    /// lost: every step up to the next half minute is burned.
+    /// lost: every step up to the next half minute is burned. It becomes a later version than those here and than the
+    /// generation that `after` gives for a vault's id and the key of its audit record.
     pub fn restore(
         &self,
         from: &Path,
         proof: &SlotProof,
         passphrase: Option<NewPassphrase<'_>>,
         replace: bool,
+        after: &dyn Fn(&[u8; 16], &Key32) -> u64,
         now: WallTime,
     ) -> Result<Vault> {
         if self.exists()? && !replace {
@@ -115,7 +117,9 @@ impl VaultFolder {
         contents.previous_state_key = None;
         contents.items.sweep(now);
         let replaces = self.set_aside()?;
-        header.generation = replaces.map_or(header.generation, |(generation, _)| generation.max(header.generation)) + 1;
+        let standing = replaces.map_or(0, |(generation, _)| generation);
+        let remembered = after(&header.vault_id, &contents.audit_key());
+        header.generation = header.generation.max(standing).max(remembered) + 1;
         header.saved = now;
         header.salt = *crypto::random(&self.world)?;
         self.take_place(header, &master, contents, tried, replaces.map(|(_, mac)| mac), now)

@@ -3,11 +3,13 @@
 //! Two locks. `quick` is held for a few lines, or for one fsync of the ledger; `vault` for a whole save. Whoever
 //! takes both takes `vault` first.
 
+mod anchors;
 mod keeping;
 mod keyring;
 
 pub use keyring::KeyringChance;
 
+use super::anchor::{Older, Outside, Version};
 use super::{AuditHead, ConfirmedCode, Error, Items, KdfCost, Pins, Result, SlotInfo, State, Vault, VaultFolder};
 use crate::world::{BootTime, WallTime, World, keep_in_memory};
 use claviger::model::SlotProof;
@@ -118,6 +120,7 @@ pub struct Custody {
     quick: Mutex<Quick>,
     guesses: Mutex<Guesses>,
     on_settings: OnceLock<Box<SettingsHook>>,
+    outside: OnceLock<Outside>,
     /// How often it was opened.
     openings: AtomicU64,
     /// How often it was locked: an opening that a lock overtook must not come about.
@@ -132,6 +135,8 @@ struct Quick {
     locked_by: LockedBy,
     knowledge: Arc<Knowledge>,
     opened_once: bool,
+    /// The latest version of a vault that this agent has met, whatever the disk says since.
+    known: Option<([u8; 16], Version)>,
     warning: Option<&'static str>,
 }
 
@@ -140,6 +145,8 @@ struct Open {
     state: State,
     vault_id: [u8; 16],
     audit_key: Zeroizing<[u8; 32]>,
+    /// It is an older one: until a person accepts it nothing is changed, and no long-lived secret used.
+    older: Option<Older>,
 }
 
 /// What the audit record is written with.
@@ -166,13 +173,14 @@ impl Custody {
             locked_by: LockedBy::Start,
             knowledge: Arc::default(),
             opened_once: false,
+            known: None,
             warning: None,
         };
         let folder = VaultFolder::new(world.clone(), folder);
         let (vault, guesses) = (Mutex::new(None), Mutex::default());
         let (quick, on_settings, locks) = (Mutex::new(quick), OnceLock::new(), AtomicU64::new(0));
-        let openings = AtomicU64::new(0);
-        Arc::new(Self { world, folder, state_file, vault, quick, guesses, on_settings, openings, locks })
+        let (outside, openings) = (OnceLock::new(), AtomicU64::new(0));
+        Arc::new(Self { world, folder, state_file, vault, quick, guesses, on_settings, outside, openings, locks })
     }
 
     /// Calls this with the accepted security settings whenever the vault is opened, before anyone can use what is in
@@ -250,11 +258,13 @@ impl Custody {
         Ok(())
     }
 
-    /// Opens a slot afresh and closes it again: a person is here and may do what asks for it.
+    /// Opens a slot afresh and closes it again: a person is here and may do what asks for it. [`Error::RolledBack`]
+    /// where the vault is an older one: what asks for a proof waits until that is accepted.
     pub fn prove(&self, proof: &SlotProof) -> Result<()> {
         let vault = self.vault();
         let open = vault.as_ref().ok_or(Error::Locked)?;
-        self.guess(|| open.prove(proof)).map(drop)
+        self.guess(|| open.prove(proof))?;
+        self.require_newest()
     }
 
     /// Wipes master key, long-lived secrets and the open state. What is known without a secret stays. May wait for a
@@ -292,7 +302,7 @@ impl Custody {
         change: impl FnOnce(&mut Items) -> std::result::Result<R, E>,
     ) -> std::result::Result<R, E> {
         let mut vault = self.vault();
-        let open = vault.as_mut().ok_or(Error::Locked)?;
+        let open = self.editable(&mut vault)?;
         let changed = open.edit(now, change);
         // Also after an error: one of them means that the new items stand.
         self.refresh(open);
@@ -313,21 +323,25 @@ impl Custody {
         now: WallTime,
     ) -> Result<u32> {
         let mut vault = self.vault();
-        let open = vault.as_mut().ok_or(Error::Locked)?;
-        self.guess(|| open.add_passphrase(proof, passphrase, cost, now))
+        let open = self.editable(&mut vault)?;
+        let added = self.guess(|| open.add_passphrase(proof, passphrase, cost, now));
+        self.tell_anchors(open);
+        added
     }
 
     /// Adds a recovery slot against a proof of another.
     pub fn add_recovery(&self, proof: &SlotProof, code: &ConfirmedCode, now: WallTime) -> Result<u32> {
         let mut vault = self.vault();
-        let open = vault.as_mut().ok_or(Error::Locked)?;
-        self.guess(|| open.add_recovery(proof, code, now))
+        let open = self.editable(&mut vault)?;
+        let added = self.guess(|| open.add_recovery(proof, code, now));
+        self.tell_anchors(open);
+        added
     }
 
     /// Removes a slot against a proof of one that stays: new master key, new state key.
     pub fn remove_slot(&self, proof: &SlotProof, id: u32, now: WallTime) -> Result<()> {
         let mut vault = self.vault();
-        let open = vault.as_mut().ok_or(Error::Locked)?;
+        let open = self.editable(&mut vault)?;
         let removed = self.guess(|| open.remove_slot(id, proof, now));
         // Also after these errors the new vault stands.
         if matches!(removed, Ok(()) | Err(Error::CopiesLeft { .. } | Error::Unsynced { .. })) {
@@ -339,11 +353,13 @@ impl Custody {
                 tracing::warn!(%error, "the state has not followed the vault yet");
             }
         }
+        self.tell_anchors(open);
         removed
     }
 
-    /// The access key, to sign with.
+    /// The access key, to sign with; not that of an older vault.
     pub fn signing_key(&self, name: &Name) -> Result<SigningKey> {
+        self.require_newest()?;
         let key = |items: &Items| {
             let key = items.access_keys.get(name)?;
             Some(SigningKey { access_key_id: key.access_key_id.clone(), secret: key.secret.clone() })
@@ -351,8 +367,9 @@ impl Custody {
         self.with_items(key)?.ok_or(Error::Locked)
     }
 
-    /// The seed of a device.
+    /// The seed of a device; not that of an older vault.
     pub fn seed(&self, serial: &MfaSerial) -> Result<Arc<TotpSeed>> {
+        self.require_newest()?;
         let seed = |items: &Items| {
             items.authenticators.values().find(|device| device.serial == *serial).map(|device| device.seed.clone())
         };
@@ -425,7 +442,12 @@ impl Custody {
 
     /// Enters an opened vault and its state.
     fn open(&self, slot: &mut Option<Vault>, opened: Vault, locks: u64, now: WallTime) -> Result<()> {
-        let (state, how) = State::open(self.world.clone(), self.state_file.clone(), opened.state_access(), now)?;
+        let (mut state, how) = State::open(self.world.clone(), self.state_file.clone(), opened.state_access(), now)?;
+        let older = self.ask_anchors(&opened, &mut state);
+        if older.is_some() {
+            // What was spent since may be forgotten with the rest.
+            drop(state.burn_ahead(now));
+        }
         self.tell_settings(opened.items());
         let mut quick = self.quick();
         if self.locks.load(Ordering::Acquire) != locks {
@@ -438,7 +460,10 @@ impl Custody {
         // Before anybody can use it: with it come the sessions that the state has sealed.
         self.openings.fetch_add(1, Ordering::AcqRel);
         let (vault_id, audit_key) = (opened.id(), opened.audit_key());
-        quick.open = Some(Open { items: opened.items().clone(), state, vault_id, audit_key });
+        if older.is_none() {
+            quick.known = Some((vault_id, opened.version()));
+        }
+        quick.open = Some(Open { items: opened.items().clone(), state, vault_id, audit_key, older });
         quick.knowledge = Arc::new(know(opened.items()));
         quick.opened_once = true;
         *slot = Some(opened);
@@ -453,6 +478,7 @@ impl Custody {
 
     fn refresh(&self, vault: &Vault) {
         lock_pages(vault);
+        self.tell_anchors(vault);
         if self.knowledge().pins.settings != vault.items().pins.settings {
             self.tell_settings(vault.items());
         }

@@ -70,6 +70,15 @@ pub enum Error {
     /// What is restored has no passphrase slot, and none was given.
     #[error("the backup opens with its recovery code alone: a new passphrase is needed")]
     PassphraseNeeded,
+    /// The vault is an older version than one that is remembered: until that is accepted nothing in it is changed, and
+    /// no long-lived secret of it used.
+    #[error("the vault is an older one: save {found}, where save {known} was known")]
+    RolledBack {
+        /// The generation of the file.
+        found: u64,
+        /// The latest one known.
+        known: u64,
+    },
     /// No slot has this id.
     #[error("no such slot")]
     SlotNotFound,

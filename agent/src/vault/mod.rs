@@ -6,9 +6,10 @@
 //! `docs/reference/vault-format.md` is the format of both files; an independent reader in `tests/vectors` holds it up.
 //!
 //! From the outside in: [`VaultFolder`] finds, creates and opens; [`Vault`] is open; `save` and `copies` are the write
-//! protocol; `envelope` is the file, `header` its readable part with its `slot`s, `contents` its encrypted part with
+//! protocol; `anchor` notices an older file; `envelope` is the file, `header` its readable part with its `slot`s, `contents` its encrypted part with
 //! the [`Items`]; `json` and `crypto` are what those are made of. [`State`] stands on `crypto` and `json` alone.
 
+mod anchor;
 mod backup;
 mod contents;
 mod copies;
@@ -30,6 +31,7 @@ mod unlocked;
 #[cfg(test)]
 mod tests;
 
+pub use anchor::{Anchor, Older, Version, Witness};
 pub use backup::NewPassphrase;
 pub use custody::{
     AuditAccess, Closure, Custody, HandedOver, KeyringChance, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState,

@@ -1,5 +1,6 @@
 //! The vault, open: its items, its edits and its slots.
 
+use super::anchor::Version;
 use super::contents::Contents;
 use super::copies;
 use super::crypto::{self, Key32};
@@ -29,6 +30,8 @@ pub struct Vault {
     pub(super) contents: Contents,
     /// A purge of copies did not succeed; the next save tries again.
     copies_left: bool,
+    /// No power loss brings the version before back.
+    durable: bool,
 }
 
 impl Vault {
@@ -39,7 +42,7 @@ impl Vault {
         master: Box<Key32>,
         contents: Contents,
     ) -> Self {
-        Self { folder, header, mac, master, contents, copies_left: false }
+        Self { folder, header, mac, master, contents, copies_left: false, durable: true }
     }
 
     /// What it holds.
@@ -55,6 +58,21 @@ impl Vault {
     /// How often it has been saved.
     pub fn generation(&self) -> u64 {
         self.header.generation
+    }
+
+    /// Its version on disk.
+    pub(super) fn version(&self) -> Version {
+        Version { generation: self.header.generation, mac: self.mac, saved: self.header.saved }
+    }
+
+    /// Whether the disk has confirmed the last save.
+    pub(super) fn is_durable(&self) -> bool {
+        self.durable
+    }
+
+    /// Makes the name of a file that was found durable: a crash may have come before. Whether it is.
+    pub(super) fn make_durable(&self) -> bool {
+        self.folder.world.disk.sync_folder(&self.folder.folder).is_ok()
     }
 
     /// What [`State::open`](super::State::open) and [`State::follow`](super::State::follow) need.
@@ -186,6 +204,13 @@ impl Vault {
         Ok(id)
     }
 
+    /// Saves what it holds as a version later than this generation as well.
+    pub(super) fn save_after(&mut self, generation: u64, now: WallTime) -> Result<()> {
+        let mut header = self.header.clone();
+        header.generation = header.generation.max(generation);
+        self.save(header, self.contents.clone(), now)
+    }
+
     fn save(&mut self, header: Header, mut contents: Contents, now: WallTime) -> Result<()> {
         // The state has followed by now: it is written anew at every open.
         contents.previous_state_key = None;
@@ -224,6 +249,7 @@ impl Vault {
         if matches!(saved, Ok(()) | Err(Error::Unsynced { .. } | Error::CopiesLeft { .. })) {
             self.copies_left |= copies == Copies::Purge && saved.is_err();
             (self.header, self.mac, self.master, self.contents) = (header, mac, master, contents);
+            self.durable = !matches!(saved, Err(Error::Unsynced { .. }));
         }
         if self.copies_left && saved.is_ok() {
             copies::clear_leftovers(&self.folder, &self.header);

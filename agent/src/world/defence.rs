@@ -4,6 +4,8 @@
 /// A defence. Its name in `CLAVIGER_WITHOUT` is the variant's, in lower case with dashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defence {
+    /// An older vault file is noticed.
+    Anchors,
     /// A vault is written beside the one that stands, and takes its name once it is whole.
     AtomicSave,
     /// A step is burned on the disk before its code is sent.
@@ -29,7 +31,8 @@ mod weak {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// Every defence that can be left out, by its name.
-    const NAMES: [(&str, Defence); 4] = [
+    const NAMES: [(&str, Defence); 5] = [
+        ("anchors", Defence::Anchors),
         ("atomic-save", Defence::AtomicSave),
         ("burn-first", Defence::BurnFirst),
         ("record-first", Defence::RecordFirst),

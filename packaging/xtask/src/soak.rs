@@ -15,6 +15,8 @@ const STEPS: &[(&str, &str)] = &[
     ("power loss", "-p claviger-agent --features test-seams --lib crash"),
     ("system calls", "-p claviger --test agent inject"),
     ("full disk", "-p claviger --test agent full_disk"),
+    ("anchors", "-p claviger-agent --features test-seams --lib anchors"),
+    ("damage", "-p claviger --test agent rollback"),
 ];
 
 /// Builds the programs that tests run, then runs the steps whose name contains `only`.

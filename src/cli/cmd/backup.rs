@@ -39,7 +39,9 @@ impl Backup {
         let mut desk = Desk::open(&self.proof)?.record(recording);
         desk.require_vault()?;
         if file.symlink_metadata().is_ok() {
-            return Err(Fault::new(Code::BackupExists, "there is a file of that name already").into());
+            return Err(Fault::new(Code::BackupExists, "there is a file of that name already: name another")
+                .hint("claviger backup NEW-FILE")
+                .into());
         }
         let proof = desk.prove()?;
         desk.done(&Request::Backup { file, proof })?;

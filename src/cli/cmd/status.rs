@@ -131,6 +131,7 @@ mod tests {
                 EndpointRow { profile: "dev".to_owned(), kind: EndpointKind::Imds, pid: 4713, lingering: Some(540) },
             ],
             clock_skew: Some(12),
+            older: None,
             warnings: vec!["memory could not be locked".to_owned(), "config.toml is open to others".to_owned()],
         };
         insta::assert_snapshot!(page(&open), @"

@@ -298,3 +298,59 @@ fn while_another_process_may_write_an_opening_writes_nothing() {
     assert_eq!(events(&journal), ["session.served", "session.served"], "what came meanwhile has waited");
     assert_eq!(journal.verify(None).bad, None);
 }
+
+#[tokio::test]
+async fn what_was_begun_in_the_record_of_one_vault_ends_there_when_another_takes_its_place() {
+    let bench = Bench::new();
+    let journal = bench.opened();
+    let restore = journal.begin(Entry::new(Event::VaultRestore)).await.unwrap();
+    let session = journal.begin(Entry::new(Event::SessionNew)).await.unwrap();
+    let done = journal.begin(Entry::new(Event::MfaAdd)).await.unwrap();
+    done.done(None, None).await;
+    journal.open(Access { vault: "ffee".to_owned(), key: key_of(9), head: None });
+    restore.done(None, None).await;
+    session.done(None, None).await;
+    drop(journal.begin(Entry::new(Event::MfaRemove)).await.unwrap());
+    let told = |journal: &crate::audit::Journal| -> Vec<(String, String)> {
+        all(journal, &Filter::default()).into_iter().map(|record| (record.event, record.outcome)).collect()
+    };
+    let wanted = |records: &[(&str, &str)]| -> Vec<(String, String)> {
+        records.iter().map(|(event, outcome)| ((*event).to_owned(), (*outcome).to_owned())).collect()
+    };
+    let new = [("vault.restore", "done"), ("mfa.remove", "begun"), ("mfa.remove", "abandoned")];
+    assert_eq!(told(&journal), wanted(&new), "each record is closed in itself");
+    assert_eq!(all(&journal, &Filter::default())[0].act, None);
+    assert_eq!(journal.verify(None).bad, None);
+    journal.open(bench.access(7));
+    let mut old = told(&journal);
+    // Acts are closed in the order of their names.
+    old.sort();
+    let mut wanted = wanted(&[
+        ("vault.restore", "begun"),
+        ("session.new", "begun"),
+        ("mfa.add", "begun"),
+        ("mfa.add", "done"),
+        ("vault.restore", "done"),
+        ("session.new", "abandoned"),
+    ]);
+    wanted.sort();
+    assert_eq!(old.into_iter().filter(|(event, _)| !event.starts_with("audit.")).collect::<Vec<_>>(), wanted);
+    assert_eq!(journal.verify(None).bad, None);
+}
+
+#[test]
+fn the_version_of_the_vault_is_found_from_the_end_and_by_its_key_alone() {
+    let bench = Bench::new();
+    let journal = bench.opened();
+    let version = |generation| claviger::model::AuditVault { generation, mac: "00".repeat(32), saved: 7 };
+    assert_eq!(journal.last_saved(super::VAULT, &key_of(7)), None);
+    for generation in [1, 2] {
+        journal.note_of(super::VAULT, Entry::new(Event::VaultSaved).vault(version(generation)));
+        journal.note(served(generation));
+    }
+    journal.note_of("ffee", Entry::new(Event::VaultSaved).vault(version(9)));
+    journal.flush(true);
+    assert_eq!(journal.last_saved(super::VAULT, &key_of(7)), Some(version(2)));
+    assert_eq!(journal.last_saved(super::VAULT, &key_of(8)), None);
+    assert_eq!(journal.last_saved("ffee", &key_of(7)), None);
+}

@@ -25,6 +25,7 @@ impl Server {
             Request::Restore { file, proof, passphrase, replace } => {
                 self.restore(file, proof, passphrase, replace).await
             }
+            Request::VaultAccept { proof, digest } => self.accept_older(proof, digest).await,
             Request::TrashEmpty { proof } => {
                 self.prove(proof).await?;
                 trash::empty(self.custody.clone(), now).await.map_err(fault::job)?;
@@ -75,11 +76,24 @@ impl Server {
         let cost = self.passphrase_cost();
         let restore = move || {
             let passphrase: Option<(&Passphrase, KdfCost)> = passphrase.as_ref().map(|passphrase| (passphrase, cost));
-            server.custody.restore(&file, &proof, passphrase, replace, now)?;
-            server.office.lock(true);
-            Ok(())
+            let between = || server.office.leave_vault();
+            server.custody.restore(&file, &proof, passphrase, replace, now, between)
         };
         self.opening(By::Person, restore).await.map_err(fault::vault)?;
+        Ok(Reply::Done {})
+    }
+
+    /// The vault is used as it is from now on; what waited for that is done.
+    async fn accept_older(self: &Arc<Self>, proof: SlotProof, digest: String) -> Result<Reply, Fault> {
+        let (server, now) = (self.clone(), self.world.clock.wall());
+        let accept = move || {
+            server.custody.accept_older(&proof, &digest, now)?;
+            server.office.mark_presence();
+            server.take_settings();
+            server.office.save_pins();
+            Ok(())
+        };
+        blocking(accept).await.map_err(fault::vault)?;
         Ok(Reply::Done {})
     }
 

@@ -1,6 +1,7 @@
 //! Backup and restore, as the agent does them.
 
 use super::Custody;
+use crate::vault::crypto::Key32;
 use crate::vault::{ConfirmedCode, Error, LockedBy, NewPassphrase, Result};
 use crate::world::WallTime;
 use claviger::model::SlotProof;
@@ -10,11 +11,15 @@ use std::sync::atomic::Ordering;
 impl Custody {
     /// Writes a backup of the open vault. The caller has taken a slot proof.
     pub fn back_up(&self, to: &Path, code: &ConfirmedCode, now: WallTime) -> Result<()> {
-        self.vault().as_ref().ok_or(Error::Locked)?.back_up(to, code, now)
+        let vault = self.vault();
+        self.require_newest()?;
+        vault.as_ref().ok_or(Error::Locked)?.back_up(to, code, now)
     }
 
     /// Restores a backup and leaves it open. A vault that is open is closed only once the file to restore is known to
-    /// be one that this proof opens; where anything fails before that, it stays as it was.
+    /// be one that this proof opens; where anything fails before that, it stays as it was. It becomes a version later
+    /// than every one that is remembered. `between` runs once the old vault is closed and before the new one can be
+    /// used: whoever holds what came from the old one lets go of it there.
     pub fn restore(
         &self,
         from: &Path,
@@ -22,12 +27,15 @@ impl Custody {
         passphrase: Option<NewPassphrase<'_>>,
         replace: bool,
         now: WallTime,
+        between: impl FnOnce(),
     ) -> Result<()> {
         let mut vault = self.vault();
         let locks = self.locks.load(Ordering::Acquire);
-        let restored = self.guess(|| self.folder.restore(from, proof, passphrase, replace, now))?;
+        let after = |id: &[u8; 16], audit_key: &Key32| self.highest(id, audit_key);
+        let restored = self.guess(|| self.folder.restore(from, proof, passphrase, replace, &after, now))?;
         self.close(LockedBy::Command);
         *vault = None;
+        between();
         self.open(&mut vault, restored, locks, now)?;
         self.allow_keyring(vault.as_ref());
         Ok(())

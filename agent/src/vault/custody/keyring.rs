@@ -59,6 +59,7 @@ impl Custody {
         let vault = self.vault();
         let open = vault.as_ref().ok_or(Error::Locked)?;
         self.guess(|| open.prove(proof))?;
+        self.require_newest()?;
         Ok(open.next_place())
     }
 
@@ -71,8 +72,10 @@ impl Custody {
         now: WallTime,
     ) -> Result<()> {
         let mut vault = self.vault();
-        let open = vault.as_mut().ok_or(Error::Locked)?;
-        self.guess(|| open.add_keyring(proof, secret, place.slot, now))
+        let open = self.editable(&mut vault)?;
+        let added = self.guess(|| open.add_keyring(proof, secret, place.slot, now));
+        self.tell_anchors(open);
+        added
     }
 
     /// The keyring slot of this id, if there is one.

@@ -1,5 +1,6 @@
 //! What the state holds, and the records that say so.
 
+use super::super::anchor::Version;
 use super::super::error::{Error, Result};
 use super::super::json::{Fields, Node};
 use super::ledger::{Device, Ledger};
@@ -21,6 +22,7 @@ pub(super) struct Content {
     pub(super) ledger: Ledger,
     pub(super) sessions: BTreeMap<SessionId, Zeroizing<Vec<u8>>>,
     pub(super) audit: Option<AuditHead>,
+    pub(super) version: Option<Version>,
 }
 
 impl Content {
@@ -30,7 +32,8 @@ impl Content {
         let floor = self.ledger.floor().map(floor);
         let devices = self.ledger.devices().iter().map(|(serial, state)| device(serial, state));
         let sessions = self.sessions.iter().map(|(id, bytes)| session(id, bytes));
-        start.chain(floor).chain(devices).chain(sessions).chain(self.audit.as_ref().map(audit))
+        let version = self.version.as_ref().map(version);
+        start.chain(floor).chain(devices).chain(sessions).chain(self.audit.as_ref().map(audit)).chain(version)
     }
 
     /// Takes a record in; [`Error::Damaged`] where it is none of ours.
@@ -47,6 +50,7 @@ impl Content {
             "forget" => drop(self.sessions.remove(&*fields.array("id")?)),
             "session" => drop(self.sessions.insert(*fields.array("id")?, fields.bytes("bytes")?)),
             "start" => {}
+            "vault" => self.version = Some(Version::read(&mut fields)?),
             _ => return Err(Error::Damaged),
         }
         Ok(())
@@ -76,6 +80,11 @@ pub(super) fn forget(id: &SessionId) -> Record {
 /// The audit's head moved.
 pub(super) fn audit(head: &AuditHead) -> Record {
     record("audit", [("seq", Node::count(head.seq)), ("mac", Node::Bytes(&head.mac))])
+}
+
+/// The vault's version.
+pub(super) fn version(version: &Version) -> Record {
+    record("vault", version.members())
 }
 
 /// A device's burned steps, when the state is written anew.

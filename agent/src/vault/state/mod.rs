@@ -1,6 +1,6 @@
 //! The state beside the vault: what changes too often for the vault, sealed under a key that the vault holds.
 //!
-//! One append-only file: the TOTP ledger, live sessions as opaque bytes, the head of the audit record. It is written
+//! One append-only file: the TOTP ledger, live sessions as opaque bytes, the head of the audit record, the vault's version. It is written
 //! anew, compact and under a fresh key, at every open and when it has grown. A write that fails spoils nothing: the
 //! next one goes to a fresh file. A state that cannot be read is no reason to stay closed: it counts as lost, and
 //! every step up to the one after now counts as burned.
@@ -9,6 +9,7 @@ mod content;
 mod ledger;
 mod log;
 
+use super::anchor::Version;
 use super::crypto::Key32;
 use super::error::{Error, Result};
 use crate::world::{Defence, WallTime, World};
@@ -136,6 +137,22 @@ impl State {
     pub fn floor_all(&mut self, step: u64) -> Result<()> {
         self.content.ledger.floor_all(step);
         self.append(&content::floor(step), Durable::Yes)
+    }
+
+    /// Burns every step up to the one after now.
+    pub fn burn_ahead(&mut self, now: WallTime) -> Result<()> {
+        self.floor_all(step_after(now))
+    }
+
+    /// The version of the vault that was saved or opened last.
+    pub fn version(&self) -> Option<Version> {
+        self.content.version
+    }
+
+    /// Remembers the vault's version. A power loss within seconds may forget it.
+    pub fn set_version(&mut self, version: Version) -> Result<()> {
+        self.content.version = Some(version);
+        self.append(&content::version(&version), Durable::Soon)
     }
 
     /// The sealed sessions.

@@ -21,7 +21,7 @@ fn back_up(bench: &Bench) -> (PathBuf, String) {
 fn restore(bench: &Bench, code: &str, replace: bool) -> Result<Vault, crate::vault::Error> {
     let new = phrase("a new passphrase");
     let new = Some((&new, KdfCost::FLOOR));
-    bench.folder.restore(&path("elsewhere.backup"), &recovery(code), new, replace, LATER)
+    bench.folder.restore(&path("elsewhere.backup"), &recovery(code), new, replace, &|_, _| 0, LATER)
 }
 
 /// Another machine, which has the backup and nothing else.
@@ -37,10 +37,13 @@ fn a_backup_opens_with_its_own_code_alone_and_comes_back_with_a_new_passphrase()
     let other = elsewhere(&bench, &file);
     for wrong in [recovery(&bench.code), passphrase(PHRASE), recovery("AAAA")] {
         let new = phrase("x");
-        let refused = other.folder.restore(&file, &wrong, Some((&new, KdfCost::FLOOR)), false, LATER);
+        let refused = other.folder.restore(&file, &wrong, Some((&new, KdfCost::FLOOR)), false, &|_, _| 0, LATER);
         assert_eq!(variant(refused), "WrongProof");
     }
-    assert_eq!(variant(other.folder.restore(&file, &recovery(&code), None, false, LATER)), "PassphraseNeeded");
+    assert_eq!(
+        variant(other.folder.restore(&file, &recovery(&code), None, false, &|_, _| 0, LATER)),
+        "PassphraseNeeded"
+    );
     assert_eq!(other.disk.files().len(), 1, "a refusal wrote something");
     let restored = restore(&other, &code, false).expect("a restore");
     assert_eq!((keys(&restored), restored.slots().len()), (keys(&bench.vault()), 2));
@@ -94,7 +97,7 @@ fn a_vault_in_the_way_is_kept_whole_or_damaged() {
 fn a_copy_beside_the_vault_opens_by_its_own_slots() {
     let bench = Bench::with_vault(75);
     add_key(&mut bench.vault(), "second", NOW).expect("a save");
-    let restored = bench.folder.restore(&path("vault.prev"), &recovery(&bench.code), None, true, LATER);
+    let restored = bench.folder.restore(&path("vault.prev"), &recovery(&bench.code), None, true, &|_, _| 0, LATER);
     assert_eq!(keys(&restored.expect("a restore")), ["first"]);
     assert_eq!(keys(&bench.folder.open(&passphrase(PHRASE)).expect("opens")), ["first"]);
 }

@@ -144,7 +144,7 @@ fn a_restore_is_a_person_who_opens_it() {
     let (copy, vault) = (path("elsewhere"), bench.disk.files()[&path("vault")].clone());
     let mut file = bench.disk.create_new(&copy).expect("a file");
     file.write_all(&vault).expect("a copy");
-    custody.restore(&copy, &bench.proof(), None, true, NOW).expect("a restore");
+    custody.restore(&copy, &bench.proof(), None, true, NOW, || {}).expect("a restore");
     custody.lock(LockedBy::Idle);
     by_keyring(&custody, place).expect("opens");
 }

@@ -1,5 +1,6 @@
 //! The room from inside: round trips, tampering, crashes, faults, golden files.
 
+mod anchors;
 mod backup;
 mod crash;
 mod faults;
