@@ -198,6 +198,8 @@ async fn it_serves_on_after_the_idle_lock_and_not_after_the_others() {
     let locked = |(status, body): (u16, Value)| (status, &body["code"]) == (403, &json!("vault.locked"));
     desk.rig.clock.advance_millis(12 * HOUR);
     assert!(locked(get(&endpoint).await), "until that has ended too");
+    // As the request does by which a person unlocks: the idle time begins anew.
+    desk.request(json!({"access_key_list": {}})).await;
     desk.rig.unlock().unwrap();
     let next = key(&endpoint).await;
     desk.rig.lock(LockedBy::Command);

@@ -14,7 +14,7 @@ use crate::aws::{AwsEdge, Caller, Endpoint, SessionCredentials, SigningCredentia
 use crate::mfa::Presence;
 use crate::source::Sources;
 use crate::vault::Custody;
-use crate::world::{BootTime, World};
+use crate::world::{BootTime, Defence, World};
 use claviger::model::{Name, Region};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -197,7 +197,8 @@ impl Office {
 
     fn restore_sealed(&self, desk: &mut Desk) {
         let (now, boot) = (self.world.clock.boot(), self.world.clock.boot_id());
-        let aws_now = self.aws.clock_offset().map(|_| self.aws.corrected_now());
+        let known = self.aws.clock_offset().is_some() || !Defence::SealedTime.stands();
+        let aws_now = known.then(|| self.aws.corrected_now());
         let forgotten = std::mem::take(&mut desk.forgotten);
         desk.unjudged.clear();
         for (key, bytes) in self.custody.sealed_sessions() {

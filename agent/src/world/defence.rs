@@ -4,6 +4,8 @@
 /// A defence. Its name in `CLAVIGER_WITHOUT` is the variant's, in lower case with dashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defence {
+    /// A sealed session of another boot is not judged by this machine's wall clock.
+    SealedTime,
     /// Memory that is freed is wiped.
     Wiping,
 }
@@ -23,7 +25,7 @@ mod weak {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// Every defence that can be left out, by its name.
-    const NAMES: [(&str, Defence); 1] = [("wiping", Defence::Wiping)];
+    const NAMES: [(&str, Defence); 2] = [("sealed-time", Defence::SealedTime), ("wiping", Defence::Wiping)];
 
     /// A bit for each defence that is left out. No lock and no allocation: the allocator asks.
     static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
