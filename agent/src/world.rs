@@ -85,6 +85,12 @@ pub trait Clock: Send + Sync {
     fn boot(&self) -> BootTime;
     /// Returns once the boot clock has reached `deadline`.
     fn sleep_until(&self, deadline: BootTime) -> BoxFuture<'_, ()>;
+    /// Names the boot clock: what was noted by it holds only while this stays the same. None where nothing tells.
+    fn boot_id(&self) -> Option<String>;
+    /// Milliseconds by which the boot clock is ahead of one that stops in suspend. Grows only while the machine sleeps.
+    fn slept_millis(&self) -> i64;
+    /// Returns after the machine has slept, or when its wall clock was set, since this was called.
+    fn disturbed(&self) -> BoxFuture<'_, ()>;
 }
 
 /// Randomness.

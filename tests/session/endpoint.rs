@@ -32,17 +32,23 @@ region = eu-central-1
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An agent in this process.
-struct Desk {
-    rig: Rig,
+pub(crate) struct Desk {
+    pub(crate) rig: Rig,
     folder: TempDir,
-    server: Arc<Server>,
+    pub(crate) server: Arc<Server>,
 }
 
 impl Desk {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With this config.toml.
+    pub(crate) fn with(config: &str) -> Self {
         let rig = rig();
         rig.clock.hold();
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), config).unwrap();
         std::fs::write(folder.path().join("profiles"), PROFILES).unwrap();
         let server = server(&rig, folder.path());
         let paths = paths(folder.path());
@@ -56,10 +62,14 @@ impl Desk {
         self.folder.path().join("run")
     }
 
-    async fn open(&self, kind: &str) -> Value {
+    /// What a request on a connection of its own is answered.
+    pub(crate) async fn request(&self, request: Value) -> Value {
         let socket = self.run_folder().join("agent.sock");
-        let request = json!({"endpoint_open": {"profile": "prod", "kind": kind, "wait": 60}});
-        let reply = tokio::task::spawn_blocking(move || control(&socket, &request)).await.unwrap();
+        tokio::task::spawn_blocking(move || control(&socket, &request)).await.unwrap()
+    }
+
+    pub(crate) async fn open(&self, kind: &str) -> Value {
+        let reply = self.request(json!({"endpoint_open": {"profile": "prod", "kind": kind, "wait": 60}})).await;
         assert!(reply["reply"]["endpoint"].is_object(), "{reply}");
         reply["reply"]["endpoint"].clone()
     }
@@ -118,7 +128,7 @@ async fn ask(url: &str, method: &str, path: &str, header: (&str, &str)) -> (u16,
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-async fn get(endpoint: &Value) -> (u16, Value) {
+pub(crate) async fn get(endpoint: &Value) -> (u16, Value) {
     let (url, token) = (endpoint["url"].as_str().unwrap(), endpoint["token"].as_str().unwrap());
     let (status, body) = ask(url, "GET", "/credentials", ("Authorization", token)).await;
     (status, serde_json::from_str(&body).unwrap())
@@ -188,6 +198,8 @@ async fn it_serves_on_after_the_idle_lock_and_not_after_the_others() {
     let locked = |(status, body): (u16, Value)| (status, &body["code"]) == (403, &json!("vault.locked"));
     desk.rig.clock.advance_millis(12 * HOUR);
     assert!(locked(get(&endpoint).await), "until that has ended too");
+    // As the request does by which a person unlocks: the idle time begins anew.
+    desk.request(json!({"access_key_list": {}})).await;
     desk.rig.unlock().unwrap();
     let next = key(&endpoint).await;
     desk.rig.lock(LockedBy::Command);

@@ -9,6 +9,7 @@
 )]
 
 mod chains;
+mod chaos;
 mod clock;
 mod endpoint;
 mod flight;
@@ -17,6 +18,8 @@ mod ledger;
 mod locks;
 mod network;
 mod pins;
+#[path = "../chaos/mod.rs"]
+mod proxy;
 mod refusals;
 mod renewal;
 mod rig;

@@ -262,10 +262,10 @@ pub(crate) fn recovery() -> SlotProof {
     SlotProof::Recovery(RecoveryCode::from_text(template().code.clone()))
 }
 
-/// A sandbox whose time is the true one: tied to the boot clock, so that a step of the wall clock does not reach it.
+/// A sandbox whose time is the true one: neither a step of the wall clock nor a reboot reaches it.
 pub(crate) fn sandbox(clock: &Arc<FakeClock>, seed: &Seed) -> Sandbox {
     let clock = clock.clone();
-    let now = move || NOW + i64::try_from(clock.boot().0 - BOOT).unwrap();
+    let now = move || NOW + clock.elapsed_millis();
     Sandbox::new(Box::new(now), seed).unwrap()
 }
 

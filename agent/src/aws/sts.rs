@@ -48,6 +48,8 @@ pub struct SessionCredentials {
     pub token: SessionToken,
     /// When it ends, by AWS's clock.
     pub expiration: WallTime,
+    /// Milliseconds until then, and never more than was asked for, whatever the clocks say.
+    pub left_millis: u64,
     /// The request that made it, as CloudTrail names it.
     pub request_id: Option<String>,
 }
@@ -129,7 +131,7 @@ impl AwsEdge {
                 code: mfa.map(|proof| proof.code),
             })
             .await?;
-        self.session(&reply, reply.result()?)
+        self.session(&reply, reply.result()?, duration)
     }
 
     /// AssumeRole.
@@ -151,10 +153,10 @@ impl AwsEdge {
             .await?;
         let result = reply.result()?;
         let user = result.child("AssumedRoleUser").ok_or_else(|| reply.bad("it names no assumed role"))?;
-        Ok(AssumedRole { arn: reply.noun(user, "Arn")?, credentials: self.session(&reply, result)? })
+        Ok(AssumedRole { arn: reply.noun(user, "Arn")?, credentials: self.session(&reply, result, ask.duration)? })
     }
 
-    fn session(&self, reply: &Reply, result: &Element) -> Result<SessionCredentials, Error> {
+    fn session(&self, reply: &Reply, result: &Element, asked_seconds: u32) -> Result<SessionCredentials, Error> {
         let given = result.child("Credentials").ok_or_else(|| reply.bad("it has no credentials"))?;
         let expiration = DateTime::from_str(reply.field(given, "Expiration")?, Format::DateTimeWithOffset)
             .ok()
@@ -174,6 +176,7 @@ impl AwsEdge {
             secret: SecretAccessKey::from_text(secret.to_owned()),
             token: SessionToken::from_text(token.to_owned()),
             expiration: WallTime(expiration),
+            left_millis: left.unsigned_abs().min(u64::from(asked_seconds).saturating_mul(1000)),
             request_id: reply.request_id.clone(),
         })
     }

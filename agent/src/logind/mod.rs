@@ -53,7 +53,7 @@ pub struct SleepDelay {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SessionPath(String);
 
-/// What is worth telling.
+/// What is worth telling. Where it is nothing, there is no need to watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interest {
     /// Sleep; takes a delay inhibitor lock.
@@ -83,29 +83,23 @@ pub enum Error {
 pub struct Logind {
     socket: PathBuf,
     uid: u32,
-    interest: Interest,
     clock: Arc<dyn Clock>,
 }
 
 impl Logind {
     /// The logind on the bus at this socket; nothing is connected yet.
-    pub fn new(socket: &Path, uid: u32, interest: Interest, clock: Arc<dyn Clock>) -> Self {
-        Self { socket: socket.to_owned(), uid, interest, clock }
-    }
-
-    /// Whether there is anything to tell.
-    pub fn is_of_interest(&self) -> bool {
-        self.interest.suspend || self.interest.screen
+    pub fn new(socket: &Path, uid: u32, clock: Arc<dyn Clock>) -> Self {
+        Self { socket: socket.to_owned(), uid, clock }
     }
 
     /// Tells what happens until the bus has gone or the receiver is dropped; first what is already so.
-    pub async fn watch(&self, tell: &mpsc::Sender<Event>) -> Result<(), Error> {
+    pub async fn watch(&self, interest: Interest, tell: &mpsc::Sender<Event>) -> Result<(), Error> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|_| Error::NoBus)?;
         let building = async { Ok(zbus::connection::Builder::unix_stream(stream).build().await?) };
         let bus = self.within(building).await.map_err(|_| Error::NoBus)?;
         let mut messages = MessageStream::from(&bus);
-        let mut watch =
-            Watch { logind: self, bus, owner: None, delay: SleepDelay::default(), locked: HashMap::new(), tell };
+        let (owner, delay, locked) = (None, SleepDelay::default(), HashMap::new());
+        let mut watch = Watch { logind: self, interest, bus, owner, delay, locked, tell };
         watch.begin().await?;
         while let Some(message) = messages.next().await {
             let Ok(message) = message else { break };
@@ -130,6 +124,7 @@ impl Logind {
 /// A connection under watch.
 struct Watch<'a> {
     logind: &'a Logind,
+    interest: Interest,
     bus: Connection,
     /// The connection that is logind now.
     owner: Option<OwnedUniqueName>,
@@ -141,7 +136,7 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     async fn begin(&mut self) -> Result<(), Error> {
-        let Interest { suspend, screen } = self.logind.interest;
+        let Interest { suspend, screen } = self.interest;
         self.listen(&format!("sender='{BUS}',interface='{BUS}',member='NameOwnerChanged',arg0='{NAME}'")).await?;
         if suspend {
             self.listen(&format!("sender='{NAME}',interface='{MANAGER}',member='PrepareForSleep'")).await?;
@@ -166,10 +161,10 @@ impl Watch<'_> {
         if self.owner.is_none() {
             return;
         }
-        if self.logind.interest.suspend {
+        if self.interest.suspend {
             self.delay_sleep().await;
         }
-        if self.logind.interest.screen {
+        if self.interest.screen {
             type Listed = (String, u32, String, String, OwnedObjectPath);
             let sessions = self.call::<Vec<Listed>>(NAME, MANAGER_PATH, MANAGER, "ListSessions", &()).await;
             for (_, uid, _, _, path) in sessions.unwrap_or_default() {

@@ -5,7 +5,7 @@ use super::conversation::Conversation;
 use super::fault;
 use super::lock::{By, blocking};
 use crate::keyring::{self, Item, KeyStore};
-use crate::logind::{Event, Logind, SessionPath};
+use crate::logind::{Event, Interest, Logind, SessionPath};
 use crate::vault::{self, KeyringPlace, LockedBy};
 use crate::world::WallTime;
 use claviger::secret::Secret;
@@ -21,6 +21,8 @@ use zeroize::Zeroizing;
 const OFFER: &str = "Open the vault by the desktop keyring too? Any malware of your user could then open it while that keyring is open [y/N]";
 /// Events of logind that may wait while the vault is being locked.
 const EVENTS_WAITING: usize = 16;
+/// Neither sleep nor screen.
+const NOTHING: Interest = Interest { suspend: false, screen: false };
 
 /// What the server knows of the desktop.
 pub(super) struct Desktop {
@@ -33,6 +35,8 @@ pub(super) struct Desktop {
     warning: Mutex<Option<String>>,
     /// The vault was opened: a system bus that was not there may be there now.
     pub(super) vault_opened: Notify,
+    /// config.toml was read anew.
+    pub(super) settings_changed: Notify,
 }
 
 /// Why nobody is at the desktop: then its keyring opens nothing, nor does it for a successor.
@@ -45,7 +49,8 @@ pub(super) struct Shut {
 impl Desktop {
     pub(super) fn new(keyring: Arc<dyn KeyStore>) -> Self {
         let (attempt, attempts, vault_opened) = (Arc::default(), AtomicU64::new(0), Notify::new());
-        Self { keyring, attempt, attempts, shut: Mutex::default(), warning: Mutex::default(), vault_opened }
+        let (shut, warning, settings_changed) = (Mutex::default(), Mutex::default(), Notify::new());
+        Self { keyring, attempt, attempts, shut, warning, vault_opened, settings_changed }
     }
 
     /// What a person should know.
@@ -188,12 +193,9 @@ impl Server {
         }));
     }
 
-    /// Follows logind: locks before sleep and with the screen. Where there is none, looks again at the next opening
-    /// of the vault, when there is something to lock; nothing wakes up in between.
+    /// Follows logind, as `[lock]` says at the time: locks before sleep and with the screen. Where there is none, looks
+    /// again at the next opening of the vault, when there is something to lock; nothing wakes up in between.
     pub async fn watch_desktop(self: Arc<Self>, logind: Logind) {
-        if !logind.is_of_interest() {
-            return;
-        }
         let (tell, mut events) = mpsc::channel(EVENTS_WAITING);
         let server = self.clone();
         tokio::spawn(async move {
@@ -202,12 +204,32 @@ impl Server {
             }
         });
         loop {
-            let ended = logind.watch(&tell).await;
-            if let Err(error) = ended {
-                tracing::info!(%error, "suspend and screen lock are not watched");
+            let interest = self.interest();
+            let other_interest = async {
+                while self.interest() == interest {
+                    self.desktop.settings_changed.notified().await;
+                }
+            };
+            if interest == NOTHING {
+                other_interest.await;
+                continue;
             }
-            self.desktop.vault_opened.notified().await;
+            let watched = async {
+                if let Err(error) = logind.watch(interest, &tell).await {
+                    tracing::info!(%error, "suspend and screen lock are not watched");
+                }
+                self.desktop.vault_opened.notified().await;
+            };
+            tokio::select! {
+                () = watched => {}
+                () = other_interest => {}
+            }
         }
+    }
+
+    fn interest(&self) -> Interest {
+        let config = self.config();
+        Interest { suspend: config.lock_on_suspend, screen: config.lock_on_screen_lock }
     }
 
     async fn follow(self: &Arc<Self>, event: Event) {

@@ -1,7 +1,7 @@
 //! Opening, locking, and the idle lock.
 
 use super::{CLOSE_MILLIS, DRAIN_MILLIS, Phase, Server};
-use crate::vault::{self, LockedBy};
+use crate::vault::{self, LockedBy, VaultState};
 use crate::world::BootTime;
 use claviger::wire::SlotProof;
 use std::sync::Arc;
@@ -15,6 +15,9 @@ pub(super) enum By {
     /// A slot proof.
     Person,
 }
+
+/// Milliseconds of sleep that count as one: reading two clocks takes a moment.
+const SLEPT_MILLIS: i64 = 1_000;
 
 impl Server {
     /// Opens the vault: a human act. Sealed sessions come back.
@@ -97,12 +100,38 @@ impl Server {
                 continue;
             }
             match self.idle_left() {
-                0 => self.lock(LockedBy::Idle).await,
+                0 => self.lock_if_due().await,
                 left => tokio::select! {
                     () = self.world.clock.sleep_until(self.world.clock.boot().plus_millis(left)) => {}
                     () = self.activity.wake.notified() => {}
                 },
             }
+        }
+    }
+
+    /// Locks what should be locked by now. Every door looks here first: when a machine wakes up, a request may be
+    /// faster than the timer of the idle lock, and logind's word may be missing.
+    pub(super) async fn lock_if_due(self: &Arc<Self>) {
+        let mut seen = self.activity.slept.lock().await;
+        let slept = self.world.clock.slept_millis();
+        if slept.saturating_sub(*seen) > SLEPT_MILLIS {
+            let serves = matches!(self.custody.state(), VaultState::Unlocked | VaultState::Locked(LockedBy::Idle));
+            if serves && self.config().lock_on_suspend {
+                self.lock(LockedBy::Suspend).await;
+            }
+            *seen = slept;
+        }
+        if self.custody.is_unlocked() && self.idle_left() == 0 {
+            self.lock(LockedBy::Idle).await;
+        }
+    }
+
+    /// Locks when the machine has slept, also where no logind tells. Woken by the kernel alone.
+    pub async fn watch_sleep(self: Arc<Self>) {
+        loop {
+            let disturbed = self.world.clock.disturbed();
+            self.lock_if_due().await;
+            disturbed.await;
         }
     }
 

@@ -116,6 +116,8 @@ enum Phase {
 struct Activity {
     /// Boot clock of the last request, in milliseconds.
     last: AtomicU64,
+    /// What the clock said of the machine's sleep when that was last looked at, in milliseconds.
+    slept: tokio::sync::Mutex<i64>,
     connections: AtomicUsize,
     requests: AtomicUsize,
     /// Connections to the endpoints.
@@ -133,6 +135,7 @@ impl Server {
         journal.note(Entry::new(Event::AgentStart));
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
+            slept: tokio::sync::Mutex::new(world.clock.slept_millis()),
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
@@ -179,6 +182,7 @@ impl Server {
         self.office.set_limits(Self::limits(&config));
         self.files.set_paths(config.aws_config_file.clone(), config.aws_credentials_file.clone());
         self.activity.wake.notify_one();
+        self.desktop.settings_changed.notify_one();
         tracing::info!("config.toml was read anew");
     }
 

@@ -90,6 +90,10 @@ impl Cache {
         self.sessions.clear();
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = (&SessionKey, &Arc<Session>)> {
+        self.sessions.iter()
+    }
+
     pub(super) fn live(&self, now: BootTime) -> impl Iterator<Item = (&SessionKey, &Arc<Session>)> {
         self.sessions.iter().filter(move |(_, session)| session.left(now) > 0)
     }

@@ -7,6 +7,7 @@ mod base;
 mod cache;
 mod entry;
 mod error;
+mod judge;
 mod key;
 mod obtain;
 mod office;

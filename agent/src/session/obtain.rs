@@ -82,6 +82,7 @@ impl Office {
         Box::pin(async move {
             let key = SessionKey::of(&plan, index);
             let last = index.saturating_add(1) == plan.steps.len();
+            office.judge(&plan, index, &key).await.map_err(Arc::new)?;
             loop {
                 let (mut outcome, occasion) = match office.join(&plan, index, key, last, waiter.clone()) {
                     Joined::Fresh(session) => return Ok(session),
@@ -162,6 +163,7 @@ impl Office {
                 return false;
             }
             if let Ok(session) = result {
+                desk.unjudged.remove(&key);
                 desk.cache.insert(key, session.clone(), self.world.clock.boot());
                 self.seal(key, session);
             }
@@ -319,13 +321,12 @@ impl Office {
         principal: String,
         arn: Option<&Arn>,
     ) -> Session {
-        let left = credentials.expiration.0.saturating_sub(self.aws.corrected_now().0);
         Session {
             access_key_id: credentials.access_key_id,
             secret: credentials.secret,
             token: credentials.token,
             expiration: credentials.expiration,
-            ends: self.deadline(u64::try_from(left).unwrap_or(0)),
+            ends: self.deadline(credentials.left_millis),
             principal,
             account: arn.and_then(Arn::account),
             access_key: access_key.cloned(),

@@ -4,8 +4,9 @@ use super::cache::{Cache, Session};
 use super::obtain::{Flight, SIGN_WITH_MILLIS};
 use super::pins::Pinning;
 use super::plan::{Call, Delivery, Plan};
+use super::seal::{self, Sealed};
 use super::spend::Turnstiles;
-use super::{Error, SessionKey, seal};
+use super::{Error, SessionKey};
 use crate::ask::{Listener, Notice};
 use crate::audit::Journal;
 use crate::aws::profile::ProfileSet;
@@ -13,9 +14,9 @@ use crate::aws::{AwsEdge, Caller, Endpoint, SessionCredentials, SigningCredentia
 use crate::mfa::Presence;
 use crate::source::Sources;
 use crate::vault::Custody;
-use crate::world::{BootTime, World};
+use crate::world::{BootTime, Defence, World};
 use claviger::model::{Name, Region};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// The settings of the office, from config.toml.
@@ -41,6 +42,8 @@ pub struct Office {
     limits: RwLock<Limits>,
     pub(super) journal: Arc<Journal>,
     desk: Mutex<Desk>,
+    /// AWS is being asked for the time.
+    pub(super) judging: tokio::sync::Mutex<()>,
 }
 
 /// What changes, behind one lock that is held for a few lines and never across an await.
@@ -52,6 +55,8 @@ pub(super) struct Desk {
     pub(super) locks: u64,
     /// The opening of the vault whose sealed sessions were restored last.
     reopened: u64,
+    /// Sealed sessions of another boot, before AWS has told the time: not handed out, and not dropped.
+    pub(super) unjudged: BTreeMap<SessionKey, Arc<Session>>,
     forgotten: Forgotten,
 }
 
@@ -74,7 +79,8 @@ impl Office {
     ) -> Arc<Self> {
         let (presence, turnstiles, desk) = (Presence::default(), Turnstiles::default(), Mutex::default());
         let (pinning, limits) = (Arc::default(), RwLock::new(limits));
-        Arc::new(Self { world, aws, custody, presence, turnstiles, sources, pinning, limits, journal, desk })
+        let judging = tokio::sync::Mutex::default();
+        Arc::new(Self { world, aws, custody, presence, turnstiles, sources, pinning, limits, journal, desk, judging })
     }
 
     /// From now on by these settings.
@@ -182,7 +188,8 @@ impl Office {
     pub(super) fn reopened(&self) -> MutexGuard<'_, Desk> {
         let mut desk = self.desk();
         let openings = self.custody.openings();
-        if desk.reopened != openings && self.custody.is_unlocked() {
+        let judged = !desk.unjudged.is_empty() && self.aws.clock_offset().is_some();
+        if (desk.reopened != openings || judged) && self.custody.is_unlocked() {
             desk.reopened = openings;
             self.restore_sealed(&mut desk);
         }
@@ -190,18 +197,21 @@ impl Office {
     }
 
     fn restore_sealed(&self, desk: &mut Desk) {
-        let (wall, boot) = (self.aws.corrected_now(), self.world.clock.boot());
+        let (now, boot) = (self.world.clock.boot(), self.world.clock.boot_id());
+        let known = self.aws.clock_offset().is_some() || !Defence::SealedTime.stands();
+        let aws_now = known.then(|| self.aws.corrected_now());
         let forgotten = std::mem::take(&mut desk.forgotten);
+        desk.unjudged.clear();
         for (key, bytes) in self.custody.sealed_sessions() {
             let key = SessionKey(key);
             if forgotten.all || forgotten.keys.contains(&key) {
                 self.custody.forget_session(&key.0);
                 continue;
             }
-            match seal::read(&bytes, wall, boot) {
-                Some(session) => desk.cache.restore(key, session),
-                // Ended, or of an older form: kept no longer.
-                None => drop(self.custody.forget_session(&key.0)),
+            match seal::read(&bytes, aws_now, now, boot.as_deref()) {
+                Sealed::Lives(session) => desk.cache.restore(key, session),
+                Sealed::Unjudged(session) => drop(desk.unjudged.insert(key, Arc::new(session))),
+                Sealed::Ended => drop(self.custody.forget_session(&key.0)),
             }
         }
     }
@@ -214,6 +224,8 @@ impl Office {
             flight.abort();
         }
         desk.cache.drop_long_lived();
+        // They stay sealed.
+        desk.unjudged.clear();
         if wipe {
             desk.cache.clear();
         }
@@ -242,8 +254,8 @@ impl Office {
         if !self.custody.is_unlocked() {
             self.desk().forgotten.all = true;
         }
-        let keys: Vec<SessionKey> = self.desk().cache.live(now).map(|(key, _)| *key).collect();
-        for key in &keys {
+        let keys = self.keys(|session| session.left(now) > 0);
+        for key in &self.keys(|_| true) {
             self.drop_session(key);
         }
         keys.len()
@@ -251,18 +263,17 @@ impl Office {
 
     /// Forgets every session obtained with an access key.
     pub fn forget_access_key(&self, name: &Name) {
-        let now = self.world.clock.boot();
         self.abort_all();
-        let keys: Vec<SessionKey> = self
-            .desk()
-            .cache
-            .live(now)
-            .filter(|(_, session)| session.access_key.as_ref() == Some(name))
-            .map(|(key, _)| *key)
-            .collect();
-        for key in &keys {
+        for key in &self.keys(|session| session.access_key.as_ref() == Some(name)) {
             self.drop_session(key);
         }
+    }
+
+    /// The keys of such sessions, those among them that wait for AWS's time.
+    fn keys(&self, such: impl Fn(&Session) -> bool) -> Vec<SessionKey> {
+        let desk = self.desk();
+        let all = desk.cache.all().chain(&desk.unjudged);
+        all.filter(|(_, session)| such(session)).map(|(key, _)| *key).collect()
     }
 
     /// Seconds AWS's clock is ahead of this machine's, once measured.
@@ -283,7 +294,8 @@ impl Office {
         if !unsealed {
             desk.forgotten.keys.insert(*key);
         }
-        desk.cache.remove(key)
+        let waited = desk.unjudged.remove(key).is_some();
+        desk.cache.remove(key) || waited
     }
 
     fn keep(&self, key: SessionKey, session: Arc<Session>) {
@@ -292,7 +304,7 @@ impl Office {
     }
 
     pub(super) fn seal(&self, key: SessionKey, session: &Session) {
-        if let Some(bytes) = seal::write(session) {
+        if let Some(bytes) = seal::write(session, self.world.clock.boot_id().as_deref()) {
             self.custody.seal_session(key.0, bytes);
         }
     }

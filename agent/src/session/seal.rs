@@ -20,6 +20,8 @@ struct Written<'a> {
     principal: &'a str,
     account: Option<&'a AccountId>,
     access_key: Option<&'a Name>,
+    boot: Option<&'a str>,
+    ends_millis: u64,
 }
 
 #[derive(Deserialize)]
@@ -33,11 +35,23 @@ struct Read {
     principal: String,
     account: Option<AccountId>,
     access_key: Option<Name>,
+    boot: Option<String>,
+    ends_millis: Option<u64>,
+}
+
+/// What a sealed session is worth.
+pub(super) enum Sealed {
+    /// It has ended, or is of another form.
+    Ended,
+    /// It lives, its end put on this boot's clock.
+    Lives(Session),
+    /// Only AWS's clock can say. Never handed out as it is: its end here is the beginning of the boot.
+    Unjudged(Session),
 }
 
 /// The bytes to seal; None where they cannot be written, which loses nothing but a code after a restart, and for
 /// long-lived keys of a command, which are its to keep.
-pub(super) fn write(session: &Session) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn write(session: &Session, boot: Option<&str>) -> Option<Zeroizing<Vec<u8>>> {
     if session.is_long_lived() {
         return None;
     }
@@ -49,26 +63,41 @@ pub(super) fn write(session: &Session) -> Option<Zeroizing<Vec<u8>>> {
         principal: &session.principal,
         account: session.account.as_ref(),
         access_key: session.access_key.as_ref(),
+        boot,
+        ends_millis: session.ends.0,
     };
     serde_json::to_vec(&written).ok().map(Zeroizing::new)
 }
 
-/// The session again, its end put on this boot's clock; None where it has ended or cannot be read.
-pub(super) fn read(bytes: &[u8], corrected_now: WallTime, boot: BootTime) -> Option<Session> {
-    let read: Read = serde_json::from_slice(bytes).ok()?;
-    let left = read.expiration_millis.checked_sub(corrected_now.0).filter(|left| *left > WORTH_KEEPING_MILLIS)?;
-    let left = left.unsigned_abs();
-    Some(Session {
+/// The session again. Its time is judged by AWS's clock where that is known, else by the boot clock if it is still the
+/// same one: what a machine believes about the wall clock after its start is nothing to go by.
+pub(super) fn read(bytes: &[u8], aws_now: Option<WallTime>, now: BootTime, boot: Option<&str>) -> Sealed {
+    let Ok(read) = serde_json::from_slice::<Read>(bytes) else { return Sealed::Ended };
+    let same_boot = boot.is_some() && read.boot.as_deref() == boot;
+    let left = match (aws_now, read.ends_millis) {
+        (Some(aws_now), _) => Some(read.expiration_millis.saturating_sub(aws_now.0)),
+        (None, Some(ends)) if same_boot => Some(i64::try_from(BootTime(ends).millis_since(now)).unwrap_or(i64::MAX)),
+        _ => None,
+    };
+    let session = |left: u64, ends: BootTime| Session {
         hand_out_millis: read.access_key.as_ref().map_or_else(|| hand_out_millis(left), |_| HAND_OUT_MILLIS),
         access_key_id: read.access_key_id,
         secret: read.secret_access_key,
         token: read.session_token,
         expiration: WallTime(read.expiration_millis),
-        ends: boot.plus_millis(left),
+        ends,
         principal: read.principal,
         account: read.account,
         access_key: read.access_key,
         request_id: None,
         proof: None,
-    })
+    };
+    match left {
+        None => Sealed::Unjudged(session(0, BootTime(0))),
+        Some(left) if left > WORTH_KEEPING_MILLIS => {
+            let left = left.unsigned_abs();
+            Sealed::Lives(session(left, now.plus_millis(left)))
+        }
+        Some(_) => Sealed::Ended,
+    }
 }

@@ -31,26 +31,31 @@ pub fn figure(what: &str, value: impl std::fmt::Display) {
 pub struct FakeClock {
     times: Mutex<Times>,
     moved: watch::Sender<()>,
+    disturbed: watch::Sender<()>,
 }
 
 struct Times {
     wall: WallTime,
     boot: BootTime,
     held: bool,
+    slept: i64,
+    boots: u64,
+    elapsed: i64,
 }
 
 impl Times {
     fn advance(&mut self, millis: u64) {
         self.wall = self.wall.plus_millis(i64::try_from(millis).unwrap_or(i64::MAX));
         self.boot = self.boot.plus_millis(millis);
+        self.elapsed = self.elapsed.saturating_add_unsigned(millis);
     }
 }
 
 impl FakeClock {
     /// A clock at this wall time, one hour after boot.
     pub fn at(wall: WallTime) -> Arc<Self> {
-        let times = Mutex::new(Times { wall, boot: BootTime(3_600_000), held: false });
-        Arc::new(Self { times, moved: watch::Sender::new(()) })
+        let times = Mutex::new(Times { wall, boot: BootTime(3_600_000), held: false, slept: 0, boots: 1, elapsed: 0 });
+        Arc::new(Self { times, moved: watch::Sender::new(()), disturbed: watch::Sender::new(()) })
     }
 
     /// Moves both clocks forward.
@@ -63,6 +68,33 @@ impl FakeClock {
     pub fn step_wall_millis(&self, millis: i64) {
         let mut times = self.times();
         times.wall = times.wall.plus_millis(millis);
+        drop(times);
+        self.disturbed.send_replace(());
+    }
+
+    /// The machine sleeps for so long. Nobody is told, and no timer has run: as the first moment after it wakes up.
+    pub fn suspend_millis(&self, millis: u64) {
+        let mut times = self.times();
+        times.advance(millis);
+        times.slept = times.slept.saturating_add_unsigned(millis);
+    }
+
+    /// Timers run, and the kernel tells that the machine has slept.
+    pub fn resume(&self) {
+        self.moved.send_replace(());
+        self.disturbed.send_replace(());
+    }
+
+    /// The machine was started anew: its boot clock begins elsewhere, and its wall clock is off by so much more.
+    pub fn reboot(&self, boot: BootTime, wall_millis: i64) {
+        let mut times = self.times();
+        times.wall = times.wall.plus_millis(wall_millis);
+        (times.boot, times.slept, times.boots) = (boot, 0, times.boots.wrapping_add(1));
+    }
+
+    /// Milliseconds that have truly passed, whatever the clocks say.
+    pub fn elapsed_millis(&self) -> i64 {
+        self.times().elapsed
     }
 
     /// From now on only a test moves it: what sleeps, sleeps.
@@ -101,6 +133,19 @@ impl Clock for FakeClock {
 
     fn boot(&self) -> BootTime {
         self.times().boot
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        Some(self.times().boots.to_string())
+    }
+
+    fn slept_millis(&self) -> i64 {
+        self.times().slept
+    }
+
+    fn disturbed(&self) -> BoxFuture<'_, ()> {
+        let mut disturbed = self.disturbed.subscribe();
+        Box::pin(async move { drop(disturbed.changed().await) })
     }
 
     fn sleep_until(&self, deadline: BootTime) -> BoxFuture<'_, ()> {

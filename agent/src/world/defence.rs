@@ -12,6 +12,8 @@ pub enum Defence {
     BurnFirst,
     /// What cannot be written down is not done.
     RecordFirst,
+    /// A sealed session of another boot is not judged by this machine's wall clock.
+    SealedTime,
     /// Memory that is freed is wiped.
     Wiping,
 }
@@ -31,11 +33,12 @@ mod weak {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// Every defence that can be left out, by its name.
-    const NAMES: [(&str, Defence); 5] = [
+    const NAMES: [(&str, Defence); 6] = [
         ("anchors", Defence::Anchors),
         ("atomic-save", Defence::AtomicSave),
         ("burn-first", Defence::BurnFirst),
         ("record-first", Defence::RecordFirst),
+        ("sealed-time", Defence::SealedTime),
         ("wiping", Defence::Wiping),
     ];
 

@@ -8,7 +8,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use tokio::io::unix::AsyncFd;
+
+/// Longest file that says which boot this is, in bytes.
+const BOOT_ID_LIMIT: u64 = 512;
 
 pub(super) struct MachineClock;
 
@@ -19,6 +23,26 @@ impl Clock for MachineClock {
 
     fn boot(&self) -> BootTime {
         BootTime(millis(time::clock_gettime(ClockId::Boottime)).unsigned_abs())
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        static ID: OnceLock<Option<String>> = OnceLock::new();
+        ID.get_or_init(boot_id).clone()
+    }
+
+    fn slept_millis(&self) -> i64 {
+        millis(time::clock_gettime(ClockId::Boottime)).saturating_sub(millis(time::clock_gettime(ClockId::Monotonic)))
+    }
+
+    fn disturbed(&self) -> BoxFuture<'_, ()> {
+        let timer = disturbance();
+        Box::pin(async {
+            match timer {
+                Ok(timer) => drop(timer.readable().await),
+                // Out of descriptors: the next request looks by itself.
+                Err(_) => std::future::pending().await,
+            }
+        })
     }
 
     fn sleep_until(&self, deadline: BootTime) -> BoxFuture<'_, ()> {
@@ -42,13 +66,38 @@ fn millis(now: Timespec) -> i64 {
 
 /// A timer on CLOCK_BOOTTIME; tokio's own timers stop while the machine sleeps.
 fn boot_timer(deadline: BootTime) -> io::Result<AsyncFd<OwnedFd>> {
-    let timer = time::timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
     let millis = i64::try_from(deadline.0).unwrap_or(i64::MAX).max(1);
     let value = Timespec { tv_sec: millis / 1000, tv_nsec: (millis % 1000) * 1_000_000 };
+    timer(TimerfdClockId::Boottime, TimerfdTimerFlags::ABSTIME, value)
+}
+
+/// A timer that ends only by being cancelled: the kernel does that after each sleep and each step of CLOCK_REALTIME
+/// (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET).
+fn disturbance() -> io::Result<AsyncFd<OwnedFd>> {
+    let never = Timespec { tv_sec: 1 << 33, tv_nsec: 0 };
+    timer(TimerfdClockId::Realtime, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, never)
+}
+
+fn timer(clock: TimerfdClockId, flags: TimerfdTimerFlags, value: Timespec) -> io::Result<AsyncFd<OwnedFd>> {
+    let timer = time::timerfd_create(clock, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
     let interval = Timespec { tv_sec: 0, tv_nsec: 0 };
-    time::timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval: interval, it_value: value })?;
+    time::timerfd_settime(&timer, flags, &Itimerspec { it_interval: interval, it_value: value })?;
     #[expect(deprecated, reason = "its replacement is unsafe; an OwnedFd keeps the promise that is asked for")]
     AsyncFd::new(timer)
+}
+
+/// The kernel's name of this boot, and by how much a time namespace has moved the boot clock (time_namespaces(7)).
+fn boot_id() -> Option<String> {
+    let read = |path: &str| {
+        let bytes = read_file(Path::new(path), BOOT_ID_LIMIT, OFlags::NOFOLLOW).ok().flatten();
+        bytes.and_then(|bytes| String::from_utf8(bytes).ok())
+    };
+    let boot = read("/proc/sys/kernel/random/boot_id")?;
+    // Absent in a kernel without time namespaces.
+    let offsets = read("/proc/self/timens_offsets").unwrap_or_default();
+    let moved = offsets.lines().find_map(|line| line.strip_prefix("boottime")).unwrap_or_default();
+    let moved: Vec<&str> = moved.split_whitespace().filter(|part| *part != "0").collect();
+    Some([vec![boot.trim()], moved].concat().join(" "))
 }
 
 pub(super) struct KernelEntropy;

@@ -175,6 +175,18 @@ impl Clock for HeldClock {
     fn sleep_until(&self, _: BootTime) -> BoxFuture<'_, ()> {
         Box::pin(self.0.notified())
     }
+
+    fn boot_id(&self) -> Option<String> {
+        None
+    }
+
+    fn slept_millis(&self) -> i64 {
+        0
+    }
+
+    fn disturbed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ pub(super) async fn answer(server: &Arc<Server>, endpoint: &Arc<Endpoint>, reque
     if let Some(status) = checks::refusal(request, &endpoint.door) {
         return refused(status);
     }
+    server.lock_if_due().await;
     match endpoint.door.kind {
         EndpointKind::Container => container::answer(server, endpoint, request).await,
         EndpointKind::Imds => imds::answer(server, endpoint, request).await,
