@@ -8,6 +8,8 @@
 mod content;
 mod ledger;
 mod log;
+#[cfg(test)]
+mod mutations;
 
 use super::crypto::Key32;
 use super::error::{Error, Result};
