@@ -14,3 +14,8 @@ pub mod cli;
 
 /// The version that `--version`, `hello` and the user agent show.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: claviger_agent::testing::counting::CountingAllocator =
+    claviger_agent::testing::counting::CountingAllocator;

@@ -31,3 +31,7 @@ pub use server::succession::Program;
 
 #[cfg(any(test, feature = "test-seams"))]
 pub mod testing;
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: testing::counting::CountingAllocator = testing::counting::CountingAllocator;

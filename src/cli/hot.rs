@@ -194,7 +194,8 @@ mod tests {
     use super::{Hot, linger_seconds, parse};
     use crate::cli::args::{Arguments, Proof};
     use crate::cli::cmd::{Command, env, exec, process};
-    use clap::Parser;
+    use clap::Parser as _;
+    use claviger_agent::testing::parsers::{Parser, Verdict};
     use proptest::prelude::{ProptestConfig, prop, proptest};
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
@@ -317,6 +318,58 @@ mod tests {
         for wrong in ["", "2", "h", "25h", "-1h", "1.5h", "2 h", "99999999999999999999d", "9999999999999999d", "1é"] {
             assert!(linger_seconds(wrong).is_err(), "{wrong}");
         }
+    }
+
+    /// A word a line; all that it refuses it leaves to clap, which the proptest below compares it with.
+    #[test]
+    fn command_lines_withstand_damage() {
+        let parser = Parser {
+            name: "hot-words",
+            more: Vec::new(),
+            tokens: &[
+                b"\nprocess",
+                b"\nexec",
+                b"\nenv",
+                b"\n--wait",
+                b"\n--wait=",
+                b"\n--",
+                b"\n--linger=2h",
+                b"\n--region",
+                b"\n--shell=fish",
+                b"\n--passphrase-fd=3",
+                b"\n--recovery",
+                b"\n--imds",
+                b"\n--env",
+                b"\n-",
+                b"\n",
+                b"=",
+                b"99999999999999999999",
+                b"d",
+            ],
+            taken: 50,
+            refusals: &["left to clap"],
+            parse: &|input| {
+                let words: Vec<OsString> =
+                    input.split(|byte| *byte == b'\n').map(|word| OsString::from_vec(word.to_vec())).collect();
+                match parse(&words) {
+                    Some(Hot::Process(verb)) => {
+                        assert!(verb.wait <= 86_400);
+                        Verdict::Accepted
+                    }
+                    Some(Hot::Exec(verb)) => {
+                        assert!(verb.wait <= 86_400 && verb.linger.is_none_or(|linger| linger <= 86_400));
+                        assert!(words.ends_with(&verb.command), "the command as it was typed");
+                        Verdict::Accepted
+                    }
+                    Some(Hot::Env(verb)) => {
+                        assert!(verb.wait <= 86_400);
+                        Verdict::Accepted
+                    }
+                    None => Verdict::none("left to clap"),
+                }
+            },
+        };
+        parser.withstands_damage();
     }
 
     const WORDS: [&str; 52] = [

@@ -127,7 +127,7 @@ impl Client {
                 let gone = fault.code == Code::AgentNotRunning;
                 Unanswered { again: gone && (!sent || request.is_repeatable()), fault }
             })?;
-            let line: AgentLine = serde_json::from_slice(line).map_err(|_| not_understood())?;
+            let line = decode(line)?;
             match line.message {
                 AgentMessage::Reply(reply) if line.id == id => return Ok(*reply),
                 AgentMessage::Fault(fault) if line.id == id || line.id <= HELLO_ID => return Err(fault.into()),
@@ -216,6 +216,81 @@ fn gone() -> Fault {
     Fault::new(Code::AgentNotRunning, "the agent went away before it answered")
 }
 
+fn decode(line: &[u8]) -> Result<AgentLine, Fault> {
+    serde_json::from_slice(line).map_err(|_| not_understood())
+}
+
 fn not_understood() -> Fault {
     Fault::new(Code::WireProtocol, "the agent speaks another version of the protocol")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Inbox, decode};
+    use crate::wire::Code;
+    use claviger_agent::testing::parsers::{Parser, Verdict};
+
+    /// Every line of what an agent sends; the verdict of the last that is whole.
+    fn read(input: &[u8]) -> Verdict {
+        let (mut source, mut inbox) = (input, Inbox::new());
+        let mut verdict = Verdict::none("no line");
+        loop {
+            let line = match inbox.line(&mut source) {
+                Ok(line) => line,
+                Err(fault) if fault.code == Code::AgentNotRunning => return verdict,
+                Err(fault) => {
+                    return Verdict::Refused { kind: fault.code.to_string(), said: format!("{fault} {fault:?}") };
+                }
+            };
+            verdict = match decode(line) {
+                Ok(message) => {
+                    let written = serde_json::to_vec(&message).expect("JSON");
+                    let again = decode(&written).expect("what was written");
+                    assert!(serde_json::to_vec(&again).expect("JSON") == written, "a second meaning");
+                    Verdict::Accepted
+                }
+                Err(fault) => Verdict::Refused { kind: fault.code.to_string(), said: format!("{fault} {fault:?}") },
+            };
+        }
+    }
+
+    #[test]
+    fn lines_of_an_agent_withstand_damage() {
+        let golden = include_bytes!("../../tests/wire/agent.jsonl").split(|byte| *byte == b'\n');
+        let golden = golden.filter(|line| line.starts_with(b"{")).map(|line| [line, b"\n"].concat());
+        let long = format!(
+            "{{\"id\":1,\"event\":{{\"question\":{{\"prompt\":\"{}\",\"echo\":true}}}}}}\n",
+            "x".repeat(262_070)
+        );
+        let parser = Parser {
+            name: "wire-agent-line",
+            more: golden.chain([long.into_bytes()]).collect(),
+            tokens: &[
+                b"{",
+                b"}",
+                b"[",
+                b"]",
+                b"\"",
+                b",",
+                b":",
+                b"null",
+                b"true",
+                b"\n",
+                b"\"id\":1,",
+                b"\"reply\":",
+                b"\"fault\":{",
+                b"\"code\":\"x.y\"",
+                b"\"event\":",
+                b"\\u0000",
+                b"\\ud800",
+                b"1e999",
+                b"\"done\":{}",
+                b"-1",
+            ],
+            taken: 50,
+            refusals: &["no line", "wire.protocol", "wire.too_long"],
+            parse: &read,
+        };
+        parser.withstands_damage();
+    }
 }

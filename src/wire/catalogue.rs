@@ -134,7 +134,7 @@ catalogue! {
     MfaExists, "mfa.exists", Refused, "an authenticator of that name or serial is already stored", Some("claviger mfa list");
     MfaNotFound, "mfa.not_found", NotFound, "no such authenticator is stored", Some("claviger mfa list");
     MfaPresenceNeeded, "mfa.presence_needed", Person, "no person has been here lately enough to spend a code", Some("claviger login");
-    MfaSeedInvalid, "mfa.seed_invalid", Usage, "the seed is neither base32 nor an otpauth URI that AWS could use", None;
+    MfaSeedInvalid, "mfa.seed_invalid", Usage, "the seed is neither base32 nor a URI of an account that AWS could use, or one of several must be chosen", None;
     MfaSerialUnknown, "mfa.serial_unknown", Usage, "the serial of the device is not known", None;
     MfaStepSpent, "mfa.step_spent", Person, "the current code is spent", None;
     ProfileAdopted, "profile.adopted", Refused, "the profile is adopted already", Some("claviger profile list");

@@ -196,9 +196,12 @@ pub enum Request {
         name: Option<Name>,
         /// Its serial; found by ListMFADevices if left out.
         serial: Option<MfaSerial>,
-        /// Base32 or an `otpauth://` URI.
+        /// Base32, an `otpauth://` URI, or an export of Google Authenticator, an `otpauth-migration://` URI.
         #[serde(with = "text")]
         seed: TotpSeedText,
+        /// Which account of an export with several: its name or number, as the fault without it lists them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
         /// Prove the seed at AWS.
         verify: bool,
     },

@@ -5,7 +5,7 @@ use claviger::wire::Fault;
 use claviger_agent::aws::profile::{Origin, Problem, What};
 use claviger_agent::aws::{self, FilesError, NetworkFault};
 use claviger_agent::jobs;
-use claviger_agent::mfa::SeedError;
+use claviger_agent::mfa::{Accounts, SeedError};
 use claviger_agent::server::fault_seams as seams;
 use claviger_agent::session;
 use claviger_agent::session::plan::PlanError;
@@ -136,9 +136,13 @@ fn of_jobs(world: &Outside) -> Vec<jobs::Error> {
         Error::PlainText(world.profile.clone(), origin(world)),
         Error::Plan(world.profile.clone(), Box::new(PlanError::NoSource(world.profile.clone()))),
         Error::ProgramPath(world.file.clone()),
+        Error::Seed(SeedError::AccountUnknown(Accounts(vec![world.profile.clone()]))),
         Error::Seed(SeedError::NotAws),
         Error::Seed(SeedError::NotBase32),
+        Error::Seed(SeedError::NotExport),
         Error::Seed(SeedError::NotUri),
+        Error::Seed(SeedError::OneSeed),
+        Error::Seed(SeedError::SeveralAccounts(Accounts(vec![world.profile.clone(); 10]))),
         Error::Seed(SeedError::Size),
         Error::SerialUnknown(Vec::new()),
         Error::SerialUnknown(vec![serial; 8]),

@@ -157,15 +157,16 @@ fn line_of(text: &str, position: usize) -> usize {
     text.bytes().take(position).filter(|byte| *byte == b'\n').count().saturating_add(1)
 }
 
-/// The parser's own words, without the input that it repeats: the first name in backquotes, and values in double quotes.
-/// The names after that are ours, of which one was meant.
+/// The parser's own words, without the input that it repeats: what stands before the first quote, and, in the sentences
+/// of serde that end with what was expected, that end. A key may have quotes of its own, so no quote closes another.
 fn rule_of(message: &str) -> String {
+    const SENTENCES: [&str; 5] =
+        ["unknown field `", "unknown variant `", "invalid type: ", "invalid value: ", "invalid length "];
     let first = message.lines().next().unwrap_or_default();
-    let known = match first.splitn(3, '`').collect::<Vec<_>>().as_slice() {
-        [before, _, after] => format!("{before}…{after}"),
-        _ => first.to_owned(),
-    };
-    known.split('"').step_by(2).collect::<Vec<_>>().join("…")
+    let Some((before, _)) = first.split_once(['`', '"']) else { return first.to_owned() };
+    let expected = SENTENCES.iter().any(|sentence| first.starts_with(sentence)).then(|| message.rfind(", expected "));
+    let end = expected.flatten().and_then(|at| message.get(at..)).unwrap_or_default();
+    format!("{before}…{end}")
 }
 
 #[cfg(test)]
@@ -210,6 +211,8 @@ mod tests {
         let (line, rule) = fault("[endpoints]\nallow_canary = [\"x\"]\n");
         assert_eq!(line, 2);
         assert!(!rule.contains("canary") && rule.contains("`allow`"), "{rule}");
+        let (_, rule) = fault("[\"a`canary\"]\nb = 1\n");
+        assert!(!rule.contains("canary") && rule.contains("`vault`"), "{rule}");
         let (_, rule) = fault("[vault]\nargon2_memory_mib = \"canary\"\n");
         assert!(!rule.contains("canary"), "{rule}");
         assert_eq!(fault("[vault]\nargon2_memory_mib = 1\n").0, 2);

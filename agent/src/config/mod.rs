@@ -4,6 +4,8 @@
 
 mod duration;
 mod file;
+#[cfg(test)]
+mod mutations;
 mod network;
 mod security;
 mod source;

@@ -187,8 +187,11 @@ async fn write(collection: &Collection<'_>, item: Item, secret: &Secret<[u8; 32]
 }
 
 async fn secret_of(item: &ServiceItem<'_>) -> Result<Secret<[u8; 32]>> {
-    let text = Zeroizing::new(item.get_secret().await.map_err(failed)?);
-    let bytes = Zeroizing::new(BASE64.decode(&text).map_err(|_| Error::Damaged)?);
+    secret_from(&Zeroizing::new(item.get_secret().await.map_err(failed)?))
+}
+
+fn secret_from(text: &[u8]) -> Result<Secret<[u8; 32]>> {
+    let bytes = Zeroizing::new(BASE64.decode(text).map_err(|_| Error::Damaged)?);
     Ok(Secret::new(bytes.as_slice().try_into().map_err(|_| Error::Damaged)?))
 }
 
@@ -215,5 +218,31 @@ fn failed(error: ServiceError) -> Error {
             _ => Error::Failed,
         },
         _ => Error::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BASE64, secret_from};
+    use crate::testing::parsers::{Parser, Verdict};
+
+    #[test]
+    fn an_item_of_the_keyring_withstands_damage() {
+        let parser = Parser {
+            name: "keyring-item",
+            more: Vec::new(),
+            tokens: &[b"=", b"==", b"AAAA", b"\n", b"-_"],
+            taken: 50,
+            refusals: &["Damaged"],
+            parse: &|input| match secret_from(input) {
+                Ok(secret) => {
+                    let again = secret_from(BASE64.encode(secret.expose()).as_bytes());
+                    assert!(again.is_ok_and(|again| again.expose() == secret.expose()), "not what is written");
+                    Verdict::Accepted
+                }
+                Err(error) => Verdict::refused(&error),
+            },
+        };
+        parser.withstands_damage();
     }
 }

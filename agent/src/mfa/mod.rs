@@ -3,9 +3,14 @@
 //! Pure apart from the presence mark. It never sends a code and never writes the ledger: the session room burns a
 //! step in the vault's state before it sends anything.
 
+mod migration;
 mod presence;
 mod totp;
 
+#[cfg(test)]
+mod mutations;
+
+pub use migration::Accounts;
 pub use presence::Presence;
 pub use totp::{SeedError, code, export_uri, parse_seed};
 

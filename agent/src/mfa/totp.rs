@@ -1,6 +1,7 @@
 //! Virtual TOTP devices (RFC 6238 as AWS uses it: SHA-1, six digits, 30 seconds).
 
 use super::STEP_SECONDS;
+use super::migration::{self, Accounts};
 use claviger::model::MfaSerial;
 use claviger::secret::{SecretText, TokenCode, TotpSeed, TotpSeedText};
 use data_encoding::{BASE32_NOPAD, Encoding};
@@ -13,27 +14,46 @@ const SEED_LEAST: usize = 10;
 /// The most bytes of a seed: the block of HMAC-SHA-1; a longer one is hashed first, and nobody issues those.
 const SEED_MOST: usize = 64;
 
-/// Why a text is no seed of an AWS device. Never says what the text was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a text is no seed of an AWS device. Never says what the text was, but for the names of accounts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeedError {
+    /// An export without the account that was asked for; those it has.
+    #[error("the export holds no such account; it has {0}")]
+    AccountUnknown(Accounts),
     /// Not base32 (RFC 4648 section 6).
     #[error("the seed is not base32 (letters A to Z and digits 2 to 7)")]
     NotBase32,
     /// An otpauth URI for something AWS does not do: HOTP, SHA-256, eight digits, 60 seconds.
     #[error("the otpauth URI is not of a TOTP device with SHA-1, 6 digits and 30 seconds, as AWS uses")]
     NotAws,
+    /// Not an export of Google Authenticator, though it begins like one.
+    #[error("the otpauth-migration URI is not well formed")]
+    NotExport,
     /// Not an otpauth URI, though it begins like one.
     #[error("the otpauth URI is not well formed")]
     NotUri,
+    /// An account was asked for, and the seed is of one alone.
+    #[error("only an export of Google Authenticator has accounts to choose from")]
+    OneSeed,
+    /// An export with several accounts, none of which was asked for.
+    #[error("the export holds several accounts ({0}): choose one with --account")]
+    SeveralAccounts(Accounts),
     /// Too short or too long.
     #[error("the seed is not 10 to 64 bytes long")]
     Size,
 }
 
-/// Reads a seed as people have it: base32 in any case with spaces, dashes and padding, or a whole `otpauth://` URI.
-pub fn parse_seed(text: &TotpSeedText) -> Result<TotpSeed, SeedError> {
+/// Reads a seed as people have it: base32 in any case with spaces, dashes and padding, a whole `otpauth://` URI, or an
+/// `otpauth-migration://` URI, from which `account` chooses by name or number.
+pub fn parse_seed(text: &TotpSeedText, account: Option<&str>) -> Result<TotpSeed, SeedError> {
     let text = text.expose().trim();
+    if migration::is_export(text) {
+        return migration::seed(text, account);
+    }
+    if account.is_some() {
+        return Err(SeedError::OneSeed);
+    }
     if text.get(..10).is_some_and(|scheme| scheme.eq_ignore_ascii_case("otpauth://")) {
         return from_uri(text);
     }
@@ -72,7 +92,7 @@ fn from_uri(text: &str) -> Result<TotpSeed, SeedError> {
     sized(totp.secret().as_ref().to_vec())
 }
 
-fn sized(bytes: Vec<u8>) -> Result<TotpSeed, SeedError> {
+pub(super) fn sized(bytes: Vec<u8>) -> Result<TotpSeed, SeedError> {
     let fits = (SEED_LEAST..=SEED_MOST).contains(&bytes.len());
     let seed = TotpSeed::new(bytes);
     if fits { Ok(seed) } else { Err(SeedError::Size) }
@@ -101,7 +121,7 @@ mod tests {
     const RFC_SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
     fn seed(text: &str) -> Result<Vec<u8>, SeedError> {
-        parse_seed(&TotpSeedText::from_text(text.to_owned())).map(|seed| seed.expose().to_vec())
+        parse_seed(&TotpSeedText::from_text(text.to_owned()), None).map(|seed| seed.expose().to_vec())
     }
 
     #[test]
@@ -159,6 +179,6 @@ mod tests {
     fn an_exported_uri_is_read_back() {
         let original = TotpSeed::new(b"12345678901234567890".to_vec());
         let uri = export_uri(&original, &"arn:aws:iam::123456789012:mfa/ada".parse().unwrap());
-        assert_eq!(parse_seed(&uri).unwrap().expose(), original.expose());
+        assert_eq!(parse_seed(&uri, None).unwrap().expose(), original.expose());
     }
 }

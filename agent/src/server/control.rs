@@ -9,7 +9,7 @@ use crate::world::Clock;
 use claviger::model::AuditPeer;
 use claviger::secret::TypedAnswer;
 use claviger::wire::{
-    AgentHello, AgentMessage, ClientLine, ClientMessage, Code, Fault, Hello, LINE_LIMIT, PROTOCOL, Reply, Request,
+    AgentHello, AgentMessage, ClientMessage, Code, Fault, Hello, LINE_LIMIT, PROTOCOL, Reply, Request,
 };
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
@@ -79,10 +79,10 @@ impl Server {
                 Ok(Line::End) | Err(_) => break,
             };
             in_hand.retain(|_, request| !request.task.is_finished());
-            let parsed = match serde_json::from_slice::<ClientLine>(&line) {
+            let parsed = match line::decode(&line) {
                 Ok(parsed) => parsed,
-                Err(error) => {
-                    refuse(outbox, 0, bad_line(&error, line.len())).await;
+                Err(fault) => {
+                    refuse(outbox, 0, fault).await;
                     continue;
                 }
             };
@@ -252,12 +252,6 @@ fn greet(hello: &Hello) -> Result<AgentHello, Fault> {
             format!("the agent speaks protocol {PROTOCOL}, the client {}", hello.protocol),
         ))
     }
-}
-
-/// A line that is no message: told by length and position, never by content.
-fn bad_line(error: &serde_json::Error, length: usize) -> Fault {
-    let what = if error.is_data() { "no message of the protocol" } else { "no JSON" };
-    Fault::new(Code::WireBadLine, format!("a line of {length} bytes is {what} (column {})", error.column()))
 }
 
 async fn refuse(outbox: &mpsc::Sender<OutLine>, id: u64, fault: Fault) {

@@ -4,6 +4,7 @@ pub(super) mod audit;
 
 use crate::aws::FilesError;
 use crate::aws::profile::{Origin, Problem};
+use crate::mfa::SeedError;
 use crate::session::plan::PlanError;
 use crate::vault::{Custody, VaultState};
 use crate::{aws, jobs, session, vault};
@@ -285,11 +286,21 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
             Fault::new(Code::MfaNotFound, format!("no authenticator is stored as {name}"))
         }
         Error::MfaNotFound(None) => Fault::new(Code::MfaNotFound, "there is not exactly one authenticator: name one"),
-        Error::Seed(error) => Fault::new(Code::MfaSeedInvalid, error.to_string()),
+        Error::Seed(error) => seed(&error),
         Error::SerialUnknown(listed) => serial_unknown(listed),
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),
         error => adoption::fault(error),
+    }
+}
+
+fn seed(error: &SeedError) -> Fault {
+    let fault = Fault::new(Code::MfaSeedInvalid, error.to_string());
+    match error {
+        SeedError::AccountUnknown(_) | SeedError::SeveralAccounts(_) => {
+            fault.hint("claviger mfa add --account NUMBER …")
+        }
+        _ => fault,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lines in, at most [`LINE_LIMIT`] bytes each, wiped after use.
 
-use claviger::wire::LINE_LIMIT;
+use claviger::wire::{ClientLine, Code, Fault, LINE_LIMIT};
 use std::io;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use zeroize::Zeroizing;
@@ -37,6 +37,14 @@ pub(super) async fn read(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result
             return Ok(Line::Whole(line));
         }
     }
+}
+
+/// What a line says. One that is no message is told by length and position, never by content.
+pub(super) fn decode(line: &[u8]) -> Result<ClientLine, Fault> {
+    serde_json::from_slice(line).map_err(|error| {
+        let what = if error.is_data() { "no message of the protocol" } else { "no JSON" };
+        Fault::new(Code::WireBadLine, format!("a line of {} bytes is {what} (column {})", line.len(), error.column()))
+    })
 }
 
 #[cfg(test)]

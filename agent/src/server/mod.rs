@@ -13,6 +13,8 @@ mod fault;
 mod line;
 pub mod listen;
 mod lock;
+#[cfg(test)]
+mod mutations;
 mod peer;
 mod record;
 mod restart;

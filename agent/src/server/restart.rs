@@ -246,3 +246,43 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + S
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|_| Err(Fault::new(Code::Internal, "the restart was a defect")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Circumstances;
+    use crate::testing::parsers::{Parser, Verdict};
+
+    #[test]
+    fn what_a_predecessor_tells_withstands_damage() {
+        let parser = Parser {
+            name: "succession-circumstances",
+            more: Vec::new(),
+            tokens: &[
+                b"{",
+                b"}",
+                b"\"",
+                b",",
+                b":",
+                b"null",
+                b"true",
+                b"\"locked_by\":",
+                b"\"idle\"",
+                b"\"shut\":{}",
+                b"[]",
+            ],
+            taken: 50,
+            refusals: &["unreadable"],
+            parse: &|input| match serde_json::from_slice::<Circumstances>(input) {
+                Ok(told) => {
+                    let written = serde_json::to_vec(&told).unwrap();
+                    let again: Circumstances = serde_json::from_slice(&written).unwrap();
+                    // A set has no order.
+                    assert!(serde_json::to_vec(&again).unwrap().len() == written.len(), "a second meaning");
+                    Verdict::Accepted
+                }
+                Err(_) => Verdict::none("unreadable"),
+            },
+        };
+        parser.withstands_damage();
+    }
+}

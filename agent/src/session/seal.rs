@@ -101,3 +101,47 @@ pub(super) fn read(bytes: &[u8], aws_now: Option<WallTime>, now: BootTime, boot:
         Some(_) => Sealed::Ended,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{read, write};
+    use crate::testing::parsers::{Parser, Verdict};
+    use crate::world::{BootTime, WallTime};
+
+    /// 2026-11-22T00:00:00Z.
+    const NOW: WallTime = WallTime(1_795_305_600_000);
+
+    #[test]
+    fn a_sealed_session_withstands_damage() {
+        let parser = Parser {
+            name: "sealed-session",
+            more: Vec::new(),
+            tokens: &[
+                b"{",
+                b"}",
+                b"\"",
+                b",",
+                b":",
+                b"null",
+                b"\"expiration_millis\":",
+                b"\"account\":null",
+                b"[]",
+                b"\\u0000",
+            ],
+            taken: 40,
+            refusals: &["none"],
+            parse: &|input| match read(input, NOW, BootTime(1000)) {
+                Some(session) => {
+                    assert!(session.left(BootTime(1000)) > 60_000 && session.expiration > NOW);
+                    if let Some(written) = write(&session) {
+                        let again = read(&written, NOW, BootTime(1000)).expect("what was written");
+                        assert!(write(&again).expect("written") == written, "a second meaning");
+                    }
+                    Verdict::Accepted
+                }
+                None => Verdict::none("none"),
+            },
+        };
+        parser.withstands_damage();
+    }
+}

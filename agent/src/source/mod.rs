@@ -12,6 +12,8 @@ mod error;
 #[cfg(any(test, feature = "test-seams"))]
 pub mod fake;
 mod imds;
+#[cfg(test)]
+mod mutations;
 mod process;
 mod rules;
 mod spawn;

@@ -1,6 +1,9 @@
 //! Fakes of the outside, for tests. Exists only with the feature `test-seams`; never in a release binary.
 
+pub mod counting;
 mod disk;
+pub mod mutation;
+pub mod parsers;
 
 pub use disk::{CrashState, Files, MemoryDisk};
 

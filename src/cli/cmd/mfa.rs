@@ -17,11 +17,13 @@ use std::io::IsTerminal;
 pub(in crate::cli) enum Mfa {
     /// Store the seed of a virtual MFA device, once AWS has accepted its code
     ///
-    /// The seed is the secret key that AWS shows beside the QR code, or a whole otpauth:// URI.
+    /// The seed is the secret key that AWS shows beside the QR code, a whole otpauth:// URI, or an
+    /// otpauth-migration:// URI: what the QR code of an export of Google Authenticator says.
     #[command(after_help = "\
 Examples:
   claviger mfa add --for dev
-  claviger mfa add --for dev --seed-stdin < seed")]
+  claviger mfa add --for dev --seed-stdin < seed
+  zbarimg -q --raw export.png | claviger mfa add --for dev --seed-stdin --account 2")]
     Add(Add),
     /// List the authenticators
     #[command(after_help = "\
@@ -95,6 +97,9 @@ pub(in crate::cli) struct Add {
     /// Its serial at AWS [default: AWS is asked]
     #[arg(long, value_name = "ARN")]
     serial: Option<MfaSerial>,
+    /// Which account of an export with several [default: they are listed]
+    #[arg(long, value_name = "NAME OR NUMBER")]
+    account: Option<String>,
     /// Read the seed from stdin
     #[arg(long)]
     seed_stdin: bool,
@@ -141,6 +146,7 @@ impl Add {
             name: self.name,
             serial: self.serial,
             seed: seed(self.seed_stdin)?,
+            account: self.account,
             verify: !self.no_verify,
         };
         let Reply::Mfa(row) = desk.ask(&request)? else { return Err(unexpected()) };

@@ -2,6 +2,7 @@
 
 mod crash;
 mod journal;
+mod mutations;
 mod room;
 mod tamper;
 

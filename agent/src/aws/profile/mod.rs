@@ -21,6 +21,8 @@ mod value;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+pub(crate) mod mutations;
+#[cfg(test)]
 mod properties;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 mod answers;
 mod endpoints;
+mod mutations;
 mod network;
 mod proxy;
 mod refusals;

@@ -1,10 +1,11 @@
 //! There and back: generated files, the parser's case files, edits in between, ten thousand profiles, power loss.
 
 use super::{Given, Job, Kind, Prepared, Sheets, prepare};
-use crate::aws::profile::{Profile, ProfileSet, Role};
+use crate::aws::profile::{Profile, ProfileSet, Role, mutations};
 use crate::jobs::Error;
 use crate::session::plan::{Mfa, PlanError};
 use crate::session::{Base, Plan};
+use crate::testing::parsers::{Parser, Verdict};
 use crate::testing::{FakeClock, FakeEntropy, MemoryDisk};
 use crate::vault::Knowledge;
 use crate::world::{WallTime, World};
@@ -467,4 +468,35 @@ fn a_link_stays_a_link_and_mode_stays() {
     assert!(link.is_symlink() && !own.exists() && !credentials.exists());
     let names = std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(names, 3, "config, its link, and the folder that was made");
+}
+
+/// Whatever stands in the files: what is taken out of them comes back to the byte.
+#[test]
+fn files_that_are_edited_withstand_damage() {
+    let edit = |text: &str| {
+        let texts = mutations::parts(text).map(|text| (!text.is_empty()).then(|| text.to_owned()));
+        let after = match done(&texts, &adopt(None)) {
+            Ok(after) => after,
+            Err(error) => {
+                return Verdict::Refused {
+                    kind: format!("{error:?}").split('(').next().unwrap_or_default().to_owned(),
+                    said: String::new(),
+                };
+            }
+        };
+        assert!(sheets(&after).parse().is_ok(), "not a file of profiles any more");
+        let home = done(&after, &release(None)).unwrap_or_else(|error| panic!("{error}"));
+        // Of records in the input this is the end as well.
+        assert!(home == texts || text.contains("# claviger adopted: "), "not what it was");
+        Verdict::Accepted
+    };
+    let parser = Parser {
+        name: "adoption",
+        more: mutations::cases(),
+        tokens: mutations::TOKENS,
+        taken: 200,
+        refusals: &["Files"],
+        parse: &|input| std::str::from_utf8(input).map_or_else(|_| Verdict::none("not text"), edit),
+    };
+    parser.withstands_damage();
 }

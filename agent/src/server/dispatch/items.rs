@@ -9,7 +9,7 @@ use crate::server::fault;
 use crate::vault::{AccessKey, Extra, TotpDevice};
 use crate::world::rfc3339;
 use claviger::model::{AuditAws, MfaSerial, Name};
-use claviger::secret::{SecretText, TotpSeedText};
+use claviger::secret::{SecretText, TotpSeed};
 use claviger::wire::{AccessKeyExport, AccessKeyRow, Code, Fault, MfaRow, Reply, Request, SlotProof};
 use std::sync::Arc;
 
@@ -73,7 +73,8 @@ impl Server {
                 access_key::remove(custody, self.office.clone(), name, now).await.map_err(fault::job)?;
                 Ok(Reply::Done {})
             }
-            Request::MfaAdd { access_key, name, serial, seed, verify } => {
+            Request::MfaAdd { access_key, name, serial, seed, account, verify } => {
+                let seed = mfa::parse_seed(&seed, account.as_deref()).map_err(|error| fault::job(error.into()))?;
                 self.mfa_add(access_key, name, serial, seed, verify, conversation).await
             }
             Request::MfaCode { name, now } => self.mfa_code(name, !now, conversation).await,
@@ -103,11 +104,10 @@ impl Server {
         access_key: Name,
         name: Option<Name>,
         serial: Option<MfaSerial>,
-        seed: TotpSeedText,
+        seed: TotpSeed,
         verify: bool,
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
-        let seed = mfa::parse_seed(&seed).map_err(|error| fault::job(error.into()))?;
         self.custody.require_unlocked().map_err(fault::vault)?;
         if !self.custody.knowledge().access_keys.contains_key(&access_key) {
             return Err(fault::job(jobs::Error::AccessKeyNotFound(access_key)));

@@ -25,12 +25,16 @@ struct Credentials<'a> {
     role_arn: Option<&'a str>,
 }
 
-/// Answers the one path there is, to whoever carries the token.
-pub(super) async fn answer(server: &Arc<Server>, endpoint: &Arc<Endpoint>, request: &Parts) -> Answer {
+/// Whether a request carries this token, once.
+pub(super) fn carries(request: &Parts, token: Option<&TokenDigest>) -> bool {
     let mut values = request.headers.get_all(AUTHORIZATION).iter();
     let given = TokenDigest::of(values.next().map_or(b"", |value| value.as_bytes()));
-    let right = endpoint.token.as_ref().is_some_and(|token| token.is(&given)) && values.next().is_none();
-    if !right {
+    token.is_some_and(|token| token.is(&given)) && values.next().is_none()
+}
+
+/// Answers the one path there is, to whoever carries the token.
+pub(super) async fn answer(server: &Arc<Server>, endpoint: &Arc<Endpoint>, request: &Parts) -> Answer {
+    if !carries(request, endpoint.token.as_ref()) {
         server.endpoints.failed(endpoint);
         return refused(StatusCode::FORBIDDEN);
     }

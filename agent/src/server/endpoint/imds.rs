@@ -115,8 +115,7 @@ pub(super) async fn answer(server: &Arc<Server>, endpoint: &Arc<Endpoint>, reque
     if page == Page::Token {
         return new_token(server, endpoint, request);
     }
-    let given = single(request, TOKEN_HEADER).map(|value| TokenDigest::of(value.as_bytes()));
-    if !given.is_some_and(|given| endpoint.tokens.knows(&given, server.world.clock.boot())) {
+    if !token_of(request).is_some_and(|given| endpoint.tokens.knows(&given, server.world.clock.boot())) {
         return refused(StatusCode::UNAUTHORIZED);
     }
     let region = endpoint.region.as_ref().map(|region| region.as_str());
@@ -133,11 +132,19 @@ pub(super) async fn answer(server: &Arc<Server>, endpoint: &Arc<Endpoint>, reque
     }
 }
 
+/// The token that a request carries, if it is one.
+pub(super) fn token_of(request: &Parts) -> Option<TokenDigest> {
+    single(request, TOKEN_HEADER).map(|value| TokenDigest::of(value.as_bytes()))
+}
+
+/// The seconds that a token is asked for, if AWS would give them.
+pub(super) fn lifetime(request: &Parts) -> Option<u64> {
+    let seconds = single(request, TTL_HEADER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    seconds.filter(|seconds| (1..=TTL_MOST).contains(seconds))
+}
+
 fn new_token(server: &Arc<Server>, endpoint: &Endpoint, request: &Parts) -> Answer {
-    let ttl = single(request, TTL_HEADER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let Some(ttl) = ttl.filter(|ttl| (1..=TTL_MOST).contains(ttl)) else {
-        return refused(StatusCode::BAD_REQUEST);
-    };
+    let Some(ttl) = lifetime(request) else { return refused(StatusCode::BAD_REQUEST) };
     let Ok((token, digest)) = token::new(&server.world) else { return failed(&fault::internal()) };
     let now = server.world.clock.boot();
     endpoint.tokens.add(digest, now.plus_millis(ttl.saturating_mul(1000)), now);

@@ -12,6 +12,8 @@ mod checks;
 mod container;
 mod handover;
 mod imds;
+#[cfg(test)]
+mod mutations;
 mod open;
 mod owner;
 mod record;

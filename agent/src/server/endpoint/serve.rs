@@ -176,6 +176,13 @@ impl Drop for Answering {
     }
 }
 
+/// HTTP/1.1 within the limits: one request a connection.
+pub(super) fn protocol() -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol.keep_alive(false).max_headers(HEADERS_LIMIT).max_buf_size(HEAD_LIMIT);
+    protocol
+}
+
 /// One request, its answer, and the end.
 async fn connection(server: Arc<Server>, endpoint: Arc<Endpoint>, stream: TcpStream, asked: Arc<Asked>) {
     let begun = server.world.clock.boot();
@@ -186,9 +193,7 @@ async fn connection(server: Arc<Server>, endpoint: Arc<Endpoint>, stream: TcpStr
         let (server, endpoint) = (server.clone(), endpoint.clone());
         async move { Ok::<_, Infallible>(answer(&server, &endpoint, &request.into_parts().0).await) }
     });
-    let mut protocol = http1::Builder::new();
-    protocol.keep_alive(false).max_headers(HEADERS_LIMIT).max_buf_size(HEAD_LIMIT);
-    let mut served = pin!(protocol.serve_connection(TokioIo::new(stream), service));
+    let mut served = pin!(protocol().serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         biased;
         _ = &mut served => return,

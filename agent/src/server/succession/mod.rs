@@ -21,6 +21,8 @@
 //! over, so an upgrade and a downgrade work alike.
 
 mod channel;
+#[cfg(test)]
+mod mutations;
 mod predecessor;
 mod program;
 mod successor;

@@ -96,7 +96,9 @@ fn device(serial: &MfaSerial, device: &Device) -> Record {
 }
 
 fn read_device(fields: &mut Fields) -> Result<(MfaSerial, Device)> {
-    let steps = fields.list("steps")?.iter().map(Value::as_u64).collect::<Option<_>>().ok_or(Error::Damaged)?;
+    // As every number of the format: below 2^63.
+    let step = |value: &Value| value.as_i64().and_then(|step| u64::try_from(step).ok());
+    let steps = fields.list("steps")?.iter().map(step).collect::<Option<_>>().ok_or(Error::Damaged)?;
     let floor = if fields.has("floor") { Some(fields.number("floor")?) } else { None };
     Ok((fields.noun("serial")?, Device { floor, recent: steps }))
 }

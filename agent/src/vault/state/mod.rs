@@ -8,6 +8,8 @@
 mod content;
 mod ledger;
 mod log;
+#[cfg(test)]
+mod mutations;
 
 use super::anchor::Version;
 use super::crypto::Key32;

@@ -6,6 +6,7 @@ mod crash;
 mod faults;
 mod golden;
 mod keyring;
+mod mutations;
 mod state;
 mod tamper;
 mod vault;
