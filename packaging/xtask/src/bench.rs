@@ -20,7 +20,7 @@ const PAGE: &str = "docs/reference/benchmarks.md";
 /// Against `/bin/true`: both take about a millisecond, so many pairs.
 const FLOOR_PAIRS: usize = 400;
 /// Against a peer that takes a second.
-const PEER_PAIRS: usize = 20;
+const PEER_PAIRS: usize = 10;
 /// The least that any process takes.
 const FLOOR: &str = "/bin/true";
 /// The warm answer that peers are held against, and how the table names it.

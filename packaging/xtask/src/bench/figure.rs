@@ -184,13 +184,8 @@ mod tests {
 
     #[test]
     fn a_gate_can_be_missed() {
-        let ratio = |gate| Ratio {
-            name: "x".to_owned(),
-            against: "y".to_owned(),
-            unit: "ms",
-            pairs: vec![(30.0, 10.0)],
-            gate,
-        };
+        let ratio =
+            |gate| Ratio { name: "x".to_owned(), against: "y".to_owned(), unit: "ms", pairs: vec![(30.0, 10.0)], gate };
         let passes = |gate| Finding::Ratio(ratio(gate)).passes();
         assert!(passes(Gate::AtMost(3.1)) && !passes(Gate::AtMost(2.9)));
         assert!(passes(Gate::AtLeast(2.9)) && !passes(Gate::AtLeast(3.1)));

@@ -29,7 +29,12 @@ pub(super) fn verbs(stage: &Stage) -> Outcome<Vec<Finding>> {
     };
     let warm = || whole(stage.command("claviger").args(PROCESS));
     Ok(vec![
-        against_floor(stage, "`claviger env prod --shell json`, warm", &["env", "prod", "--shell", "json"], Gate::None)?,
+        against_floor(
+            stage,
+            "`claviger env prod --shell json`, warm",
+            &["env", "prod", "--shell", "json"],
+            Gate::None,
+        )?,
         against_floor(
             stage,
             "`claviger exec --env prod -- /bin/true`, warm",
@@ -160,6 +165,7 @@ fn number(status: &str, key: &str) -> Option<f64> {
     status.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace().next()?.parse().ok()
 }
 
+#[expect(clippy::disallowed_methods, reason = "what is measured is a time in which nothing happens")]
 fn settle(seconds: u64) {
     say(&format!("… {seconds} s of doing nothing"));
     std::thread::sleep(Duration::from_secs(seconds));

@@ -64,9 +64,8 @@ impl Peers {
     /// All their rows.
     pub(super) fn measure(&self, stage: &Stage) -> Outcome<Vec<Finding>> {
         let ours = || whole(stage.command("claviger").args(PROCESS));
-        let against_ours = |name: &str, gate, run: &dyn Fn() -> Outcome<f64>| {
-            ratio((name, WARM), gate, pairs(PEER_PAIRS, run, ours)?)
-        };
+        let against_ours =
+            |name: &str, gate, run: &dyn Fn() -> Outcome<f64>| ratio((name, WARM), gate, pairs(PEER_PAIRS, run, ours)?);
         let export = ["configure", "export-credentials", "--profile", "keys"];
         let elhaz = ["export", "-n", "prod", "-f", "credential-process"];
         let configured = ["configure", "get", "aws_access_key_id", "--profile", "keys"];
