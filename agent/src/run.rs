@@ -1,8 +1,8 @@
 //! The roof: builds the rooms from the machine as it is, serves, and stops.
 
 use crate::audit::Journal;
-use crate::aws::{AwsEdge, AwsFiles, EndpointRules, HyperHttp};
-use crate::config::{Accepted, ConfigSource};
+use crate::aws::{AwsEdge, AwsFiles, EndpointRules, HyperHttp, LazyHttp, Unplugged};
+use crate::config::ConfigSource;
 use crate::harden;
 use crate::keyring::{SecretService, SessionBus};
 use crate::logind::{Logind, SYSTEM_BUS};
@@ -220,7 +220,9 @@ async fn serve_until_stopped(prepared: Prepared, program: Program, place: Place<
         tell(launch, "ready\n");
         leave_standard_streams().map_err(|error| failed("the standard streams", &error))?;
     }
-    socket.accept(server.clone(), &paths).await;
+    // In a task: the thread that waits here is none of the runtime's, and would have to be woken for each connection.
+    let serving = server.clone();
+    drop(tokio::spawn(async move { socket.accept(serving, &paths).await }).await);
     if !server.is_handed_over() {
         drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
     }
@@ -257,12 +259,11 @@ fn take_place(predecessor: Option<&Predecessor>) -> Result<(Socket, OneServer, V
 /// The rooms, from the ground up.
 fn build(world: World, settings: Settings, paths: &Paths, succession: Succession) -> Result<Arc<Server>, Fault> {
     let (config, settings) = (settings.config(), Arc::new(settings));
+    HyperHttp::find_trust_store().map_err(|error| failed("the system's trust store", &error))?;
     // Nothing is called before the vault has said what was accepted.
-    let http = HyperHttp::new(&Accepted::default(), world.clock.clone());
-    let http = http.map_err(|error| failed("the system's trust store", &error))?;
-    let aws = AwsEdge::new(world.clone(), Arc::new(http), EndpointRules::default());
+    let aws = AwsEdge::new(world.clone(), Arc::new(Unplugged), EndpointRules::default());
     let custody = Custody::new(world.clone(), paths.data.clone(), paths.state_file());
-    let sources = sources(&world)?;
+    let sources = sources(&world);
     let (known, edge, allowed, clock) = (settings.clone(), aws.clone(), sources.clone(), world.clock.clone());
     custody.on_settings(move |pinned| known.settle(pinned, &edge, &allowed, clock.clone()));
     let keeper = custody.clone();
@@ -286,11 +287,9 @@ fn build(world: World, settings: Settings, paths: &Paths, succession: Succession
 }
 
 /// Sources are on this machine and its link: their network has neither proxy nor further certificates.
-fn sources(world: &World) -> Result<Sources, Fault> {
-    let http = HyperHttp::new(&Accepted::default(), world.clock.clone())
-        .map_err(|error| failed("the system's trust store", &error))?;
+fn sources(world: &World) -> Sources {
     let runner = Spawner::new(world.clock.clone(), |name| std::env::var(name).ok());
-    Ok(Sources::new(world.clone(), Arc::new(http), Arc::new(runner)))
+    Sources::new(world.clone(), Arc::new(LazyHttp::new(world.clock.clone())), Arc::new(runner))
 }
 
 fn uid() -> u32 {

@@ -89,6 +89,15 @@ pub enum NetworkFault {
     UntrustedCertificate,
 }
 
+/// Where there is no network to be had.
+pub struct Unplugged;
+
+impl Http for Unplugged {
+    fn send(&self, _: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
+        Box::pin(async { Err(HttpError::NotSent(NetworkFault::NotConnected)) })
+    }
+}
+
 impl fmt::Display for NetworkFault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {

@@ -1,6 +1,6 @@
 //! The network itself: HTTP/1.1 over TLS 1.2 or 1.3, one connection a request.
 
-use super::http::{Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
+use super::http::{Http, HttpError, HttpRequest, HttpResponse, NetworkFault, Unplugged};
 use crate::config::{Accepted, NoProxy, proxy_address};
 use crate::world::{BoxFuture, Clock};
 use ::http::header::{CONTENT_ENCODING, HOST, HeaderValue};
@@ -20,7 +20,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 use tower_service::Service;
@@ -70,6 +70,11 @@ pub enum NetworkSettingsError {
 }
 
 impl HyperHttp {
+    /// Refuses a system where there is nothing to read a trust store from.
+    pub fn find_trust_store() -> Result<(), NetworkSettingsError> {
+        if has_certificates() { Ok(()) } else { Err(NetworkSettingsError::NoTrustStore) }
+    }
+
     /// Reads the system trust store, once, and takes proxy and CA bundle from what was accepted.
     pub fn new(accepted: &Accepted, clock: Arc<dyn Clock>) -> Result<Self, NetworkSettingsError> {
         let mut roots = RootCertStore::empty();
@@ -191,6 +196,32 @@ fn with_port(url: &Url) -> Option<Uri> {
 impl Http for HyperHttp {
     fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
         Box::pin(self.exchange(request))
+    }
+}
+
+/// [`HyperHttp`] with the system's trust and nothing else, read at the first request: most agents never make one here,
+/// and a trust store takes 10 ms and memory.
+pub struct LazyHttp {
+    http: OnceLock<Result<HyperHttp, NetworkSettingsError>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl LazyHttp {
+    /// Reads nothing yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { http: OnceLock::new(), clock }
+    }
+}
+
+impl Http for LazyHttp {
+    fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
+        match self.http.get_or_init(|| HyperHttp::new(&Accepted::default(), self.clock.clone())) {
+            Ok(http) => http.send(request),
+            Err(error) => {
+                tracing::error!(%error, "the system's trust store");
+                Unplugged.send(request)
+            }
+        }
     }
 }
 
@@ -326,9 +357,24 @@ const BUNDLES: &[&str] = &[
     "/usr/local/share/certs/ca-root-nss.crt",
 ];
 
+/// Where they are one by one.
+#[cfg(not(any(target_os = "macos", windows)))]
+const FOLDER: &str = "/etc/ssl/certs";
+
+#[cfg(not(any(target_os = "macos", windows)))]
+fn has_certificates() -> bool {
+    BUNDLES.iter().any(|path| Path::new(path).is_file()) || Path::new(FOLDER).is_dir()
+}
+
+/// Looked into when it is read.
+#[cfg(any(target_os = "macos", windows))]
+fn has_certificates() -> bool {
+    true
+}
+
 #[cfg(not(any(target_os = "macos", windows)))]
 fn system_certificates() -> Vec<CertificateDer<'static>> {
-    let folder = Path::new("/etc/ssl/certs");
+    let folder = Path::new(FOLDER);
     let bundle = BUNDLES.iter().map(Path::new).find(|path| path.is_file());
     let folder = (bundle.is_none() && folder.is_dir()).then_some(folder);
     rustls_native_certs::load_certs_from_paths(bundle, folder).certs

@@ -3,7 +3,7 @@
 use super::conversation::{Conversation, OutLine, encode};
 use super::line::{self, Line};
 use super::peer::Peer;
-use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, Phase, REQUESTS_LIMIT, Server, WRITE_MILLIS};
+use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, Phase, REQUESTS_LIMIT, Server, WRITE_BYTES, WRITE_MILLIS};
 use crate::audit::{Entry, Event};
 use crate::world::Clock;
 use claviger::model::AuditPeer;
@@ -20,6 +20,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
 use tokio::io::{AsyncBufRead, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
@@ -44,16 +45,20 @@ impl Server {
             }
         }
         let peer = Arc::new(Peer::of(credentials.and_then(|peer| peer.pid())));
-        let stream = Arc::new(stream);
+        // While its first line is on the way.
+        drop(peer.seen());
         let (outbox, lines) = mpsc::channel(OUTBOX_LINES);
-        let writer = tokio::spawn(write_lines(self.world.clock.clone(), stream.clone(), lines));
-        if self.activity.connections.fetch_add(1, Ordering::AcqRel) < CONNECTIONS_LIMIT {
-            self.clone().read_requests(&stream, &peer, &outbox).await;
-        } else {
-            refuse(&outbox, 0, Fault::new(Code::AgentBusy, "the agent has as many connections as it takes")).await;
-        }
-        drop(outbox);
-        drop(writer.await);
+        let reading = async {
+            // Gone with this block: then no line comes but those of requests in hand.
+            let outbox = outbox;
+            if self.activity.connections.fetch_add(1, Ordering::AcqRel) < CONNECTIONS_LIMIT {
+                self.clone().read_requests(&stream, &peer, &outbox).await;
+            } else {
+                refuse(&outbox, 0, Fault::new(Code::AgentBusy, "the agent has as many connections as it takes")).await;
+            }
+        };
+        // One task for both: an answer from memory is written by the thread that read its request.
+        tokio::join!(reading, write_lines(&*self.world.clock, &stream, lines));
         self.activity.connections.fetch_sub(1, Ordering::AcqRel);
         self.activity.quiet.notify_waiters();
     }
@@ -102,8 +107,9 @@ impl Server {
                         refuse(outbox, parsed.id, Fault::new(Code::AgentBusy, format!("at most {REQUESTS_LIMIT} requests are in hand on a connection, each with an id of its own"))).await;
                         continue;
                     }
-                    let started = self.clone().start(parsed.id, *request, (hello, peer), outbox);
-                    in_hand.insert(parsed.id, started);
+                    if let Some(started) = self.clone().start(parsed.id, *request, (hello, peer), outbox) {
+                        in_hand.insert(parsed.id, started);
+                    }
                 }
                 (ClientMessage::Answer(answer), Some(_)) => {
                     if let Some(request) = in_hand.get(&parsed.id) {
@@ -141,13 +147,14 @@ impl Server {
         line.await
     }
 
+    /// Begins a request. None where it is answered already, as from memory it is.
     fn start(
         self: Arc<Self>,
         id: u64,
         request: Request,
         (hello, peer): (&Hello, &Arc<Peer>),
         outbox: &mpsc::Sender<OutLine>,
-    ) -> InHand {
+    ) -> Option<InHand> {
         let (answers, receiver) = mpsc::channel(4);
         let mut conversation = Conversation {
             id,
@@ -159,7 +166,7 @@ impl Server {
             aws: None,
         };
         let held = Held::new(self.clone());
-        let task = tokio::spawn(async move {
+        let mut work = Box::pin(async move {
             let (name, repeatable) = (request.name(), request.is_repeatable());
             let restarts = matches!(request, Request::Restart {});
             let begun = self.world.clock.boot();
@@ -183,7 +190,11 @@ impl Server {
             };
             conversation.end(message, held).await;
         });
-        InHand { task: task.abort_handle(), answers }
+        // Nobody is woken by this look: what is not done at once is looked at anew by its own task.
+        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return None;
+        }
+        Some(InHand { task: tokio::spawn(work).abort_handle(), answers })
     }
 }
 
@@ -204,9 +215,17 @@ impl Drop for Held {
     }
 }
 
-async fn write_lines(clock: Arc<dyn Clock>, stream: Arc<Stream>, mut lines: mpsc::Receiver<OutLine>) {
-    let mut writer = &*stream;
-    while let Some(OutLine { bytes, held }) = lines.recv().await {
+async fn write_lines(clock: &dyn Clock, stream: &Stream, mut lines: mpsc::Receiver<OutLine>) {
+    let mut writer = stream;
+    while let Some(OutLine { mut bytes, held }) = lines.recv().await {
+        let mut held = vec![held];
+        // What is there already goes with it, so that the client wakes up once.
+        while bytes.len() < WRITE_BYTES
+            && let Ok(next) = lines.try_recv()
+        {
+            bytes.extend_from_slice(&next.bytes);
+            held.push(next.held);
+        }
         let deadline = clock.boot().plus_millis(WRITE_MILLIS);
         let written = tokio::select! {
             biased;
@@ -216,7 +235,7 @@ async fn write_lines(clock: Arc<dyn Clock>, stream: Arc<Stream>, mut lines: mpsc
         drop(held);
         if !written {
             // The reader ends with it: half a connection would wait for this client for ever.
-            shut(&stream, Shutdown::Both);
+            shut(stream, Shutdown::Both);
             break;
         }
     }
@@ -285,7 +304,8 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let stream = Arc::new(Stream::UdSocket(ours.into()));
         let (outbox, lines) = mpsc::channel(1);
-        let writer = tokio::spawn(write_lines(clock.clone(), stream.clone(), lines));
+        let (writing, timing) = (stream.clone(), clock.clone());
+        let writer = tokio::spawn(async move { write_lines(&*timing, &writing, lines).await });
         let reader = tokio::spawn(async move {
             let mut reader = BufReader::new(&*stream);
             matches!(line::read(&mut reader).await, Ok(line::Line::End))

@@ -48,6 +48,8 @@ const CONNECTIONS_LIMIT: usize = 2048;
 const REQUESTS_LIMIT: usize = 64;
 /// Lines waiting for a client that reads slowly; a request waits for room, so a stuck client holds only itself.
 const OUTBOX_LINES: usize = 64;
+/// Lines that wait are written together up to about this: an answer follows its greeting in one write.
+const WRITE_BYTES: usize = 16 * 1024;
 /// A client that does not take a line within this is gone.
 const WRITE_MILLIS: u64 = 30_000;
 /// Profiles in one reply: a row is some 200 bytes, and a line 256 KiB.

@@ -2,6 +2,7 @@
 
 use claviger::model::{AuditPeer, AuditProcess};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
@@ -89,8 +90,11 @@ struct Stat {
 
 impl Stat {
     fn of(pid: i32) -> Option<Self> {
-        let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-        Self::parse(&String::from_utf8_lossy(&text))
+        let file = open(format!("/proc/{pid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        // The kernel gives all of it at once: 52 numbers and a name of at most 64 bytes.
+        let mut text = [0; 1536];
+        let length = rustix::io::read(&file, &mut text).ok()?;
+        Self::parse(&String::from_utf8_lossy(text.get(..length)?))
     }
 
     /// The name stands in brackets and may hold anything, brackets too.

@@ -1,9 +1,9 @@
 //! The settings that the agent runs by: config.toml as last read well, and of the security settings what was accepted.
 
-use crate::aws::{AwsEdge, EndpointRules, Http, HttpError, HttpRequest, HttpResponse, HyperHttp, NetworkFault};
+use crate::aws::{AwsEdge, EndpointRules, HyperHttp, Unplugged};
 use crate::config::{Accepted, Config, ConfigSource, ConfigStamps};
 use crate::source::{SourceRules, Sources};
-use crate::world::{BoxFuture, Clock};
+use crate::world::Clock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -160,13 +160,4 @@ fn asked(source: &ConfigSource, config: &Config, clock: Arc<dyn Clock>) -> Resul
         HyperHttp::new(&asked, clock).map_err(|error| error.to_string())?;
     }
     Ok(asked)
-}
-
-/// Where there is no network to be had.
-struct Unplugged;
-
-impl Http for Unplugged {
-    fn send(&self, _: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
-        Box::pin(async { Err(HttpError::NotSent(NetworkFault::NotConnected)) })
-    }
 }

@@ -10,18 +10,26 @@ fn marker() -> String {
     ["claviger", "test", "seams"].join("-")
 }
 
+/// What is built, and how; each package has a program of its name.
+const PACKAGES: [(&str, Linked); 3] =
+    [("claviger", Linked::Static), ("claviger-agent", Linked::Any), ("claviger-sandbox", Linked::Any)];
+/// Programs beside those: what `bench` needs.
+const FURTHER: [(&str, &str); 1] = [("claviger-sandbox", "claviger-load")];
+
 /// Builds them and checks them; returns their folder.
 pub(crate) fn run() -> Outcome<PathBuf> {
     let folder = target().join("dist");
     make_folder(&folder)?;
     let host = host()?;
-    for (package, linked) in
-        [("claviger", Linked::Static), ("claviger-agent", Linked::Any), ("claviger-sandbox", Linked::Any)]
-    {
+    for (package, linked) in PACKAGES {
         let flags = flags(linked);
         Job::cargo(&format!("build --release --locked -p {package} --target {host}")).with("RUSTFLAGS", flags).run()?;
-        let binary = copy_program(&target().join(&host).join("release").join(package), &folder)?;
-        inspect(&binary, linked)?;
+        let built = target().join(&host).join("release");
+        for program in
+            std::iter::once(package).chain(FURTHER.iter().filter(|(of, _)| *of == package).map(|(_, it)| *it))
+        {
+            inspect(&copy_program(&built.join(program), &folder)?, linked)?;
+        }
     }
     pages(&folder)?;
     completions(&folder)?;

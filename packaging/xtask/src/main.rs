@@ -26,10 +26,10 @@ cargo xtask TASK
   test    everything CI runs, fastest first
   lint    formatting, clippy and the house test
   soak    the full figures of docs/reference/reliability.md; hours
-  bench   claviger process against /bin/true, aws CLI and elhaz, in one run
+  bench   what claviger costs, against /bin/true, an echo server and other tools, in one run
   dist    stripped release binaries in target/dist
 
-Options of test and soak:
+Options of test, soak and bench:
   --only WORD   the steps whose name contains WORD
 
 Environment: CARGO_TARGET_DIR (where to build), CI=true (a missing tool is an error).
@@ -59,7 +59,8 @@ fn task(words: &[&str]) -> Outcome {
         ["lint"] => lint::run(),
         ["soak"] => soak::run(None),
         ["soak", "--only", word] => soak::run(Some(word)),
-        ["bench"] => bench::run(),
+        ["bench"] => bench::run(None),
+        ["bench", "--only", word] => bench::run(Some(word)),
         ["dist"] => dist::run().map(drop),
         _ => Err(Failure::new(format!("no such task: {} (try: cargo xtask --help)", words.join(" ")))),
     }

@@ -10,6 +10,13 @@ pub(crate) struct Environment {
     requirements: &'static str,
 }
 
+impl Environment {
+    /// The file of what is installed in it, from the project's folder.
+    pub(crate) fn requirements(&self) -> &'static str {
+        self.requirements
+    }
+}
+
 /// Clients, peers, and moto.
 pub(crate) const CLIENTS: Environment = Environment { folder: "venv", requirements: "tests/interop/requirements.txt" };
 /// ministack pins another botocore than the clients.

@@ -16,6 +16,7 @@ pub(crate) struct Stage {
     folder: PathBuf,
     sandbox: Child,
     cast: Cast,
+    profiles: usize,
 }
 
 /// Who plays: what the sandbox was set up with, as it says in its first line.
@@ -51,6 +52,11 @@ fn field(line: &str, key: &str) -> Option<String> {
 impl Stage {
     /// Starts the sandbox and writes the configuration: `prod` is a role behind the access key `dev`.
     pub(crate) fn set(name: &str, binaries: &Path) -> Outcome<Self> {
+        Self::with_profiles(name, binaries, 2)
+    }
+
+    /// The same with so many profiles, those two included.
+    pub(crate) fn with_profiles(name: &str, binaries: &Path, profiles: usize) -> Outcome<Self> {
         let folder = std::env::temp_dir().join(format!("claviger-{name}-{}", std::process::id()));
         let made = std::fs::DirBuilder::new().mode(0o700).create(&folder);
         made.map_err(Failure::from(format!("cannot make {}", folder.display())))?;
@@ -67,7 +73,7 @@ impl Stage {
             let _ = (sandbox.kill(), sandbox.wait(), std::fs::remove_dir_all(&folder));
             return Err(Failure::new("claviger-sandbox did not say who plays"));
         };
-        let stage = Self { binaries: binaries.to_path_buf(), folder, sandbox, cast };
+        let stage = Self { binaries: binaries.to_path_buf(), folder, sandbox, cast, profiles };
         stage.configure()?;
         Ok(stage)
     }
@@ -80,11 +86,29 @@ impl Stage {
         );
         make_folder(&self.home().join("config"))?;
         write(&self.home().join("config/config.toml"), &config)?;
-        let profiles = format!(
+        let mut profiles = format!(
             "[profile dev]\nregion = us-east-1\n\n[profile prod]\nrole_arn = {}\nsource_profile = dev\nregion = us-east-1\n",
             self.cast.role
         );
+        for number in 2..self.profiles {
+            let role = &self.cast.role;
+            let more = format!("\n[profile p{number}]\nrole_arn = {role}\nsource_profile = dev\nregion = us-east-1\n");
+            profiles.push_str(&more);
+        }
         write(&aws, &profiles)
+    }
+
+    /// How many profiles the AWS files have.
+    pub(crate) fn profiles(&self) -> usize {
+        self.profiles
+    }
+
+    /// The agent's process id.
+    pub(crate) fn agent(&self) -> Outcome<u32> {
+        let status = self.claviger(&["status", "--json"], "")?.stdout;
+        let status = String::from_utf8_lossy(&status).into_owned();
+        let number = status.split_once("\"pid\":").and_then(|(_, rest)| rest.split(',').next()?.trim().parse().ok());
+        number.ok_or_else(|| Failure::new("claviger status --json names no pid"))
     }
 
     /// What the sandbox was set up with.
@@ -112,7 +136,7 @@ impl Stage {
         format!("{}:{}", self.binaries.display(), std::env::var("PATH").unwrap_or_default())
     }
 
-    /// A program of the stage, in an environment that holds nothing of the person's own.
+    /// A program of the stage, or one by its path, in an environment that holds nothing of the person's own.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.binaries.join(program));
         command
