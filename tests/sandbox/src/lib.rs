@@ -3,12 +3,14 @@
 //! It checks what emulators let pass: signatures, session tokens, expiry, one use per TOTP step, durations, trust
 //! policies. [`Sandbox::handle`] answers in-process, [`serve`] over HTTP, the binary `claviger-sandbox` on a port of
 //! its own. Its keys, seeds and passwords are made up and belong to nobody: it is no place for real ones.
+//! [`load`] is load on the agent's socket, and how it bears it.
 //! `README.md` beside this crate lists, action by action, what is checked and what is not.
 
 mod call;
 mod control;
 mod entropy;
 mod iam;
+pub mod load;
 mod policy;
 mod query;
 mod reply;
