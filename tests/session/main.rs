@@ -10,6 +10,7 @@
 
 mod chains;
 mod clock;
+mod crowd;
 mod endpoint;
 mod flight;
 mod keys;

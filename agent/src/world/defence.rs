@@ -4,6 +4,14 @@
 /// A defence. Its name in `CLAVIGER_WITHOUT` is the variant's, in lower case with dashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defence {
+    /// A client that does not read its answers is not answered further.
+    BoundedQueue,
+    /// What a client leaves behind is given back when it goes.
+    Frees,
+    /// One agent serves, and others find its lock.
+    OneServer,
+    /// However many wait for a session, it is fetched once.
+    SingleFlight,
     /// Memory that is freed is wiped.
     Wiping,
 }
@@ -23,7 +31,13 @@ mod weak {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// Every defence that can be left out, by its name.
-    const NAMES: [(&str, Defence); 1] = [("wiping", Defence::Wiping)];
+    const NAMES: [(&str, Defence); 5] = [
+        ("bounded-queue", Defence::BoundedQueue),
+        ("frees", Defence::Frees),
+        ("one-server", Defence::OneServer),
+        ("single-flight", Defence::SingleFlight),
+        ("wiping", Defence::Wiping),
+    ];
 
     /// A bit for each defence that is left out. No lock and no allocation: the allocator asks.
     static LEFT_OUT: AtomicU32 = AtomicU32::new(0);

@@ -11,7 +11,14 @@ const BEGIN: &str = "<!-- figures, written by cargo xtask soak -->";
 const END: &str = "<!-- end of figures -->";
 
 /// What is run, by name: the words after `cargo test --profile soak`.
-const STEPS: &[(&str, &str)] = &[];
+const STEPS: &[(&str, &str)] = &[
+    ("single flight", "-p claviger --test session crowd"),
+    ("a thousand connections", "-p claviger --test agent load::a_thousand"),
+    ("simultaneous starts", "-p claviger --test agent once::"),
+    ("soak", "-p claviger --test agent soak::"),
+    ("stuck clients", "-p claviger --test agent load::a_hundred"),
+    ("half-open connections", "-p claviger --test agent load::half_open"),
+];
 
 /// Builds the programs that tests run, then runs the steps whose name contains `only`.
 pub(crate) fn run(only: Option<&str>) -> Outcome {
