@@ -78,7 +78,12 @@ pub(crate) struct Agent {
 impl Agent {
     /// Starts `claviger-agent run --detached` as the command says, without waiting for it.
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the agent");
+        Self::spawn_reading(command.stdin(Stdio::null()))
+    }
+
+    /// The same with the stdin that the command has.
+    pub(crate) fn spawn_reading(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the agent");
         let stdout = BufReader::new(child.stdout.take().expect("stdout"));
         Self { child, stdout }
     }

@@ -1,42 +1,89 @@
 //! Exactly one agent serves; whoever needs one gets it.
 
 use crate::home::{Agent, Home, program, run, wait_gone};
+use crate::load::raise_limit;
+use claviger_agent::testing::{figure, rounds};
 use rustix::fs::{Mode, OFlags};
+use rustix::pipe::PipeFlags;
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
+/// Processes that wait, and go on together once this is dropped (read(2) ends for all when a pipe has no writer left).
+struct Gate {
+    waits: OwnedFd,
+    _opens: OwnedFd,
+}
+
+impl Gate {
+    fn new() -> Self {
+        let (waits, opens) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
+        Self { waits, _opens: opens }
+    }
+
+    /// The same program once the gate is open.
+    fn behind(&self, command: &Command) -> Command {
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", "read -r go; exec \"$0\" \"$@\" </dev/null"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        shell.env_clear().stdin(self.waits.try_clone().expect("a descriptor")).stdout(Stdio::piped());
+        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell
+    }
+}
+
+/// So many agents, started in the same moment; what each says.
+fn start_at_once(command: &Command, count: usize) -> (Vec<String>, Vec<Agent>) {
+    let gate = Gate::new();
+    let start = |_| Agent::spawn_reading(gate.behind(command).stderr(Stdio::null()));
+    let mut agents: Vec<Agent> = (0..count).map(start).collect();
+    drop(gate);
+    (agents.iter_mut().map(Agent::word).collect(), agents)
+}
+
 #[test]
-fn of_twenty_agents_one_serves_and_the_others_say_so() {
+fn of_many_agents_one_serves_and_the_others_say_so() {
     let home = Home::new();
-    for round in 0..4 {
-        let mut agents: Vec<Agent> = (0..20).map(|_| Agent::spawn(&mut home.agent_command())).collect();
-        let words: Vec<String> = agents.iter_mut().map(Agent::word).collect();
-        let ready: Vec<usize> = (0..20).filter(|at| words[*at] == "ready").collect();
-        assert_eq!(ready.len(), 1, "round {round}: {words:?}");
+    let (waves, count) = (rounds(4, 5), rounds(25, 1000));
+    raise_limit();
+    for wave in 0..waves {
+        let (words, mut agents) = start_at_once(&home.agent_command(), count);
+        let ready: Vec<usize> = (0..count).filter(|at| words[*at] == "ready").collect();
+        assert_eq!(ready.len(), 1, "wave {wave}: {words:?}");
         let mut one = agents.swap_remove(ready[0]);
         for mut other in agents {
             assert_eq!(other.wait().code(), Some(0));
         }
-        assert_eq!(words.iter().filter(|word| *word == "already serving").count(), 19, "{words:?}");
+        assert_eq!(words.iter().filter(|word| *word == "already serving").count(), count - 1, "{words:?}");
         assert_eq!(home.pid(), one.pid());
         assert!(home.file("data/agent.lock").is_file() && home.file("run/agent.sock").exists());
-        // Its socket stays behind, and the next round replaces it.
+        // Its socket stays behind, and the next wave replaces it.
         one.kill();
         assert!(home.file("run/agent.sock").exists());
     }
+    figure(&format!("simultaneous starts of which one serves, {waves} times"), count);
+
+    // The control: without the lock more than one means to serve.
+    let home = Home::new();
+    let (words, _agents) = start_at_once(&home.weak_agent_command("one-server"), 10);
+    assert!(words.iter().filter(|word| *word == "ready").count() > 1, "the control: {words:?}");
 }
 
 #[test]
 fn clients_that_start_at_the_same_moment_are_all_answered_by_one_agent() {
     let home = Home::new();
+    let count = rounds(20, 1000);
+    raise_limit();
     for _ in 0..3 {
-        let start = || {
-            let mut client = home.command("claviger");
-            client.args(["agent", "start"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-            client.spawn().expect("the client")
-        };
-        let clients: Vec<_> = (0..20).map(|_| start()).collect();
+        let gate = Gate::new();
+        let mut client = home.command("claviger");
+        client.args(["agent", "start"]);
+        let start = || gate.behind(&client).stderr(Stdio::piped()).spawn().expect("the client");
+        let clients: Vec<_> = (0..count).map(|_| start()).collect();
+        drop(gate);
         let said: BTreeSet<String> = clients
             .into_iter()
             .map(|client| {
@@ -48,6 +95,7 @@ fn clients_that_start_at_the_same_moment_are_all_answered_by_one_agent() {
         assert_eq!(said, BTreeSet::from([format!("The agent is running (pid {}).\n", home.pid())]));
         home.kill_agent();
     }
+    figure("simultaneous clients that start an agent and are answered by one, 3 times", count);
 }
 
 #[test]

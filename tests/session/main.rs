@@ -11,6 +11,7 @@
 mod chains;
 mod chaos;
 mod clock;
+mod crowd;
 mod endpoint;
 mod flight;
 mod keys;

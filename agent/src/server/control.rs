@@ -3,9 +3,11 @@
 use super::conversation::{Conversation, OutLine, encode};
 use super::line::{self, Line};
 use super::peer::Peer;
-use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, Phase, REQUESTS_LIMIT, Server, WRITE_BYTES, WRITE_MILLIS};
+use super::{
+    CONNECTIONS_LIMIT, GREETING_MILLIS, OUTBOX_LINES, Phase, REQUESTS_LIMIT, Server, WRITE_BYTES, WRITE_MILLIS,
+};
 use crate::audit::{Entry, Event};
-use crate::world::Clock;
+use crate::world::{BootTime, Clock, Defence};
 use claviger::model::AuditPeer;
 use claviger::secret::TypedAnswer;
 use claviger::wire::{
@@ -47,7 +49,7 @@ impl Server {
         let peer = Arc::new(Peer::of(credentials.and_then(|peer| peer.pid())));
         // While its first line is on the way.
         drop(peer.seen());
-        let (outbox, lines) = mpsc::channel(OUTBOX_LINES);
+        let (outbox, lines) = mpsc::channel(if Defence::BoundedQueue.stands() { OUTBOX_LINES } else { 1 << 20 });
         let reading = async {
             // Gone with this block: then no line comes but those of requests in hand.
             let outbox = outbox;
@@ -59,6 +61,9 @@ impl Server {
         };
         // One task for both: an answer from memory is written by the thread that read its request.
         tokio::join!(reading, write_lines(&*self.world.clock, &stream, lines));
+        if !Defence::Frees.stands() {
+            vec![1_u8; 8192].leak();
+        }
         self.activity.connections.fetch_sub(1, Ordering::AcqRel);
         self.activity.quiet.notify_waiters();
     }
@@ -67,8 +72,10 @@ impl Server {
         let mut reader = BufReader::with_capacity(8192, stream);
         let mut hello: Option<Hello> = None;
         let mut in_hand: HashMap<u64, InHand> = HashMap::new();
+        let greeting = self.world.clock.boot().plus_millis(GREETING_MILLIS);
         loop {
-            let line = match self.next_line(stream, &mut reader).await {
+            let limit = hello.is_none().then_some(greeting);
+            let line = match self.next_line(stream, &mut reader, limit).await {
                 Ok(Line::Whole(line)) => line,
                 Ok(Line::TooLong) => {
                     refuse(
@@ -136,13 +143,22 @@ impl Server {
         }
     }
 
-    /// The next line. Once the agent closes, the client can send no more, and what it has sent is still read.
-    async fn next_line(&self, stream: &Stream, reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Line> {
+    /// The next line, until the limit if there is one. Once the agent closes, the client can send no more, and what it
+    /// has sent is still read.
+    async fn next_line(
+        &self,
+        stream: &Stream,
+        reader: &mut (impl AsyncBufRead + Unpin),
+        limit: Option<BootTime>,
+    ) -> io::Result<Line> {
         let mut line = pin!(line::read(reader));
         tokio::select! {
             biased;
             line = &mut line => return line,
             () = self.until(|phase| phase == Phase::Closing) => shut(stream, Shutdown::Read),
+            () = self.world.clock.sleep_until(limit.unwrap_or(BootTime(0))), if limit.is_some() => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
         }
         line.await
     }
@@ -170,6 +186,8 @@ impl Server {
             let (name, repeatable) = (request.name(), request.is_repeatable());
             let restarts = matches!(request, Request::Restart {});
             let begun = self.world.clock.boot();
+            // Only once its client takes answers: what waits to be sent costs more than what waits to be done.
+            drop(conversation.outbox.reserve().await);
             let outcome = tokio::select! {
                 biased;
                 outcome = self.dispatch(request, &mut conversation) => outcome,

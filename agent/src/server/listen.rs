@@ -3,6 +3,7 @@
 
 use super::succession::Door;
 use super::{Phase, Server};
+use crate::world::Defence;
 use claviger::client::Client;
 use claviger::paths::{Paths, SOCKET};
 use claviger::wire::{Code, Fault, Hello, PROTOCOL, Request};
@@ -25,8 +26,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
-/// How often the socket's path is looked at besides: a folder further up may be renamed, or the watches used up.
+/// How often the socket's path is looked at where not all of it can be watched.
 const PATH_CHECK_MILLIS: u64 = 30_000;
+/// How long accepting rests after it failed.
+const BREATH_MILLIS: u64 = 100;
 
 /// How long a path that was removed is left to whoever removed it.
 const REMOVED_MILLIS: u64 = 100;
@@ -49,6 +52,9 @@ impl OneServer {
     /// its holder, however that ends.
     pub fn lock(paths: &Paths) -> io::Result<Option<Self>> {
         let (starting, lock) = Self::files(paths)?;
+        if !Defence::OneServer.stands() {
+            return Ok(Some(Self { lock, starting: None }));
+        }
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             // Nobody serves, but somebody listens: systemd, which starts an agent for whoever has connected just now.
             Ok(()) if listened_to(paths) => Ok(None),
@@ -191,8 +197,15 @@ pub struct Socket {
     listener: Listener,
     /// Where it was bound here; an inherited one is systemd's to keep.
     bound: Option<Bound>,
-    /// Tells when something happens in that folder.
-    watch: Option<AsyncFd<OwnedFd>>,
+    /// Tells when something happens to that path.
+    watch: Option<Watch>,
+}
+
+/// A watch on a path (inotify(7)).
+struct Watch {
+    queue: AsyncFd<OwnedFd>,
+    /// Whether nothing on the way to the path goes unwatched: then nobody need look besides.
+    is_whole: bool,
 }
 
 impl Socket {
@@ -227,6 +240,7 @@ impl Socket {
     /// whoever knocks waits. Binds anew where the socket's path has vanished.
     pub async fn accept(mut self, server: Arc<Server>, paths: &Paths) {
         let mut phase = server.phase.subscribe();
+        let mut refused = false;
         self.lend(&server);
         loop {
             let now = *phase.borrow_and_update();
@@ -239,17 +253,23 @@ impl Socket {
                 _ = phase.changed() => continue,
                 accepted = self.listener.accept(), if now == Phase::Serving => {
                     match accepted {
-                        Ok(stream) => drop(tokio::spawn(server.clone().serve(stream))),
+                        Ok(stream) => {
+                            refused = false;
+                            drop(tokio::spawn(server.clone().serve(stream)));
+                        }
                         Err(error) => {
                             // Out of descriptors: those in use will come free; taking a breath keeps the loop cool.
-                            tracing::warn!(%error, "a connection was not accepted");
-                            server.world.clock.sleep_until(server.world.clock.boot().plus_millis(100)).await;
+                            // Said once, or it would fill the log for as long as it lasts.
+                            if !std::mem::replace(&mut refused, true) {
+                                tracing::warn!(%error, "a connection was not accepted");
+                            }
+                            server.world.clock.sleep_until(server.world.clock.boot().plus_millis(BREATH_MILLIS)).await;
                         }
                     }
                     continue;
                 }
                 () = changed(self.watch.as_ref()), if now == Phase::Serving => {}
-                () = server.world.clock.sleep_until(next_check), if self.bound.is_some() && now == Phase::Serving => {}
+                () = server.world.clock.sleep_until(next_check), if self.must_look() && now == Phase::Serving => {}
             }
             self = self.look_after(&server, paths).await;
         }
@@ -257,6 +277,11 @@ impl Socket {
         if let Some(bound) = own {
             drop(server.world.disk.remove(&bound.path));
         }
+    }
+
+    /// Whether the path may vanish without a word.
+    fn must_look(&self) -> bool {
+        self.bound.is_some() && !self.watch.as_ref().is_some_and(|watch| watch.is_whole)
     }
 
     /// Looks whether the socket's path still leads here, and does something about it.
@@ -296,23 +321,27 @@ impl Socket {
     }
 }
 
-/// Watches a folder for the end of its entries and for its own (inotify(7)). None where the system has no watch left:
-/// then the path is only looked at now and then.
-fn watch(folder: &Path) -> Option<AsyncFd<OwnedFd>> {
-    let events = WatchFlags::DELETE | WatchFlags::DELETE_SELF | WatchFlags::MOVED_FROM | WatchFlags::MOVE_SELF;
+/// Watches a folder for the end of its entries, and it and those above it for their own (inotify(7)). None where the
+/// system has no watch left: then the path is only looked at now and then.
+fn watch(folder: &Path) -> Option<Watch> {
+    let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
     let queue = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
-    inotify::add_watch(&queue, folder, events | WatchFlags::ONLYDIR).ok()?;
+    inotify::add_watch(&queue, folder, own | WatchFlags::DELETE | WatchFlags::MOVED_FROM).ok()?;
+    let above = folder.ancestors().skip(1).all(|folder| inotify::add_watch(&queue, folder, own).is_ok());
+    // A symbolic link on the way may be replaced, and nobody tells.
+    let is_whole = above && folder.canonicalize().is_ok_and(|real| real == folder);
     #[expect(deprecated, reason = "its replacement is unsafe; an OwnedFd keeps the promise that is asked for")]
-    AsyncFd::new(queue).ok()
+    let queue = AsyncFd::new(queue).ok()?;
+    Some(Watch { queue, is_whole })
 }
 
-/// Returns once something happened in the watched folder; never without a watch.
-async fn changed(watch: Option<&AsyncFd<OwnedFd>>) {
-    let Some(watch) = watch else { return std::future::pending().await };
-    if let Ok(mut ready) = watch.readable().await {
+/// Returns once something happened to the watched path; never without a watch.
+async fn changed(watch: Option<&Watch>) {
+    let Some(Watch { queue, .. }) = watch else { return std::future::pending().await };
+    if let Ok(mut ready) = queue.readable().await {
         // What happened does not matter: the path is looked at.
         let mut events = [0; 4096];
-        while rustix::io::read(watch.get_ref(), &mut events).is_ok_and(|count| count > 0) {}
+        while rustix::io::read(queue.get_ref(), &mut events).is_ok_and(|count| count > 0) {}
         ready.clear_ready();
     }
 }

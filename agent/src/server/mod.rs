@@ -46,10 +46,13 @@ use tokio::sync::{Notify, watch};
 const CONNECTIONS_LIMIT: usize = 2048;
 /// Most requests in hand on one connection: a tray and a script want a few.
 const REQUESTS_LIMIT: usize = 64;
-/// Lines waiting for a client that reads slowly; a request waits for room, so a stuck client holds only itself.
-const OUTBOX_LINES: usize = 64;
+/// Lines waiting for a client that reads slowly; a request waits for room before it begins, so a stuck client holds
+/// only itself, and little memory.
+const OUTBOX_LINES: usize = 8;
 /// Lines that wait are written together up to about this: an answer follows its greeting in one write.
 const WRITE_BYTES: usize = 16 * 1024;
+/// A client that has not greeted within this is gone: it would hold a place that another may need.
+const GREETING_MILLIS: u64 = 30_000;
 /// A client that does not take a line within this is gone.
 const WRITE_MILLIS: u64 = 30_000;
 /// Profiles in one reply: a row is some 200 bytes, and a line 256 KiB.

@@ -45,6 +45,9 @@ impl Server {
                 warnings.push(format!("{count} profiles first used now are not in the vault yet: is the disk full?"))
             }
         }
+        // For the soak: what no file under /proc tells.
+        #[cfg(feature = "weak")]
+        warnings.push(format!("tasks: {}", tokio::runtime::Handle::current().metrics().num_alive_tasks()));
         let (vault, locked_by) = match state {
             VaultState::Absent => ("absent", None),
             VaultState::Locked(by) => ("locked", Some(by.as_str().to_owned())),

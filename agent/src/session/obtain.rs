@@ -8,7 +8,7 @@ use super::spend::Code;
 use super::{Error, SessionKey, entry, signing};
 use crate::ask::{Asker, Audience, Listener};
 use crate::aws::{self, AssumeRole, AssumedRole, SessionCredentials, SigningCredentials};
-use crate::world::BoxFuture;
+use crate::world::{BoxFuture, Defence};
 use claviger::model::{Arn, MfaSerial, Name};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -120,7 +120,7 @@ impl Office {
             return Joined::Fresh(session);
         }
         // A fetch that ended without landing was a defect; it must not stand in the way for ever.
-        if desk.flights.get(&key).is_some_and(Flight::is_over) {
+        if desk.flights.get(&key).is_some_and(Flight::is_over) || !Defence::SingleFlight.stands() {
             desk.flights.remove(&key);
         }
         let locks = desk.locks;

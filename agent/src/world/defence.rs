@@ -8,12 +8,20 @@ pub enum Defence {
     Anchors,
     /// A vault is written beside the one that stands, and takes its name once it is whole.
     AtomicSave,
+    /// A client that does not read its answers is not answered further.
+    BoundedQueue,
     /// A step is burned on the disk before its code is sent.
     BurnFirst,
+    /// What a client leaves behind is given back when it goes.
+    Frees,
+    /// One agent serves, and others find its lock.
+    OneServer,
     /// What cannot be written down is not done.
     RecordFirst,
     /// A sealed session of another boot is not judged by this machine's wall clock.
     SealedTime,
+    /// However many wait for a session, it is fetched once.
+    SingleFlight,
     /// Memory that is freed is wiped.
     Wiping,
 }
@@ -33,12 +41,16 @@ mod weak {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// Every defence that can be left out, by its name.
-    const NAMES: [(&str, Defence); 6] = [
+    const NAMES: [(&str, Defence); 10] = [
         ("anchors", Defence::Anchors),
         ("atomic-save", Defence::AtomicSave),
+        ("bounded-queue", Defence::BoundedQueue),
         ("burn-first", Defence::BurnFirst),
+        ("frees", Defence::Frees),
+        ("one-server", Defence::OneServer),
         ("record-first", Defence::RecordFirst),
         ("sealed-time", Defence::SealedTime),
+        ("single-flight", Defence::SingleFlight),
         ("wiping", Defence::Wiping),
     ];
 

@@ -17,6 +17,12 @@ const STEPS: &[(&str, &str)] = &[
     ("full disk", "-p claviger --test agent full_disk"),
     ("anchors", "-p claviger-agent --features test-seams --lib anchors"),
     ("damage", "-p claviger --test agent rollback"),
+    ("single flight", "-p claviger --test session crowd"),
+    ("a thousand connections", "-p claviger --test agent load::a_thousand"),
+    ("simultaneous starts", "-p claviger --test agent once::"),
+    ("soak", "-p claviger --test agent soak::"),
+    ("stuck clients", "-p claviger --test agent load::a_hundred"),
+    ("half-open connections", "-p claviger --test agent load::half_open"),
 ];
 
 /// Builds the programs that tests run, then runs the steps whose name contains `only`.

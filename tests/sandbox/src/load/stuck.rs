@@ -80,8 +80,8 @@ impl Stuck {
         self.counts.cut_off.load(Ordering::Relaxed)
     }
 
-    /// Bytes that the agent has taken from them.
-    pub fn sent(&self) -> u64 {
+    /// Bytes that the agent has taken from those that flood it.
+    pub fn sent_by_floods(&self) -> u64 {
         self.counts.sent.load(Ordering::Relaxed)
     }
 }
@@ -157,7 +157,9 @@ impl Client {
             let part = self.rest.get(..at_once.min(self.rest.len())).unwrap_or_default();
             match self.stream.write(part) {
                 Ok(count) => {
-                    counts.sent.fetch_add(count as u64, Ordering::Relaxed);
+                    if self.kind == Kind::Flood {
+                        counts.sent.fetch_add(count as u64, Ordering::Relaxed);
+                    }
                     self.rest.drain(..count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
