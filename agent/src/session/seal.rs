@@ -104,7 +104,7 @@ pub(super) fn read(bytes: &[u8], aws_now: Option<WallTime>, now: BootTime, boot:
 
 #[cfg(test)]
 mod tests {
-    use super::{read, write};
+    use super::{Sealed, read, write};
     use crate::testing::parsers::{Parser, Verdict};
     use crate::world::{BootTime, WallTime};
 
@@ -130,16 +130,18 @@ mod tests {
             ],
             taken: 40,
             refusals: &["none"],
-            parse: &|input| match read(input, NOW, BootTime(1000)) {
-                Some(session) => {
+            parse: &|input| match read(input, Some(NOW), BootTime(1000), None) {
+                Sealed::Lives(session) => {
                     assert!(session.left(BootTime(1000)) > 60_000 && session.expiration > NOW);
-                    if let Some(written) = write(&session) {
-                        let again = read(&written, NOW, BootTime(1000)).expect("what was written");
-                        assert!(write(&again).expect("written") == written, "a second meaning");
+                    if let Some(written) = write(&session, None) {
+                        let Sealed::Lives(again) = read(&written, Some(NOW), BootTime(1000), None) else {
+                            panic!("what was written has another meaning");
+                        };
+                        assert!(write(&again, None).expect("written") == written, "a second meaning");
                     }
                     Verdict::Accepted
                 }
-                None => Verdict::none("none"),
+                Sealed::Ended | Sealed::Unjudged(_) => Verdict::none("none"),
             },
         };
         parser.withstands_damage();

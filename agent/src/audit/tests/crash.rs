@@ -175,7 +175,7 @@ fn a_rotation_leaves_no_hole() {
 #[test]
 fn a_file_that_is_retired_leaves_its_mark_first() {
     let old = || {
-        let mut life = Life::begin(1500);
+        let life = Life::begin(1500);
         (0..24).for_each(|number| life.journal.note(served(number)));
         life.bench.clock.step_wall_millis(401 * DAY);
         life.journal.flush(true);

@@ -223,7 +223,9 @@ fn a_restore_leaves_the_old_vault_or_the_backup_and_no_step_free() {
         |bench| {
             let custody = Custody::new(bench.world.clone(), path(""), path("state"));
             let new = phrase("a new passphrase");
-            custody.restore(&from, &recovery(&code), Some((&new, KdfCost::FLOOR)), true, LATER).expect("restored");
+            custody
+                .restore(&from, &recovery(&code), Some((&new, KdfCost::FLOOR)), true, LATER, || {})
+                .expect("restored");
         },
         |bench, state| {
             let disk = MemoryDisk::with(state.files.clone());

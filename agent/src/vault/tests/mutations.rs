@@ -178,7 +178,8 @@ fn a_backup_withstands_damage() {
     drop(foreign.create());
     let restore = |input: &[u8], proof: &SlotProof| {
         let disk = MemoryDisk::with([(path("backup"), input.to_vec())].into());
-        let restored = Bench::on(disk, 1, String::new()).folder.restore(&path("backup"), proof, None, false, NOW);
+        let restored =
+            Bench::on(disk, 1, String::new()).folder.restore(&path("backup"), proof, None, false, &|_, _| 0, NOW);
         restored.map(drop)
     };
     let parser = Parser {

@@ -169,7 +169,7 @@ impl Life {
             }
             _ => {
                 let Some(previous) = next.previous.take() else { return false };
-                custody.restore(&path("vault.prev"), &proof, None, true, now).expect("restored");
+                custody.restore(&path("vault.prev"), &proof, None, true, now, || {}).expect("restored");
                 assert_eq!(version(custody).keys, previous.keys);
                 // The version before is now the copy, also where it was the same.
                 next.previous = Some(std::mem::replace(&mut next.version, version(custody)));
