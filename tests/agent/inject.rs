@@ -59,6 +59,7 @@ struct Rig {
     /// Names of access keys that were tried, and those that were answered.
     tried: BTreeSet<String>,
     saved: BTreeSet<String>,
+    /// So many exports must be on record.
     exported: usize,
     /// A session was answered since the last logout.
     obtained: bool,
@@ -189,10 +190,11 @@ impl Rig {
                 json!({"access_key_add": key})
             }
         };
+        let before = self.exports();
         let answer = self.ask(&request);
         if answer.as_ref().is_some_and(|answer| answer["reply"].is_object()) {
             match operation {
-                Append => self.exported += 1,
+                Append => self.exported = before + 1,
                 Burn => self.obtained = true,
                 Save => drop(self.saved.insert(name)),
             }

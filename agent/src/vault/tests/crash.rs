@@ -33,7 +33,7 @@ fn every_crash(name: &str, bench: impl Fn() -> Bench, act: impl Fn(&Bench), chec
         check(&whole, state);
     });
     let syncs = whole.disk.syncs();
-    assert!(!syncs.is_empty() && marks == [true; 2] && states > 10, "{states}");
+    assert!(!syncs.is_empty() && marks == [true; 2] && states > 2, "{states}");
     for (sync, what) in syncs.iter().enumerate() {
         let whole = run(Some(sync));
         let mut noticed = false;
