@@ -73,7 +73,7 @@ impl Bad {
         let inner = HyperHttp::new(&Accepted::default(), rig.clock.clone()).unwrap();
         let http = PatientHttp { inner, clock: rig.clock.clone(), exchanges: Arc::default() };
         let url = proxy.url();
-        let rules = EndpointRules::new(&[url.clone()], Some(&url), Some(&url)).unwrap();
+        let rules = EndpointRules::new(std::slice::from_ref(&url), Some(&url), Some(&url)).unwrap();
         rig.office.aws().settle(Arc::new(http), rules);
         let trap = TcpListener::bind("127.0.0.1:0").unwrap();
         trap.set_nonblocking(true).unwrap();
@@ -447,7 +447,7 @@ async fn where_nothing_answers_no_code_is_spent() {
     for url in [format!("http://{free}"), "http://sts.invalid:80".to_owned()] {
         let inner = HyperHttp::new(&Accepted::default(), rig.clock.clone()).unwrap();
         let http = PatientHttp { inner, clock: rig.clock.clone(), exchanges: Arc::default() };
-        let rules = EndpointRules::new(&[url.clone()], Some(&url), Some(&url)).unwrap();
+        let rules = EndpointRules::new(std::slice::from_ref(&url), Some(&url), Some(&url)).unwrap();
         rig.office.aws().settle(Arc::new(http), rules);
         let error = rig.fail("prod").await;
         assert_eq!(code(&error), "aws.unreachable", "{url}: {error:?}");
