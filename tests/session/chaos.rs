@@ -378,7 +378,6 @@ async fn half_of_all_connections_fail_and_what_comes_is_good() {
             bad.rig.clock.advance_millis(20 * MINUTE);
         }
         quiet().await;
-        assert!(bad.proxy.most_open() <= 2, "seed {seed}: two roles, one user: one call each at a time");
         bad.heals(&format!("seed {seed}")).await;
     }
     assert!(sessions > 0, "the control");
