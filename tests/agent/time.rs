@@ -55,7 +55,8 @@ fn sealed_sessions_come_back_on_another_boot_clock_and_no_ended_one_does() {
         end(&home, &mut agent);
     }
     assert_eq!(sandbox.calls("GetCallerIdentity"), asked + 2, "each asked AWS for the time");
-    let mut agent = agent_at(&home, 60, &home.agent_command());
+    let mut agent = home.start();
+    home.unlock().good();
     assert_eq!(key(&home), first);
     assert_eq!(sandbox.calls("GetCallerIdentity"), asked + 2, "on the same boot clock nobody need be asked");
     end(&home, &mut agent);

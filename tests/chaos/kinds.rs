@@ -187,10 +187,10 @@ fn edited(answer: &[u8], edit: impl Fn(String) -> String) -> Deed {
     framed(answer, &format!("Content-Length: {}", body.len()), |_| body.clone().into_bytes())
 }
 
-/// The text of the only element of this name.
-pub(crate) fn element<'a>(body: &'a str, name: &str) -> &'a str {
-    let (_, rest) = body.split_once(&format!("<{name}>")).expect("an element");
-    rest.split_once(&format!("</{name}>")).expect("its end").0
+/// The text of the only element of this name; empty where there is none, as in a refusal.
+fn element<'a>(body: &'a str, name: &str) -> &'a str {
+    let rest = body.split_once(&format!("<{name}>")).map_or("", |(_, rest)| rest);
+    rest.split_once(&format!("</{name}>")).map_or("", |(text, _)| text)
 }
 
 fn replaced(body: &str, name: &str, by: &str) -> String {

@@ -256,6 +256,8 @@ fn read(stream: &mut impl Read) -> Option<Request> {
         }
         let mut piece = [0; 4096];
         match stream.read(&mut piece) {
+            // The hello of TLS, to which nobody here has an answer.
+            Ok(1..) if raw.first().or(piece.first()) == Some(&22) => return None,
             Ok(1..) if raw.len() > 1024 * 1024 => return None,
             Ok(read @ 1..) => raw.extend_from_slice(piece.get(..read)?),
             _ => return None,

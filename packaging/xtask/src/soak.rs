@@ -23,6 +23,9 @@ const STEPS: &[(&str, &str)] = &[
     ("soak", "-p claviger --test agent soak::"),
     ("stuck clients", "-p claviger --test agent load::a_hundred"),
     ("half-open connections", "-p claviger --test agent load::half_open"),
+    ("bad network", "-p claviger --test session chaos"),
+    ("bad network, built", "-p claviger --test agent chaos"),
+    ("clocks", "-p claviger --test session clock"),
 ];
 
 /// Builds the programs that tests run, then runs the steps whose name contains `only`.

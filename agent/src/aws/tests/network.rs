@@ -106,6 +106,18 @@ async fn an_answer_cut_at_any_byte_is_cut_off() {
         let error = fetch(&answer.as_bytes()[..cut]).await.err();
         assert_eq!(error, Some(HttpError::Unknown(NetworkFault::CutOff)), "cut at {cut}");
     }
+    for cut in 0..answer.len() {
+        let part = answer.as_bytes()[..cut].to_vec();
+        let (address, server) = serve(move |mut stream| {
+            read_request(&mut stream);
+            stream.write_all(&part).expect("written");
+            // Without lingering, closing sends RST and not FIN.
+            rustix::net::sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO)).expect("no linger");
+        });
+        let error = network().send(request(&format!("http://{address}/"))).await.err();
+        assert_eq!(error, Some(HttpError::Unknown(NetworkFault::CutOff)), "reset at {cut}");
+        server.join().expect("a server");
+    }
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     assert_eq!(fetch(chunked).await.expect("the control").body.as_slice(), b"hello");
     for cut in 0..chunked.len() {
@@ -332,4 +344,25 @@ async fn a_server_without_tls_is_no_https_server() {
     let error = network().send(request(&format!("https://{address}/"))).await.err();
     assert_eq!(error, Some(HttpError::NotSent(NetworkFault::Tls)));
     drop(server.join());
+}
+
+/// A server that knows TLS 1.1 alone says so in a hello or in an alert (RFC 4346, RFC 8446 section 6.2).
+#[tokio::test]
+async fn an_old_tls_is_none() {
+    let mut hello = vec![22, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2];
+    hello.extend([7; 32]);
+    hello.extend([0, 0xc0, 0x14, 0]);
+    for said in [hello, vec![21, 3, 2, 0, 2, 2, 70]] {
+        let (address, server) = serve(move |mut stream| {
+            let mut first = [0; 5];
+            stream.read_exact(&mut first).expect("a hello");
+            stream.write_all(&said).expect("written");
+            let mut rest = Vec::new();
+            drop(stream.read_to_end(&mut rest));
+            String::from_utf8_lossy(&rest).contains("GetSessionToken")
+        });
+        let error = network().send(request(&format!("https://{address}/"))).await.err();
+        assert_eq!(error, Some(HttpError::NotSent(NetworkFault::Tls)));
+        assert!(!server.join().expect("a server").0, "no request came");
+    }
 }
