@@ -11,7 +11,10 @@ const BEGIN: &str = "<!-- figures, written by cargo xtask soak -->";
 const END: &str = "<!-- end of figures -->";
 
 /// What is run, by name: the words after `cargo test --profile soak`.
-const STEPS: &[(&str, &str)] = &[];
+const STEPS: &[(&str, &str)] = &[
+    ("parsers of the agent", "-p claviger-agent --features test-seams --lib withstand"),
+    ("parsers of the client", "-p claviger --lib withstand"),
+];
 
 /// Builds the programs that tests run, then runs the steps whose name contains `only`.
 pub(crate) fn run(only: Option<&str>) -> Outcome {
