@@ -3,7 +3,7 @@
 use crate::tree::{File, files, paths};
 
 /// Where data of tests lies.
-const DATA: [&str; 3] = ["tests/vectors", "tests/cases", "tests/golden"];
+const DATA: [&str; 4] = ["tests/corpora", "tests/vectors", "tests/cases", "tests/golden"];
 
 /// Folders whose scripts `cargo xtask test` finds by itself (`packaging/xtask/src/python.rs`), with their prefix.
 const SCRIPTS: [(&str, &str); 4] =

@@ -68,7 +68,7 @@ fn config_toml_withstands_damage() {
             b"\"1h\"",
             b"a.b.c.d",
         ],
-        taken: 100,
+        taken: 20,
         refusals: &[
             "TOML",
             "[mfa] session",

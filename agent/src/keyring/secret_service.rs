@@ -232,7 +232,7 @@ mod tests {
             name: "keyring-item",
             more: Vec::new(),
             tokens: &[b"=", b"==", b"AAAA", b"\n", b"-_"],
-            taken: 50,
+            taken: 20,
             refusals: &["Damaged"],
             parse: &|input| match secret_from(input) {
                 Ok(secret) => {

@@ -253,7 +253,7 @@ mod tests {
         let corpus = [b"{\"a\":12}\n[b]\n".to_vec(), b"<c>34</c>".to_vec()];
         let all: Vec<(Vec<u8>, bool)> = (0..2000).map(|seed| input(seed, &corpus, &[b"null", b","])).collect();
         assert_eq!(all, (0..2000).map(|seed| input(seed, &corpus, &[b"null", b","])).collect::<Vec<_>>());
-        assert!(all.iter().map(|(bytes, _)| bytes).collect::<BTreeSet<_>>().len() > 1500);
+        assert!(all.iter().map(|(bytes, _)| bytes).collect::<BTreeSet<_>>().len() > 1000);
         let whole = all.iter().filter(|(_, whole)| *whole).count();
         assert!((60..200).contains(&whole), "{whole}");
         let has = |bytes: &[u8]| all.iter().filter(|(all, _)| all.windows(bytes.len()).any(|it| it == bytes)).count();

@@ -26,6 +26,8 @@ const STEPS: &[(&str, &str)] = &[
     ("bad network", "-p claviger --test session chaos"),
     ("bad network, built", "-p claviger --test agent chaos"),
     ("clocks", "-p claviger --test session clock"),
+    ("parsers of the agent", "-p claviger-agent --features test-seams --lib withstand"),
+    ("parsers of the client", "-p claviger --lib withstand"),
 ];
 
 /// Builds the programs that tests run, then runs the steps whose name contains `only`.

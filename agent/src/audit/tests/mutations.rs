@@ -100,6 +100,6 @@ fn a_file_of_the_record_withstands_damage() {
             verdict
         },
     };
-    parser.withstands_damage();
+    parser.withstands_damage_of(3000);
     assert!(matches!(walk(&whole, &key, known), Verdict::Accepted));
 }

@@ -498,5 +498,5 @@ fn files_that_are_edited_withstand_damage() {
         refusals: &["Files"],
         parse: &|input| std::str::from_utf8(input).map_or_else(|_| Verdict::none("not text"), edit),
     };
-    parser.withstands_damage();
+    parser.withstands_damage_of(2000);
 }

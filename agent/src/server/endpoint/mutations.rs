@@ -105,7 +105,7 @@ fn requests_to_an_endpoint_withstand_damage() {
             b"0\r\n\r\n",
             b"a: b\r\n",
         ],
-        taken: 100,
+        taken: 15,
         refusals: &["400", "401", "403", "404", "405", "431", "closed"],
         parse: &|input| {
             let imds = input.windows(8).any(|part| part == b"/latest/");

@@ -55,5 +55,5 @@ fn packets_of_a_restart_withstand_damage() {
             Verdict::Accepted
         },
     };
-    parser.withstands_damage();
+    parser.withstands_damage_of(2000);
 }

@@ -67,9 +67,17 @@ fn records_of_the_state_withstand_damage() {
         taken: 50,
         refusals: &["Damaged"],
         parse: &|input| {
-            let records: Vec<&[u8]> =
-                input.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(200).collect();
-            verdict(&file(&records))
+            let mut content = Content::default();
+            for record in input.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                if let Err(error) = content.apply(record) {
+                    return Verdict::refused(&error);
+                }
+            }
+            let written: Vec<_> = content.records().collect();
+            let mut back = Content::default();
+            written.iter().for_each(|record| back.apply(record).expect("what was written"));
+            assert!(back.records().eq(written), "not what was written");
+            Verdict::Accepted
         },
     };
     parser.withstands_damage();
@@ -99,5 +107,5 @@ fn a_state_file_withstands_damage() {
             verdict
         },
     };
-    parser.withstands_damage();
+    parser.withstands_damage_of(3000);
 }
