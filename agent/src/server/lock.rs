@@ -74,6 +74,8 @@ impl Server {
             server.office.lock(by != LockedBy::Idle);
         });
         drop(locked.await);
+        // The idle watch sleeps without a limit now.
+        self.activity.wake.notify_one();
         if by == LockedBy::Command {
             self.endpoints.end_lingering();
         }

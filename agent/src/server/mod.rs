@@ -129,7 +129,7 @@ struct Activity {
     requests: AtomicUsize,
     /// Connections to the endpoints.
     answers: AtomicUsize,
-    /// The vault was opened, or `[lock] idle` changed: the idle watch begins again.
+    /// The vault was opened or locked, or `[lock] idle` changed: the idle watch begins again.
     wake: Notify,
     /// A request or a connection ended.
     quiet: Notify,

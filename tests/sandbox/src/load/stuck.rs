@@ -1,4 +1,4 @@
-//! Clients that are in the way: they say nothing, half a line, a byte now and then, or more than they read.
+//! Clients that are in the way: they say nothing, half a line, a line without end, or more than they read.
 
 use super::HELLO;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -21,7 +21,7 @@ pub enum Kind {
     Silent,
     /// Greets, and says half a line.
     HalfLine,
-    /// Greets, and sends a line of requests a byte at a time.
+    /// Greets, and sends a line that does not end, a byte at a time.
     Drip,
     /// Asks as fast as it can and reads no answer.
     Flood,
@@ -80,8 +80,8 @@ impl Stuck {
         self.counts.cut_off.load(Ordering::Relaxed)
     }
 
-    /// Bytes that the agent has taken from those that flood it.
-    pub fn sent_by_floods(&self) -> u64 {
+    /// Bytes that were sent by those that flood it.
+    pub fn sent(&self) -> u64 {
         self.counts.sent.load(Ordering::Relaxed)
     }
 }
@@ -147,26 +147,23 @@ impl Client {
         if matches!(self.kind, Kind::Silent | Kind::HalfLine) {
             return true;
         }
-        let at_once = if self.kind == Kind::Drip { 1 } else { usize::MAX };
+        if self.kind == Kind::Drip {
+            let sent = self.stream.write(b" ");
+            return sent.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock);
+        }
         // So much in one go that a flood does not keep this thread from the others.
         for _ in 0..64 {
             if self.rest.is_empty() {
                 self.request += 1;
                 self.rest = format!("{{\"id\":{},\"request\":{request}}}\n", self.request).into_bytes();
             }
-            let part = self.rest.get(..at_once.min(self.rest.len())).unwrap_or_default();
-            match self.stream.write(part) {
+            match self.stream.write(&self.rest) {
                 Ok(count) => {
-                    if self.kind == Kind::Flood {
-                        counts.sent.fetch_add(count as u64, Ordering::Relaxed);
-                    }
+                    counts.sent.fetch_add(count as u64, Ordering::Relaxed);
                     self.rest.drain(..count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(_) => return true,
-            }
-            if self.kind == Kind::Drip {
-                return false;
             }
         }
         false
