@@ -48,8 +48,15 @@ pub(crate) fn ordinary() -> Home {
     home
 }
 
-fn agent(home: &Home) -> Agent {
-    let mut command = as_user(home, USER, &home.file("bin/claviger-agent"));
+/// An agent of [`USER`]; with `without` the one that these defences can be left out of.
+pub(crate) fn agent(home: &Home, without: Option<&str>) -> Agent {
+    let name = if without.is_some() { "claviger-agent-weak" } else { "claviger-agent" };
+    let place = home.file("bin").join(name);
+    if !place.exists() {
+        crate::installed::copy(&program(name), &place, 0o755);
+    }
+    let mut command = as_user(home, USER, &place);
+    command.env("CLAVIGER_WITHOUT", without.unwrap_or_default());
     let mut agent = Agent::spawn(command.args(["run", "--detached"]).stderr(Stdio::null()));
     assert_eq!(agent.word(), "ready");
     agent
@@ -80,7 +87,7 @@ fn helper(home: &Home) -> Child {
 #[test]
 fn no_process_of_this_user_or_another_reads_the_agent() {
     let home = ordinary();
-    let agent = agent(&home);
+    let agent = agent(&home, None);
     client(&home, &["init", "--passphrase-fd", "0"], PASSPHRASE).good();
     let mut helper = helper(&home);
     let weak = attack(&home, USER, helper.id());
@@ -162,7 +169,7 @@ fn files_are_private_whatever_the_umask() {
 #[test]
 fn another_user_is_not_answered_even_where_the_doors_stand_open() {
     let home = ordinary();
-    let _agent = agent(&home);
+    let _agent = agent(&home, None);
     let knock = |user: u32| {
         let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.settimeout(100)\n\
                       try:\n s.connect('run/agent.sock')\nexcept OSError:\n print('no way in'); sys.exit()\n\

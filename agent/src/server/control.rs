@@ -1,11 +1,13 @@
 //! A connection of the control socket: greeting, requests, answers.
 
 use super::conversation::{Conversation, OutLine, encode};
-use super::line::{self, Line};
+use super::fault;
+use super::line::{Line, Lines};
 use super::peer::Peer;
 use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, Phase, REQUESTS_LIMIT, Server, WRITE_MILLIS};
 use crate::audit::{Entry, Event};
-use crate::world::Clock;
+use crate::vault::{self, Leave};
+use crate::world::{Clock, Defence, with_wiped_stack};
 use claviger::model::AuditPeer;
 use claviger::secret::TypedAnswer;
 use claviger::wire::{
@@ -16,12 +18,16 @@ use interprocess::local_socket::traits::StreamCommon as _;
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::Shutdown;
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::io::{AsyncBufRead, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::sync::mpsc;
+
+/// Bytes that a connection reads at once: most requests are shorter.
+const READ_BYTES: usize = 8192;
 
 /// A request in hand, as its connection sees it.
 struct InHand {
@@ -35,7 +41,7 @@ impl Server {
         let own = rustix::process::geteuid().as_raw();
         let credentials = stream.peer_creds().ok();
         match credentials.as_ref().and_then(|peer| peer.euid()) {
-            Some(uid) if uid == own => {}
+            Some(uid) if uid == own || !Defence::PeerCheck.stands() => {}
             uid => {
                 tracing::warn!(?uid, "refused a connection of another user");
                 let peer = AuditPeer { uid: uid.unwrap_or(u32::MAX), ..AuditPeer::default() };
@@ -59,7 +65,7 @@ impl Server {
     }
 
     async fn read_requests(self: Arc<Self>, stream: &Stream, peer: &Arc<Peer>, outbox: &mpsc::Sender<OutLine>) {
-        let mut reader = BufReader::with_capacity(8192, stream);
+        let mut reader = Lines::new(stream, READ_BYTES);
         let mut hello: Option<Hello> = None;
         let mut in_hand: HashMap<u64, InHand> = HashMap::new();
         loop {
@@ -86,6 +92,7 @@ impl Server {
                     continue;
                 }
             };
+            drop(line);
             match (parsed.message, &hello) {
                 (ClientMessage::Hello(said), None) => match greet(&said) {
                     Ok(greeting) => {
@@ -131,8 +138,8 @@ impl Server {
     }
 
     /// The next line. Once the agent closes, the client can send no more, and what it has sent is still read.
-    async fn next_line(&self, stream: &Stream, reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Line> {
-        let mut line = pin!(line::read(reader));
+    async fn next_line(&self, stream: &Stream, reader: &mut Lines<impl AsyncRead + Unpin>) -> io::Result<Line> {
+        let mut line = pin!(reader.next());
         tokio::select! {
             biased;
             line = &mut line => return line,
@@ -149,6 +156,7 @@ impl Server {
         outbox: &mpsc::Sender<OutLine>,
     ) -> InHand {
         let (answers, receiver) = mpsc::channel(4);
+        let leave = request.holds_secrets().then(|| self.custody.leave());
         let mut conversation = Conversation {
             id,
             outbox: outbox.clone(),
@@ -157,15 +165,18 @@ impl Server {
             peer: peer.clone(),
             aws_config_file: hello.aws_config_file.clone(),
             aws: None,
+            leave: leave.clone(),
         };
-        let held = Held::new(self.clone());
+        let held = Held::new(self.clone(), leave.clone());
         let task = tokio::spawn(async move {
             let (name, repeatable) = (request.name(), request.is_repeatable());
             let restarts = matches!(request, Request::Restart {});
             let begun = self.world.clock.boot();
+            let secret = leave.is_some();
             let outcome = tokio::select! {
                 biased;
-                outcome = self.dispatch(request, &mut conversation) => outcome,
+                outcome = with_wiped_stack_if(secret, self.dispatch(request, &mut conversation)) => outcome,
+                () = ended(leave) => Err(fault::vault(vault::Error::Locked)),
                 () = self.until(|phase| matches!(phase, Phase::Passing | Phase::HandedOver)), if !restarts => {
                     Err(cut_off(repeatable))
                 }
@@ -188,32 +199,50 @@ impl Server {
 }
 
 /// Counts a request in hand, its answer's way to the client included, so that a stop can wait for it.
-pub(super) struct Held(Arc<Server>);
+pub(super) struct Held {
+    server: Arc<Server>,
+    /// Of a request that holds secrets: its last line may hold one too.
+    leave: Option<Leave>,
+}
 
 impl Held {
-    fn new(server: Arc<Server>) -> Self {
+    fn new(server: Arc<Server>, leave: Option<Leave>) -> Self {
         server.activity.requests.fetch_add(1, Ordering::AcqRel);
-        Self(server)
+        Self { server, leave }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.activity.requests.fetch_sub(1, Ordering::AcqRel);
-        self.0.activity.quiet.notify_waiters();
+        self.server.activity.requests.fetch_sub(1, Ordering::AcqRel);
+        self.server.activity.quiet.notify_waiters();
     }
+}
+
+/// Returns once a lock ends the leave; never where there is none.
+async fn ended(leave: Option<Leave>) {
+    match leave {
+        Some(mut leave) => leave.over().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn with_wiped_stack_if<F: Future>(secret: bool, future: F) -> F::Output {
+    if secret { with_wiped_stack(future).await } else { future.await }
 }
 
 async fn write_lines(clock: Arc<dyn Clock>, stream: Arc<Stream>, mut lines: mpsc::Receiver<OutLine>) {
     let mut writer = &*stream;
     while let Some(OutLine { bytes, held }) = lines.recv().await {
         let deadline = clock.boot().plus_millis(WRITE_MILLIS);
+        let leave = held.as_ref().and_then(|held| held.leave.clone());
         let written = tokio::select! {
             biased;
             written = writer.write_all(&bytes) => written.is_ok(),
+            () = ended(leave) => false,
             () = clock.sleep_until(deadline) => false,
         };
-        drop(held);
+        drop((bytes, held));
         if !written {
             // The reader ends with it: half a connection would wait for this client for ever.
             shut(&stream, Shutdown::Both);
@@ -274,13 +303,14 @@ async fn send(outbox: &mpsc::Sender<OutLine>, id: u64, message: AgentMessage) {
 #[cfg(test)]
 mod tests {
     use super::write_lines;
+    use crate::server::WRITE_MILLIS;
     use crate::server::conversation::OutLine;
-    use crate::server::{WRITE_MILLIS, line};
+    use crate::server::line::{Line, Lines};
     use crate::testing::FakeClock;
     use crate::world::{Clock, WallTime};
     use interprocess::local_socket::tokio::Stream;
     use std::sync::Arc;
-    use tokio::io::{AsyncReadExt, BufReader};
+    use tokio::io::AsyncReadExt;
     use tokio::net::UnixStream;
     use tokio::sync::mpsc;
 
@@ -292,10 +322,7 @@ mod tests {
         let stream = Arc::new(Stream::UdSocket(ours.into()));
         let (outbox, lines) = mpsc::channel(1);
         let writer = tokio::spawn(write_lines(clock.clone(), stream.clone(), lines));
-        let reader = tokio::spawn(async move {
-            let mut reader = BufReader::new(&*stream);
-            matches!(line::read(&mut reader).await, Ok(line::Line::End))
-        });
+        let reader = tokio::spawn(async move { matches!(Lines::new(&*stream, 8192).next().await, Ok(Line::End)) });
         // Far more than a socket holds.
         let bytes = zeroize::Zeroizing::new(vec![b'x'; 16 * 1024 * 1024]);
         outbox.send(OutLine { bytes, held: None }).await.ok().unwrap();

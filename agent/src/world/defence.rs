@@ -4,6 +4,16 @@
 /// A defence. Its name in `CLAVIGER_WITHOUT` is the variant's, in lower case with dashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defence {
+    /// No core is dumped, however it ends (setrlimit(2), RLIMIT_CORE).
+    CoreLimit,
+    /// Nobody of the same user looks into it (prctl(2), PR_SET_DUMPABLE).
+    NotDumpable,
+    /// The control socket answers its own user alone.
+    PeerCheck,
+    /// What it makes is its user's alone (umask(2)).
+    Umask,
+    /// The stack that secrets were worked on is wiped.
+    WipedStack,
     /// Memory that is freed is wiped.
     Wiping,
 }
@@ -23,7 +33,14 @@ mod weak {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// Every defence that can be left out, by its name.
-    const NAMES: [(&str, Defence); 1] = [("wiping", Defence::Wiping)];
+    const NAMES: [(&str, Defence); 6] = [
+        ("core-limit", Defence::CoreLimit),
+        ("not-dumpable", Defence::NotDumpable),
+        ("peer-check", Defence::PeerCheck),
+        ("umask", Defence::Umask),
+        ("wiped-stack", Defence::WipedStack),
+        ("wiping", Defence::Wiping),
+    ];
 
     /// A bit for each defence that is left out. No lock and no allocation: the allocator asks.
     static LEFT_OUT: AtomicU32 = AtomicU32::new(0);

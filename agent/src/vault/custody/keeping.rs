@@ -2,7 +2,7 @@
 
 use super::Custody;
 use crate::vault::{ConfirmedCode, Error, LockedBy, NewPassphrase, Result};
-use crate::world::WallTime;
+use crate::world::{WallTime, on_wiped_stack};
 use claviger::model::SlotProof;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 impl Custody {
     /// Writes a backup of the open vault. The caller has taken a slot proof.
     pub fn back_up(&self, to: &Path, code: &ConfirmedCode, now: WallTime) -> Result<()> {
-        self.vault().as_ref().ok_or(Error::Locked)?.back_up(to, code, now)
+        on_wiped_stack(|| self.vault().as_ref().ok_or(Error::Locked)?.back_up(to, code, now))
     }
 
     /// Restores a backup and leaves it open. A vault that is open is closed only once the file to restore is known to
@@ -23,13 +23,15 @@ impl Custody {
         replace: bool,
         now: WallTime,
     ) -> Result<()> {
-        let mut vault = self.vault();
-        let locks = self.locks.load(Ordering::Acquire);
-        let restored = self.guess(|| self.folder.restore(from, proof, passphrase, replace, now))?;
-        self.close(LockedBy::Command);
-        *vault = None;
-        self.open(&mut vault, restored, locks, now)?;
-        self.allow_keyring(vault.as_ref());
-        Ok(())
+        on_wiped_stack(|| {
+            let mut vault = self.vault();
+            let locks = self.locks.load(Ordering::Acquire);
+            let restored = self.guess(|| self.folder.restore(from, proof, passphrase, replace, now))?;
+            self.close(LockedBy::Command);
+            *vault = None;
+            self.open(&mut vault, restored, locks, now)?;
+            self.allow_keyring(vault.as_ref());
+            Ok(())
+        })
     }
 }
