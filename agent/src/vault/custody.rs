@@ -266,7 +266,7 @@ impl Custody {
         }
         on_wiped_stack(|| {
             // Nothing waits for the stretching: what else is in memory, a lock takes meanwhile.
-            let opener = self.guess(|| self.folder.opener(proof))?;
+            let opener = self.guess(|| self.unless_locked(locks, || self.folder.opener(proof)))?;
             let mut vault = self.vault();
             if vault.is_none() {
                 let opened = self.folder.open_by(&opener)?;
@@ -279,10 +279,11 @@ impl Custody {
 
     /// Opens a slot afresh and closes it again: a person is here and may do what asks for it.
     pub fn prove(&self, proof: &SlotProof) -> Result<()> {
+        let locks = self.locks.load(Ordering::Acquire);
         on_wiped_stack(|| {
             let header = self.vault().as_ref().ok_or(Error::Locked)?.header.clone();
             // As for an opening.
-            let opener = self.guess(|| Opener::find(&header, proof))?;
+            let opener = self.guess(|| self.unless_locked(locks, || Opener::find(&header, proof)))?;
             self.vault().as_ref().ok_or(Error::Locked)?.proven_by(&opener).map(drop)
         })
     }
@@ -521,6 +522,11 @@ impl Custody {
             Err(_) => {}
         }
         result
+    }
+
+    /// Begins only where nobody has locked the vault since this count: a lock waits for what has begun.
+    fn unless_locked<T>(&self, locks: u64, begin: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.locks.load(Ordering::Acquire) == locks { begin() } else { Err(Error::Locked) }
     }
 
     fn vault(&self) -> MutexGuard<'_, Option<Vault>> {

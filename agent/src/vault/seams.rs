@@ -14,7 +14,7 @@ pub fn keys(folder: &Path, proof: &SlotProof) -> Result<Vec<(&'static str, Zeroi
     let file = std::fs::read(folder.join(MAIN)).map_err(|source| Error::Unreadable { source })?;
     let header = Envelope::split(&file)?.header;
     let (_, opener, master) = folder::find(&header, &header.slots, proof)?;
-    let vault = VaultFolder::new(world, folder.to_owned()).open(proof)?;
+    let vault = VaultFolder::new(world, folder.to_owned()).open_with(Box::new(master.clone()))?;
     let state = vault.state_access().key;
     let keys = [("the slot's key", &opener), ("master key", &master), ("state key", &*state)];
     Ok(keys.into_iter().map(|(name, key)| (name, Zeroizing::new(key.to_vec()))).collect())

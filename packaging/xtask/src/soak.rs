@@ -11,7 +11,8 @@ const BEGIN: &str = "<!-- figures, written by cargo xtask soak -->";
 const END: &str = "<!-- end of figures -->";
 
 /// What is run, by name: the words after `cargo test --profile soak`.
-const STEPS: &[(&str, &str)] = &[];
+const STEPS: &[(&str, &str)] =
+    &[("attackers", "-p claviger --test agent attack"), ("memory", "-p claviger --test agent memory")];
 
 /// Builds the programs that tests run, then runs the steps whose name contains `only`.
 pub(crate) fn run(only: Option<&str>) -> Outcome {
