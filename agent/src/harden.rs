@@ -32,9 +32,15 @@ const KEPT: &[&str] = &[
 /// Nobody of the same user reads this process's memory, environment or descriptors (prctl(2), PR_SET_DUMPABLE),
 /// nothing dumps core, files are private, the environment is short. Reset by exec, so every helper does it again.
 pub fn protect() -> io::Result<()> {
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+    if Defence::NotDumpable.stands() {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    }
+    if Defence::CoreLimit.stands() {
+        rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    }
+    if Defence::Umask.stands() {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+    }
     raise_descriptors();
     clear_environment();
     std::panic::set_hook(Box::new(|panic| {

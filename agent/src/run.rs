@@ -165,7 +165,9 @@ fn begin_log(launch: Launch, paths: &Paths) -> std::io::Result<()> {
 
 fn open_log(path: &Path) -> std::io::Result<File> {
     use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // NONBLOCK: a FIFO in the log's place must not hang the agent.
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
     if file.metadata()?.len() > LOG_LIMIT {
         file.set_len(0)?;

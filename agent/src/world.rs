@@ -10,9 +10,11 @@ use std::sync::Arc;
 mod defence;
 mod memory;
 mod real;
+mod stack;
 
 pub use defence::Defence;
 pub use memory::keep_in_memory;
+pub use stack::{on_wiped_stack, with_wiped_stack};
 
 /// A future that a trait object returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

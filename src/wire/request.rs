@@ -389,6 +389,27 @@ impl Request {
         }
     }
 
+    /// Whether it brings or asks for a long-lived secret, a code or a proof: then a lock ends it.
+    pub fn holds_secrets(&self) -> bool {
+        matches!(
+            self,
+            Self::AccessKeyAdd { .. }
+                | Self::AccessKeyExport { .. }
+                | Self::Backup { .. }
+                | Self::ConfigAccept { .. }
+                | Self::Init { .. }
+                | Self::MfaAdd { .. }
+                | Self::MfaCode { .. }
+                | Self::MfaExport { .. }
+                | Self::Restore { .. }
+                | Self::SlotAdd { .. }
+                | Self::SlotRemove { .. }
+                | Self::TrashEmpty { .. }
+                | Self::Unlock { .. }
+                | Self::VaultAccept { .. }
+        )
+    }
+
     /// Whether asking twice is as good as asking once: then a client may ask again where the agent went away before it
     /// answered. What stores something, or spends a code at a person's word, is not.
     pub fn is_repeatable(&self) -> bool {

@@ -35,6 +35,28 @@ def descriptors(pid):
     return len([os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]) > 0
 
 
+def listed(name):
+    return lambda pid: len(os.listdir(f"/proc/{pid}/{name}")) > 0
+
+
+def task_memory(pid):
+    with open(f"/proc/{pid}/task/{pid}/mem", "rb"):
+        return True
+
+
+def dump(pid):
+    """What gcore does: attach, read the maps, copy what they say."""
+    if libc.ptrace(ATTACH, pid, None, None) != 0:
+        return False
+    os.waitpid(pid, 0x40000000)
+    try:
+        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+            memory.seek(int(next(maps).split("-")[0], 16))
+            return len(memory.read(4096)) == 4096
+    finally:
+        libc.ptrace(DETACH, pid, None, None)
+
+
 def link(name):
     return lambda pid: bool(os.readlink(f"/proc/{pid}/{name}"))
 
@@ -51,13 +73,16 @@ def trace(request):
     return attempt
 
 
-def vector(pid):
-    # EFAULT says that only the address was wrong.
-    target = ctypes.create_string_buffer(8)
-    ours, theirs = Span(ctypes.addressof(target), 8), Span(0x1000, 8)
-    ctypes.set_errno(0)
-    count = libc.process_vm_readv(pid, ctypes.byref(ours), 1, ctypes.byref(theirs), 1, 0)
-    return count > 0 or ctypes.get_errno() == 14
+def vector(call):
+    def attempt(pid):
+        # EFAULT says that only the address was wrong.
+        target = ctypes.create_string_buffer(8)
+        ours, theirs = Span(ctypes.addressof(target), 8), Span(0x1000, 8)
+        ctypes.set_errno(0)
+        count = call(pid, ctypes.byref(ours), 1, ctypes.byref(theirs), 1, 0)
+        return count > 0 or ctypes.get_errno() == 14
+
+    return attempt
 
 
 def take_descriptor(pid):
@@ -70,13 +95,23 @@ WAYS = {
     "auxv": read("auxv"),
     "cwd": link("cwd"),
     "descriptors": descriptors,
+    "dump": dump,
     "environ": read("environ"),
     "exe": link("exe"),
+    "fdinfo": listed("fdinfo"),
+    "io": read("io"),
+    "map_files": listed("map_files"),
     "maps": read("maps"),
     "memory": memory,
+    "pagemap": read("pagemap"),
     "pidfd_getfd": take_descriptor,
-    "process_vm_readv": vector,
+    "process_vm_readv": vector(libc.process_vm_readv),
+    "process_vm_writev": vector(libc.process_vm_writev),
+    "root": link("root"),
     "seize": trace(SEIZE),
+    "smaps": read("smaps"),
+    "syscall": read("syscall"),
+    "task_memory": task_memory,
 }
 
 

@@ -3,6 +3,7 @@
 
 use crate::home::{Agent, Home, PASSPHRASE, program, run};
 use crate::wire::Wire;
+use claviger_agent::testing::figure;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
@@ -16,6 +17,10 @@ pub(crate) const USER: u32 = 4321;
 const OTHER: u32 = 4322;
 const PYTHON: &str = "/usr/bin/python3";
 const SCRIPT: &str = include_str!("attack.py");
+/// The ways that the script tries.
+pub(crate) const WAYS: usize = 21;
+/// Those that reading alone allows: Yama may refuse the others to any process that is no parent.
+const READING: [&str; 8] = ["auxv", "descriptors", "environ", "exe", "fdinfo", "io", "maps", "smaps"];
 
 /// A command as a user without privileges, in a folder of theirs.
 pub(crate) fn as_user(home: &Home, user: u32, program: &Path) -> Command {
@@ -48,11 +53,23 @@ pub(crate) fn ordinary() -> Home {
     home
 }
 
-fn agent(home: &Home) -> Agent {
-    let mut command = as_user(home, USER, &home.file("bin/claviger-agent"));
+/// An agent of [`USER`]; with `without` the one that these defences can be left out of.
+pub(crate) fn agent(home: &Home, without: Option<&str>) -> Agent {
+    let name = if without.is_some() { weak(home) } else { "bin/claviger-agent" };
+    let mut command = as_user(home, USER, &home.file(name));
+    command.env("CLAVIGER_WITHOUT", without.unwrap_or_default());
     let mut agent = Agent::spawn(command.args(["run", "--detached"]).stderr(Stdio::null()));
     assert_eq!(agent.word(), "ready");
     agent
+}
+
+/// Where the agent is that defences can be left out of.
+fn weak(home: &Home) -> &'static str {
+    let place = "bin/claviger-agent-weak";
+    if !home.file(place).exists() {
+        crate::installed::copy(&program("claviger-agent-weak"), &home.file(place), 0o755);
+    }
+    place
 }
 
 pub(crate) fn client(home: &Home, arguments: &[&str], stdin: &str) -> crate::home::Ended {
@@ -80,11 +97,11 @@ fn helper(home: &Home) -> Child {
 #[test]
 fn no_process_of_this_user_or_another_reads_the_agent() {
     let home = ordinary();
-    let agent = agent(&home);
+    let agent = agent(&home, None);
     client(&home, &["init", "--passphrase-fd", "0"], PASSPHRASE).good();
     let mut helper = helper(&home);
     let weak = attack(&home, USER, helper.id());
-    assert!(weak.len() == 11 && weak.iter().all(|(_, success)| *success), "the control: {weak:?}");
+    assert!(weak.len() == WAYS && weak.iter().all(|(_, success)| *success), "the control: {weak:?}");
     for user in [USER, OTHER] {
         let strong = attack(&home, user, agent.pid().cast_unsigned());
         assert!(strong.iter().all(|(_, success)| !success), "user {user}: {strong:?}");
@@ -95,6 +112,72 @@ fn no_process_of_this_user_or_another_reads_the_agent() {
     assert!(said.ends_with("claviger-agent\0run\0--detached\0"), "{said:?}");
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).expect("its status");
     assert!(status.contains(&format!("Uid:\t{USER}\t{USER}\t{USER}\t{USER}\n")), "the agent is an ordinary user");
+}
+
+#[test]
+fn without_its_defence_the_agent_is_read() {
+    let home = ordinary();
+    let agent = agent(&home, Some("not-dumpable"));
+    let ways = attack(&home, USER, agent.pid().cast_unsigned());
+    let read = |way: &str| ways.iter().any(|(name, success)| name == way && *success);
+    assert!(READING.into_iter().all(read), "its own user looks into it: {ways:?}");
+    let ways = attack(&home, OTHER, agent.pid().cast_unsigned());
+    assert!(ways.iter().all(|(_, success)| !success), "the kernel keeps another user out all the same: {ways:?}");
+}
+
+#[test]
+fn each_of_two_defences_keeps_it_from_dumping_core() {
+    let home = ordinary();
+    let line = format!("ulimit -c unlimited; exec {} run --detached", weak(&home));
+    for (without, dumps) in [("core-limit,not-dumpable", true), ("core-limit", false), ("not-dumpable", false)] {
+        let mut shell = as_user(&home, USER, "/bin/sh".as_ref());
+        shell.args(["-c", &line]).env("CLAVIGER_WITHOUT", without).stderr(Stdio::null());
+        let mut agent = Agent::spawn(&mut shell);
+        assert_eq!(agent.word(), "ready");
+        // As a panic of a release build ends it.
+        crate::home::signal_to(agent.pid(), Signal::ABORT);
+        let end = agent.wait();
+        assert_eq!((end.signal(), end.core_dumped()), (Some(Signal::ABORT.as_raw()), dumps), "without {without}");
+    }
+}
+
+#[test]
+fn another_user_reads_none_of_the_files() {
+    let home = ordinary();
+    let _agent = agent(&home, None);
+    client(&home, &["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    let add = ["access-key", "add", "dev", "--stdin", "--no-verify"];
+    client(&home, &add, "AKIAIOSFODNN7EXAMPLE\nwJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n").good();
+    let script = "import os, sys\nread = 0\nfor path in sys.argv[1:]:\n try:\n  os.open(path, os.O_RDONLY | os.O_NONBLOCK)\n  read += 1\n\x20except OSError:\n  pass\nprint(read)";
+    let (mut folders, mut files) = (Vec::new(), Vec::new());
+    let mut waiting = vec![home.file("data"), home.file("run")];
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
+            let kind = entry.file_type().expect("a kind");
+            if kind.is_dir() {
+                waiting.push(entry.path())
+            } else if kind.is_file() {
+                files.push(entry.path())
+            }
+        }
+        folders.push(folder);
+    }
+    let reads = |user: u32| {
+        let mut command = as_user(&home, user, PYTHON.as_ref());
+        let read = run(command.args(["-c", script]).args(&folders).args(&files), "").good();
+        read.trim().parse::<usize>().expect("a number")
+    };
+    assert!(files.len() >= 6, "lock, log, vault, previous vault, state and record: {files:?}");
+    assert_eq!(reads(USER), folders.len() + files.len(), "the control");
+    assert_eq!(reads(OTHER), 0);
+    // Each file keeps its own door, should somebody open the folders.
+    home.set_mode("", 0o755);
+    for folder in &folders {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("chmod");
+    }
+    assert_eq!(reads(OTHER), folders.len(), "the folders alone");
+    figure("files and folders of claviger that another user could read", 0);
+    figure("files and folders that they tried", folders.len() + files.len());
 }
 
 #[test]
@@ -157,12 +240,19 @@ fn files_are_private_whatever_the_umask() {
         }
     }
     assert!(seen >= 7, "lock, log, vault, previous vault, state, record and socket: {seen}");
+    drop(agent);
+    let mut shell = as_user(&home, USER, "/bin/sh".as_ref());
+    shell.args(["-c", &format!("umask 000; exec {} run --detached", weak(&home))]).env("CLAVIGER_WITHOUT", "umask");
+    let mut open = Agent::spawn(shell.stderr(Stdio::null()));
+    assert_eq!(open.word(), "ready");
+    let socket = fs::symlink_metadata(home.file("run/agent.sock")).expect("a socket").permissions();
+    assert_eq!(socket.mode() & 0o777, 0o777, "the control: without a mask of its own it is anybody's");
 }
 
 #[test]
 fn another_user_is_not_answered_even_where_the_doors_stand_open() {
     let home = ordinary();
-    let _agent = agent(&home);
+    let agent = agent(&home, None);
     let knock = |user: u32| {
         let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.settimeout(100)\n\
                       try:\n s.connect('run/agent.sock')\nexcept OSError:\n print('no way in'); sys.exit()\n\
@@ -173,13 +263,19 @@ fn another_user_is_not_answered_even_where_the_doors_stand_open() {
     assert_ne!(knock(USER), "0\n", "the control is answered");
     assert_eq!(knock(OTHER), "no way in\n");
     home.set_mode("", 0o755);
-    home.set_mode("run", 0o755);
+    home.set_mode("run", 0o711);
     home.set_mode("run/agent.sock", 0o666);
     assert_eq!(knock(OTHER), "0\n");
     let mut root = Wire::silent(&home.file("run/agent.sock"));
     let _ = std::io::Write::write_all(root.0.get_mut(), b"{\"id\":1,\"hello\":{\"protocol\":1,\"client\":\"x\"}}\n");
     root.ended();
     assert_ne!(knock(USER), "0\n", "and its own user still is");
+    drop(agent);
+    home.set_mode("run", 0o700);
+    let _weak = self::agent(&home, Some("peer-check"));
+    home.set_mode("run", 0o711);
+    home.set_mode("run/agent.sock", 0o666);
+    assert!(!["0\n", "no way in\n"].contains(&knock(OTHER).as_str()), "the control: who checks nobody answers all");
 }
 
 #[test]

@@ -186,3 +186,31 @@ fn where_the_folder_vanishes_the_agent_binds_anew() {
     home.run(&["agent", "start"], "").good();
     assert_eq!(home.pid(), agent.pid());
 }
+
+#[test]
+fn what_lies_in_the_place_of_a_file_is_neither_followed_nor_waited_for() {
+    for kind in ["link", "dangling", "fifo"] {
+        for names in [&["agent.lock"][..], &["agent.log"], &["vault"], &["vault.new", "state", "state.new", "audit"]] {
+            let home = Home::new();
+            fs::create_dir(home.file("data")).expect("a folder");
+            home.set_mode("data", 0o700);
+            home.write("precious", "precious");
+            for name in names {
+                let place = home.file("data").join(name);
+                match kind {
+                    "link" => symlink(home.file("precious"), place).expect("a link"),
+                    "dangling" => symlink(home.file("nowhere"), place).expect("a link"),
+                    _ => assert!(Command::new("mkfifo").arg(place).status().expect("mkfifo").success()),
+                }
+            }
+            // Whether it can go on is one question; what it must not touch, and that it ends, another.
+            let mut agent = Agent::spawn(&mut home.agent_command());
+            if agent.word() == "ready" && names.len() > 1 {
+                let _ = home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE);
+                let _ = home.run(&["lock"], "");
+            }
+            assert_eq!(fs::read_to_string(home.file("precious")).expect("a file"), "precious", "{kind} {names:?}");
+            assert!(!home.file("nowhere").exists(), "{kind} {names:?}");
+        }
+    }
+}

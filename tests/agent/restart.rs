@@ -1,6 +1,6 @@
 //! A planned restart: the same socket, lock, key and sessions in another process, and nobody is turned away.
 
-use crate::attack::{USER, as_user, attack};
+use crate::attack::{USER, WAYS, as_user, attack};
 use crate::home::{Ended, Home, PASSPHRASE, program, wait_gone};
 use crate::installed::{CLOSED, Installed, copy};
 use crate::sandbox::Sandbox;
@@ -43,7 +43,7 @@ fn a_restart_passes_everything_on_to_a_process_that_protects_itself() {
         assert_eq!(key_of(&installed.run(&["process", "prod"], "").good()), key);
 
         let ways = attack(&installed.home, USER, pid.cast_unsigned());
-        assert!(ways.len() == 11 && ways.iter().all(|(_, success)| !success), "{ways:?}");
+        assert!(ways.len() == WAYS && ways.iter().all(|(_, success)| !success), "{ways:?}");
         let core = proc(pid, "limits").lines().find(|line| line.starts_with("Max core")).map(str::to_owned);
         assert_eq!(core.expect("a limit").split_whitespace().nth(4), Some("0"));
         let arguments = proc(pid, "cmdline");

@@ -3,7 +3,7 @@
 use super::Error;
 use crate::aws::{Endpoint, SigningCredentials};
 use crate::session::Office;
-use crate::vault::{AccessKey, Custody};
+use crate::vault::{AccessKey, Custody, Leave};
 use crate::world::WallTime;
 use claviger::model::{AccessKeyId, Arn, Name};
 use claviger::secret::SecretAccessKey;
@@ -26,9 +26,14 @@ pub async fn owner(
     }
 }
 
-/// Stores a key.
-pub async fn add(custody: Arc<Custody>, name: Name, key: AccessKey, now: WallTime) -> Result<(), Error> {
-    edit(custody, now, move |items| {
+/// Stores a key, unless a lock ends the leave first.
+pub async fn add(
+    custody: Arc<Custody>,
+    leave: Option<Leave>,
+    (name, key): (Name, AccessKey),
+    now: WallTime,
+) -> Result<(), Error> {
+    edit(custody, leave, now, move |items| {
         if items.access_keys.contains_key(&name) {
             return Err(Error::AccessKeyExists(name));
         }
@@ -49,19 +54,25 @@ pub async fn remove(custody: Arc<Custody>, office: Arc<Office>, name: Name, now:
     };
     // A task of its own: a client that hangs up must not leave sessions of a key that is gone.
     let work = tokio::spawn(async move {
-        edit(custody, now, taken).await?;
+        edit(custody, None, now, taken).await?;
         office.forget_access_key(&name);
         Ok(())
     });
     work.await.unwrap_or(Err(Error::Vault(crate::vault::Error::Interrupted)))
 }
 
-/// One edit of the vault, off the event loop.
+/// One edit of the vault, off the event loop; with the leave of a request that holds secrets.
 pub(super) async fn edit<R: Send + 'static>(
     custody: Arc<Custody>,
+    leave: Option<Leave>,
     now: WallTime,
     change: impl FnOnce(&mut crate::vault::Items) -> Result<R, Error> + Send + 'static,
 ) -> Result<R, Error> {
-    let work = tokio::task::spawn_blocking(move || custody.edit(now, change));
+    let work = tokio::task::spawn_blocking(move || {
+        let changed = custody.edit(now, change);
+        // Last of all: what the change had is in the vault, or gone.
+        drop(leave);
+        changed
+    });
     work.await.unwrap_or(Err(Error::Vault(crate::vault::Error::Interrupted)))
 }

@@ -7,7 +7,7 @@ use crate::ask::Audience;
 use crate::aws::{self, Endpoint, MfaProof, SessionCredentials};
 use crate::mfa;
 use crate::session::{self, Office};
-use crate::vault::{Custody, Items, TotpDevice};
+use crate::vault::{Custody, Items, Leave, TotpDevice};
 use crate::world::WallTime;
 use claviger::model::{MfaSerial, Name};
 use claviger::secret::TotpSeed;
@@ -75,9 +75,14 @@ pub async fn prove(
     }
 }
 
-/// Stores a device.
-pub async fn add(custody: Arc<Custody>, name: Name, device: TotpDevice, now: WallTime) -> Result<(), Error> {
-    edit(custody, now, move |items| put(items, name, device)).await
+/// Stores a device, unless a lock ends the leave first.
+pub async fn add(
+    custody: Arc<Custody>,
+    leave: Option<Leave>,
+    (name, device): (Name, TotpDevice),
+    now: WallTime,
+) -> Result<(), Error> {
+    edit(custody, leave, now, move |items| put(items, name, device)).await
 }
 
 /// Enters a device: its name and serial must be free, its access key stored.
@@ -95,7 +100,7 @@ pub(super) fn put(items: &mut Items, name: Name, device: TotpDevice) -> Result<(
 
 /// Renames a device here.
 pub async fn rename(custody: Arc<Custody>, name: Name, new_name: Name, now: WallTime) -> Result<(), Error> {
-    edit(custody, now, move |items| {
+    edit(custody, None, now, move |items| {
         if items.authenticators.contains_key(&new_name) {
             return Err(Error::MfaExists(new_name));
         }
@@ -108,7 +113,7 @@ pub async fn rename(custody: Arc<Custody>, name: Name, new_name: Name, now: Wall
 
 /// Moves a device to the trash. The device at AWS stays.
 pub async fn remove(custody: Arc<Custody>, name: Name, now: WallTime) -> Result<(), Error> {
-    edit(custody, now, move |items| {
+    edit(custody, None, now, move |items| {
         items.trash_authenticator(&name, now).then_some(()).ok_or(Error::MfaNotFound(Some(name)))
     })
     .await

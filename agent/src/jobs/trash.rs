@@ -33,7 +33,7 @@ pub async fn restore(
     new_name: Option<Name>,
     now: WallTime,
 ) -> Result<(), Error> {
-    edit(custody, now, move |items| {
+    edit(custody, None, now, move |items| {
         let found = |entry: &Trashed| {
             entry.name == name && kind(&entry.item).is_some_and(|kind| wanted.is_none_or(|wanted| wanted == kind))
         };
@@ -64,5 +64,5 @@ fn put_back(items: &mut Items, name: Name, item: TrashedItem) -> Result<(), Erro
 
 /// Empties it; says how many items went. Copies of the vault from before still have them.
 pub async fn empty(custody: Arc<Custody>, now: WallTime) -> Result<usize, Error> {
-    edit(custody, now, |items| Ok(std::mem::take(&mut items.trash).len())).await
+    edit(custody, None, now, |items| Ok(std::mem::take(&mut items.trash).len())).await
 }

@@ -1,13 +1,15 @@
 //! A connection of the control socket: greeting, requests, answers.
 
 use super::conversation::{Conversation, OutLine, encode};
-use super::line::{self, Line};
+use super::fault;
+use super::line::{self, Line, Lines};
 use super::peer::Peer;
 use super::{
     CONNECTIONS_LIMIT, GREETING_MILLIS, OUTBOX_LINES, Phase, REQUESTS_LIMIT, Server, WRITE_BYTES, WRITE_MILLIS,
 };
 use crate::audit::{Entry, Event};
-use crate::world::{BootTime, Clock, Defence};
+use crate::vault::{self, Leave};
+use crate::world::{BootTime, Clock, Defence, with_wiped_stack};
 use claviger::model::AuditPeer;
 use claviger::secret::TypedAnswer;
 use claviger::wire::{
@@ -18,13 +20,17 @@ use interprocess::local_socket::traits::StreamCommon as _;
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::Shutdown;
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
-use tokio::io::{AsyncBufRead, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::sync::mpsc;
+
+/// Bytes that a connection reads at once: most requests are shorter.
+const READ_BYTES: usize = 8192;
 
 /// A request in hand, as its connection sees it.
 struct InHand {
@@ -38,7 +44,7 @@ impl Server {
         let own = rustix::process::geteuid().as_raw();
         let credentials = stream.peer_creds().ok();
         match credentials.as_ref().and_then(|peer| peer.euid()) {
-            Some(uid) if uid == own => {}
+            Some(uid) if uid == own || !Defence::PeerCheck.stands() => {}
             uid => {
                 tracing::warn!(?uid, "refused a connection of another user");
                 let peer = AuditPeer { uid: uid.unwrap_or(u32::MAX), ..AuditPeer::default() };
@@ -69,7 +75,7 @@ impl Server {
     }
 
     async fn read_requests(self: Arc<Self>, stream: &Stream, peer: &Arc<Peer>, outbox: &mpsc::Sender<OutLine>) {
-        let mut reader = BufReader::with_capacity(8192, stream);
+        let mut reader = Lines::new(stream, READ_BYTES);
         let mut hello: Option<Hello> = None;
         let mut in_hand: HashMap<u64, InHand> = HashMap::new();
         let greeting = self.world.clock.boot().plus_millis(GREETING_MILLIS);
@@ -98,6 +104,7 @@ impl Server {
                     continue;
                 }
             };
+            drop(line);
             match (parsed.message, &hello) {
                 (ClientMessage::Hello(said), None) => match greet(&said) {
                     Ok(greeting) => {
@@ -148,10 +155,10 @@ impl Server {
     async fn next_line(
         &self,
         stream: &Stream,
-        reader: &mut (impl AsyncBufRead + Unpin),
+        reader: &mut Lines<impl AsyncRead + Unpin>,
         limit: Option<BootTime>,
     ) -> io::Result<Line> {
-        let mut line = pin!(line::read(reader));
+        let mut line = pin!(reader.next());
         tokio::select! {
             biased;
             line = &mut line => return line,
@@ -172,6 +179,7 @@ impl Server {
         outbox: &mpsc::Sender<OutLine>,
     ) -> Option<InHand> {
         let (answers, receiver) = mpsc::channel(4);
+        let leave = request.holds_secrets().then(|| self.custody.leave());
         let mut conversation = Conversation {
             id,
             outbox: outbox.clone(),
@@ -180,17 +188,20 @@ impl Server {
             peer: peer.clone(),
             aws_config_file: hello.aws_config_file.clone(),
             aws: None,
+            leave: leave.clone(),
         };
-        let held = Held::new(self.clone());
+        let held = Held::new(self.clone(), leave.clone());
         let mut work = Box::pin(async move {
             let (name, repeatable) = (request.name(), request.is_repeatable());
             let restarts = matches!(request, Request::Restart {});
             let begun = self.world.clock.boot();
+            let secret = leave.is_some();
             // Only once its client takes answers: what waits to be sent costs more than what waits to be done.
             drop(conversation.outbox.reserve().await);
             let outcome = tokio::select! {
                 biased;
-                outcome = self.dispatch(request, &mut conversation) => outcome,
+                outcome = with_wiped_stack_if(secret, self.dispatch(request, &mut conversation)) => outcome,
+                () = ended(leave) => Err(fault::vault(vault::Error::Locked)),
                 () = self.until(|phase| matches!(phase, Phase::Passing | Phase::HandedOver)), if !restarts => {
                     Err(cut_off(repeatable))
                 }
@@ -217,20 +228,36 @@ impl Server {
 }
 
 /// Counts a request in hand, its answer's way to the client included, so that a stop can wait for it.
-pub(super) struct Held(Arc<Server>);
+pub(super) struct Held {
+    server: Arc<Server>,
+    /// Of a request that holds secrets: its last line may hold one too.
+    leave: Option<Leave>,
+}
 
 impl Held {
-    fn new(server: Arc<Server>) -> Self {
+    fn new(server: Arc<Server>, leave: Option<Leave>) -> Self {
         server.activity.requests.fetch_add(1, Ordering::AcqRel);
-        Self(server)
+        Self { server, leave }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.activity.requests.fetch_sub(1, Ordering::AcqRel);
-        self.0.activity.quiet.notify_waiters();
+        self.server.activity.requests.fetch_sub(1, Ordering::AcqRel);
+        self.server.activity.quiet.notify_waiters();
     }
+}
+
+/// Returns once a lock ends the leave; never where there is none.
+async fn ended(leave: Option<Leave>) {
+    match leave {
+        Some(mut leave) => leave.over().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn with_wiped_stack_if<F: Future>(secret: bool, future: F) -> F::Output {
+    if secret { with_wiped_stack(future).await } else { future.await }
 }
 
 async fn write_lines(clock: &dyn Clock, stream: &Stream, mut lines: mpsc::Receiver<OutLine>) {
@@ -245,12 +272,14 @@ async fn write_lines(clock: &dyn Clock, stream: &Stream, mut lines: mpsc::Receiv
             held.push(next.held);
         }
         let deadline = clock.boot().plus_millis(WRITE_MILLIS);
+        let leave = held.iter().flatten().find_map(|held| held.leave.clone());
         let written = tokio::select! {
             biased;
             written = writer.write_all(&bytes) => written.is_ok(),
+            () = ended(leave) => false,
             () = clock.sleep_until(deadline) => false,
         };
-        drop(held);
+        drop((bytes, held));
         if !written {
             // The reader ends with it: half a connection would wait for this client for ever.
             shut(stream, Shutdown::Both);
@@ -305,13 +334,14 @@ async fn send(outbox: &mpsc::Sender<OutLine>, id: u64, message: AgentMessage) {
 #[cfg(test)]
 mod tests {
     use super::write_lines;
+    use crate::server::WRITE_MILLIS;
     use crate::server::conversation::OutLine;
-    use crate::server::{WRITE_MILLIS, line};
+    use crate::server::line::{Line, Lines};
     use crate::testing::FakeClock;
     use crate::world::{Clock, WallTime};
     use interprocess::local_socket::tokio::Stream;
     use std::sync::Arc;
-    use tokio::io::{AsyncReadExt, BufReader};
+    use tokio::io::AsyncReadExt;
     use tokio::net::UnixStream;
     use tokio::sync::mpsc;
 
@@ -324,10 +354,7 @@ mod tests {
         let (outbox, lines) = mpsc::channel(1);
         let (writing, timing) = (stream.clone(), clock.clone());
         let writer = tokio::spawn(async move { write_lines(&*timing, &writing, lines).await });
-        let reader = tokio::spawn(async move {
-            let mut reader = BufReader::new(&*stream);
-            matches!(line::read(&mut reader).await, Ok(line::Line::End))
-        });
+        let reader = tokio::spawn(async move { matches!(Lines::new(&*stream, 8192).next().await, Ok(Line::End)) });
         // Far more than a socket holds.
         let bytes = zeroize::Zeroizing::new(vec![b'x'; 16 * 1024 * 1024]);
         outbox.send(OutLine { bytes, held: None }).await.ok().unwrap();

@@ -4,6 +4,7 @@ use super::control::Held;
 use super::peer::Peer;
 use super::{Server, record};
 use crate::ask::{Listener, Notice, Upcall};
+use crate::vault::Leave;
 use claviger::model::AuditAws;
 use claviger::secret::{RecoveryCode, SecretText, TypedAnswer};
 use claviger::wire::{AgentLine, AgentMessage, Code, Event, Fault, LINE_LIMIT};
@@ -33,6 +34,8 @@ pub(super) struct Conversation {
     pub(super) aws_config_file: Option<String>,
     /// What the record shall say that AWS gave for this request.
     pub(super) aws: Option<AuditAws>,
+    /// With a request that holds secrets: a lock ends it.
+    pub(super) leave: Option<Leave>,
 }
 
 impl Conversation {

@@ -7,7 +7,7 @@ use super::lock::{By, blocking};
 use crate::keyring::{self, Item, KeyStore};
 use crate::logind::{Event, Interest, Logind, SessionPath};
 use crate::vault::{self, KeyringPlace, LockedBy};
-use crate::world::WallTime;
+use crate::world::{WallTime, with_wiped_stack};
 use claviger::secret::Secret;
 use claviger::wire::{Code, Fault, SlotProof};
 use serde::{Deserialize, Serialize};
@@ -119,18 +119,27 @@ impl Server {
     async fn try_keyring(self: &Arc<Self>) {
         let custody = self.custody.clone();
         // The chance comes first: a lock from here on wins.
-        let Ok(Some(chance)) = blocking(move || Ok(custody.keyring_chance())).await else { return };
+        let Ok(Some(chance)) = blocking(None, move || Ok(custody.keyring_chance())).await else { return };
         if self.desktop.is_shut() {
             return;
         }
         let items: Vec<Item> = chance.places.iter().map(item).collect();
-        let (item, secret) = match self.desktop.keyring.read(&items).await {
+        let leave = self.custody.leave();
+        let mut lock = leave.clone();
+        let read = tokio::select! {
+            biased;
+            () = lock.over() => return,
+            read = with_wiped_stack(self.desktop.keyring.read(&items)) => read,
+        };
+        drop(lock);
+        let (item, secret) = match read {
             Ok(found) => found,
             Err(error) => return self.desktop.warn(Some(unopened(&error))),
         };
         let (custody, now) = (self.custody.clone(), self.office.aws().corrected_now());
+        let leave = Some(leave);
         let opened =
-            self.opening(By::Keyring, move || custody.unlock_by_keyring(&chance, item.slot, &secret, now)).await;
+            self.opening(By::Keyring, leave, move || custody.unlock_by_keyring(&chance, item.slot, &secret, now)).await;
         match opened {
             Ok(()) => self.desktop.warn(None),
             Err(vault::Error::Locked) => {}
@@ -158,10 +167,15 @@ impl Server {
     }
 
     /// Adds a keyring slot: first the item, read back, then the slot. Where the slot fails, the item goes again.
-    pub(super) async fn add_keyring(self: &Arc<Self>, proof: SlotProof, now: WallTime) -> Result<(), Fault> {
-        let (custody, proof) = (self.custody.clone(), Arc::new(proof));
+    pub(super) async fn add_keyring(
+        self: &Arc<Self>,
+        proof: SlotProof,
+        conversation: &Conversation,
+        now: WallTime,
+    ) -> Result<(), Fault> {
+        let (custody, proof, leave) = (self.custody.clone(), Arc::new(proof), &conversation.leave);
         let proved = proof.clone();
-        let place = blocking(move || custody.place_keyring(&proved)).await.map_err(fault::vault)?;
+        let place = blocking(leave.clone(), move || custody.place_keyring(&proved)).await.map_err(fault::vault)?;
         let mut bytes = Zeroizing::new([0; 32]);
         let drawn = self.world.entropy.fill(bytes.as_mut_slice());
         drawn.map_err(|source| fault::vault(vault::Error::NoEntropy { source }))?;
@@ -170,7 +184,9 @@ impl Server {
         let added = match kept {
             Ok(()) => {
                 let (custody, secret) = (self.custody.clone(), secret.clone());
-                blocking(move || custody.add_keyring(&proof, place, &secret, now)).await.map_err(fault::vault)
+                blocking(leave.clone(), move || custody.add_keyring(&proof, place, &secret, now))
+                    .await
+                    .map_err(fault::vault)
             }
             Err(error) => Err(unavailable(&error)),
         };

@@ -53,7 +53,9 @@ impl Server {
             Request::AuditLog { .. } | Request::AuditVerify {} | Request::AuditWhy { .. } => {
                 self.audit_request(request).await
             }
-            Request::ConfigAccept { proof, scope, digest } => self.config_accept(proof, scope, digest).await,
+            Request::ConfigAccept { proof, scope, digest } => {
+                self.config_accept(proof, (scope, digest), conversation).await
+            }
             Request::ConfigShow { scope } => self.config_show(scope).await,
             Request::Credentials { profile, wait, frozen } => {
                 let delivery = if frozen { Delivery::Frozen } else { Delivery::Refreshing };
@@ -81,7 +83,7 @@ impl Server {
             Request::Whoami { profile, region } => self.whoami(&profile, region, conversation).await,
             Request::Unlock { proof } => {
                 let kind = record::proof_kind(&proof);
-                let opened = self.unlock(proof).await.map_err(fault::vault);
+                let opened = self.unlock(proof, conversation.leave.clone()).await.map_err(fault::vault);
                 self.record_unlock(kind, opened.as_ref().err(), conversation.peer.seen()).await;
                 opened.map(|()| Reply::Done {})
             }

@@ -1,7 +1,7 @@
 //! Opening, locking, and the idle lock.
 
 use super::{CLOSE_MILLIS, DRAIN_MILLIS, Phase, Server};
-use crate::vault::{self, LockedBy, VaultState};
+use crate::vault::{self, Leave, LockedBy, VaultState};
 use crate::world::BootTime;
 use claviger::wire::SlotProof;
 use std::sync::Arc;
@@ -21,21 +21,23 @@ const SLEPT_MILLIS: i64 = 1_000;
 
 impl Server {
     /// Opens the vault: a human act. Sealed sessions come back.
-    pub(super) async fn unlock(self: &Arc<Self>, proof: SlotProof) -> Result<(), vault::Error> {
+    pub(super) async fn unlock(self: &Arc<Self>, proof: SlotProof, leave: Option<Leave>) -> Result<(), vault::Error> {
         let custody = self.custody.clone();
         let now = self.office.aws().corrected_now();
-        self.opening(By::Person, move || custody.unlock(&proof, now)).await
+        let given = leave.clone().unwrap_or_else(|| custody.leave());
+        self.opening(By::Person, leave, move || custody.unlock_with(&given, &proof, now)).await
     }
 
     /// Runs what opens the vault, and what follows: in a task of its own, since a client that hangs up ends neither.
     pub(super) async fn opening(
         self: &Arc<Self>,
         by: By,
+        leave: Option<Leave>,
         open: impl FnOnce() -> Result<(), vault::Error> + Send + 'static,
     ) -> Result<(), vault::Error> {
         let server = self.clone();
         let opened = tokio::spawn(async move {
-            blocking(move || {
+            blocking(leave, move || {
                 if server.is_passing() {
                     return Err(vault::Error::Interrupted);
                 }
@@ -65,15 +67,20 @@ impl Server {
     }
 
     /// Wipes master key and long-lived secrets, and the sessions too unless it is the idle lock.
-    /// The vault first: what the office is told to forget must not be fetched again in between.
+    /// The vault first: what the office is told to forget must not be fetched again in between. Ends the requests that
+    /// have a secret in hand, and returns once they have let go of it.
     pub async fn lock(self: &Arc<Self>, by: LockedBy) {
         self.record_lock(by).await;
         let server = self.clone();
         let locked = tokio::task::spawn_blocking(move || {
-            server.custody.lock(by);
+            let ended = server.custody.lock(by);
             server.office.lock(by != LockedBy::Idle);
+            ended
         });
-        drop(locked.await);
+        if let Ok(ended) = locked.await {
+            // What was stretching a passphrase or waiting for AWS with a secret has it no more.
+            ended.let_go().await;
+        }
         // The idle watch sleeps without a limit now.
         self.activity.wake.notify_one();
         if by == LockedBy::Command {
@@ -173,9 +180,22 @@ impl Server {
     }
 }
 
-/// Runs disk or Argon2 work off the event loop.
+/// Runs disk or Argon2 work off the event loop. With the leave of a request that holds secrets: [`vault::Error::Locked`]
+/// where a lock came before its turn.
 pub(super) async fn blocking<T: Send + 'static>(
+    leave: Option<Leave>,
     work: impl FnOnce() -> Result<T, vault::Error> + Send + 'static,
 ) -> Result<T, vault::Error> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(vault::Error::Interrupted))
+    let held = move || {
+        let done = if leave.as_ref().is_some_and(Leave::is_over) {
+            drop(work);
+            Err(vault::Error::Locked)
+        } else {
+            work()
+        };
+        // Last of all: what the work had is gone.
+        drop(leave);
+        done
+    };
+    tokio::task::spawn_blocking(held).await.unwrap_or(Err(vault::Error::Interrupted))
 }

@@ -1,9 +1,8 @@
 //! Lines of clients under a long run of damaged inputs, from the bytes of the socket to the request.
 
-use super::line::{self, Line, decode};
+use super::line::{Line, Lines, decode};
 use crate::testing::parsers::{Parser, Verdict, driven};
 use claviger::wire::{ClientLine, Fault};
-use tokio::io::BufReader;
 
 fn refusal(fault: &Fault, what: &str) -> Verdict {
     Verdict::Refused { kind: what.to_owned(), said: format!("{fault} {fault:?}") }
@@ -11,10 +10,10 @@ fn refusal(fault: &Fault, what: &str) -> Verdict {
 
 /// Every line of the input; the verdict of the last that is one.
 fn read(input: &[u8]) -> Verdict {
-    let mut reader = BufReader::with_capacity(61, input);
+    let mut lines = Lines::new(input, 61);
     let mut verdict = Verdict::none("no line");
     loop {
-        match driven(line::read(&mut reader)).expect("memory does not fail") {
+        match driven(lines.next()).expect("memory does not fail") {
             Line::End => return verdict,
             Line::TooLong => return Verdict::none("too long"),
             Line::Whole(line) => {

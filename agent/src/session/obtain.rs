@@ -8,7 +8,7 @@ use super::spend::Code;
 use super::{Error, SessionKey, entry, signing};
 use crate::ask::{Asker, Audience, Listener};
 use crate::aws::{self, AssumeRole, AssumedRole, SessionCredentials, SigningCredentials};
-use crate::world::{BoxFuture, Defence};
+use crate::world::{BoxFuture, Defence, with_wiped_stack};
 use claviger::model::{Arn, MfaSerial, Name};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -145,11 +145,16 @@ impl Office {
         let (sender, outcome) = watch::channel(None);
         let audience = Arc::new(Audience::default());
         let (office, heard) = (self.clone(), audience.clone());
-        let task = tokio::spawn(async move {
+        let leave = self.custody.leave();
+        let fetch = async move {
             let result = office.recorded(&plan, index, (occasion, asker), &heard).await;
             if office.land(key, locks, &result) {
                 drop(sender.send(Some(result)));
             }
+        };
+        let task = tokio::spawn(async move {
+            let _leave = leave;
+            with_wiped_stack(fetch).await;
         });
         Flight { occasion, outcome, audience, task: task.abort_handle() }
     }

@@ -6,15 +6,19 @@
 mod anchors;
 mod keeping;
 mod keyring;
+mod leave;
 
 pub use keyring::KeyringChance;
+pub use leave::{Ended, Leave};
 
 use super::anchor::{Older, Outside, Version};
+use super::folder::Opener;
 use super::{AuditHead, ConfirmedCode, Error, Items, KdfCost, Pins, Result, SlotInfo, State, Vault, VaultFolder};
-use crate::world::{BootTime, WallTime, World, keep_in_memory};
+use crate::world::{BootTime, WallTime, World, keep_in_memory, on_wiped_stack};
 use claviger::model::SlotProof;
 use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
 use claviger::secret::{Passphrase, SecretAccessKey, SecretText, TotpSeed};
+use leave::Leaves;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -125,6 +129,7 @@ pub struct Custody {
     openings: AtomicU64,
     /// How often it was locked: an opening that a lock overtook must not come about.
     locks: AtomicU64,
+    leaves: Leaves,
 }
 
 /// Told the accepted security settings; None where the vault has none yet.
@@ -179,8 +184,20 @@ impl Custody {
         let folder = VaultFolder::new(world.clone(), folder);
         let (vault, guesses) = (Mutex::new(None), Mutex::default());
         let (quick, on_settings, locks) = (Mutex::new(quick), OnceLock::new(), AtomicU64::new(0));
-        let (outside, openings) = (OnceLock::new(), AtomicU64::new(0));
-        Arc::new(Self { world, folder, state_file, vault, quick, guesses, on_settings, outside, openings, locks })
+        let (outside, openings, leaves) = (OnceLock::new(), AtomicU64::new(0), Leaves::default());
+        Arc::new(Self {
+            world,
+            folder,
+            state_file,
+            vault,
+            quick,
+            guesses,
+            on_settings,
+            outside,
+            openings,
+            locks,
+            leaves,
+        })
     }
 
     /// Calls this with the accepted security settings whenever the vault is opened, before anyone can use what is in
@@ -233,10 +250,12 @@ impl Custody {
 
     /// Makes the vault and leaves it open.
     pub fn create(&self, passphrase: &Passphrase, cost: KdfCost, code: &ConfirmedCode, now: WallTime) -> Result<()> {
-        let mut vault = self.vault();
-        let locks = self.locks.load(Ordering::Acquire);
-        let created = self.folder.create(passphrase, cost, code, now)?;
-        self.open(&mut vault, created, locks, now)
+        on_wiped_stack(|| {
+            let mut vault = self.vault();
+            let locks = self.locks.load(Ordering::Acquire);
+            let created = self.folder.create(passphrase, cost, code, now)?;
+            self.open(&mut vault, created, locks, now)
+        })
     }
 
     /// Whether there is a vault file, readable or not.
@@ -244,32 +263,57 @@ impl Custody {
         self.folder.exists()
     }
 
+    /// Leave to have a long-lived secret, or what opens the vault, in hand.
+    pub fn leave(&self) -> Leave {
+        self.leaves.give()
+    }
+
     /// Opens the vault. Takes most of a second; after a wrong guess the next is refused for a while. One that is open
     /// stays as it is, and the proof is only tried: what is in memory is newer than the disk.
     pub fn unlock(&self, proof: &SlotProof, now: WallTime) -> Result<()> {
-        let mut vault = self.vault();
-        if let Some(open) = vault.as_ref() {
-            return self.guess(|| open.prove(proof)).map(drop);
-        }
+        self.unlock_with(&self.leave(), proof, now)
+    }
+
+    /// The same, unless a lock ends this leave first.
+    pub fn unlock_with(&self, leave: &Leave, proof: &SlotProof, now: WallTime) -> Result<()> {
         let locks = self.locks.load(Ordering::Acquire);
-        let opened = self.guess(|| self.folder.open(proof))?;
-        self.open(&mut vault, opened, locks, now)?;
-        self.allow_keyring(vault.as_ref());
-        Ok(())
+        if leave.is_over() {
+            return Err(Error::Locked);
+        }
+        if self.is_unlocked() {
+            return self.prove(proof);
+        }
+        on_wiped_stack(|| {
+            // Nothing waits for the stretching: what else is in memory, a lock takes meanwhile.
+            let opener = self.guess(|| self.unless_locked(locks, || self.folder.opener(proof)))?;
+            let mut vault = self.vault();
+            if vault.is_none() {
+                let opened = self.folder.open_by(&opener)?;
+                self.open(&mut vault, opened, locks, now)?;
+                self.allow_keyring(vault.as_ref());
+            }
+            Ok(())
+        })
     }
 
     /// Opens a slot afresh and closes it again: a person is here and may do what asks for it. [`Error::RolledBack`]
     /// where the vault is an older one: what asks for a proof waits until that is accepted.
     pub fn prove(&self, proof: &SlotProof) -> Result<()> {
-        let vault = self.vault();
-        let open = vault.as_ref().ok_or(Error::Locked)?;
-        self.guess(|| open.prove(proof))?;
-        self.require_newest()
+        let locks = self.locks.load(Ordering::Acquire);
+        on_wiped_stack(|| {
+            let header = self.vault().as_ref().ok_or(Error::Locked)?.header.clone();
+            // As for an opening.
+            let opener = self.guess(|| self.unless_locked(locks, || Opener::find(&header, proof)))?;
+            self.vault().as_ref().ok_or(Error::Locked)?.proven_by(&opener)?;
+            self.require_newest()
+        })
     }
 
     /// Wipes master key, long-lived secrets and the open state. What is known without a secret stays. May wait for a
     /// save or an opening in hand; the seeds are gone before that, and an opening that it overtakes comes to nothing.
-    pub fn lock(&self, by: LockedBy) {
+    /// Once those with a leave have let go, nothing is left of any of it.
+    pub fn lock(&self, by: LockedBy) -> Ended {
+        let ended = self.leaves.end();
         self.locks.fetch_add(1, Ordering::AcqRel);
         self.close(by);
         let mut vault = self.vault();
@@ -278,6 +322,7 @@ impl Custody {
         if by == LockedBy::Command {
             self.bar_keyring();
         }
+        ended
     }
 
     fn close(&self, by: LockedBy) {
@@ -301,12 +346,14 @@ impl Custody {
         now: WallTime,
         change: impl FnOnce(&mut Items) -> std::result::Result<R, E>,
     ) -> std::result::Result<R, E> {
-        let mut vault = self.vault();
-        let open = self.editable(&mut vault)?;
-        let changed = open.edit(now, change);
-        // Also after an error: one of them means that the new items stand.
-        self.refresh(open);
-        changed
+        on_wiped_stack(|| {
+            let mut vault = self.vault();
+            let open = self.editable(&mut vault)?;
+            let changed = open.edit(now, change);
+            // Also after an error: one of them means that the new items stand.
+            self.refresh(open);
+            changed
+        })
     }
 
     /// The slots, open or not.
@@ -322,39 +369,45 @@ impl Custody {
         cost: KdfCost,
         now: WallTime,
     ) -> Result<u32> {
-        let mut vault = self.vault();
-        let open = self.editable(&mut vault)?;
-        let added = self.guess(|| open.add_passphrase(proof, passphrase, cost, now));
-        self.tell_anchors(open);
-        added
+        on_wiped_stack(|| {
+            let mut vault = self.vault();
+            let open = self.editable(&mut vault)?;
+            let added = self.guess(|| open.add_passphrase(proof, passphrase, cost, now));
+            self.tell_anchors(open);
+            added
+        })
     }
 
     /// Adds a recovery slot against a proof of another.
     pub fn add_recovery(&self, proof: &SlotProof, code: &ConfirmedCode, now: WallTime) -> Result<u32> {
-        let mut vault = self.vault();
-        let open = self.editable(&mut vault)?;
-        let added = self.guess(|| open.add_recovery(proof, code, now));
-        self.tell_anchors(open);
-        added
+        on_wiped_stack(|| {
+            let mut vault = self.vault();
+            let open = self.editable(&mut vault)?;
+            let added = self.guess(|| open.add_recovery(proof, code, now));
+            self.tell_anchors(open);
+            added
+        })
     }
 
     /// Removes a slot against a proof of one that stays: new master key, new state key.
     pub fn remove_slot(&self, proof: &SlotProof, id: u32, now: WallTime) -> Result<()> {
-        let mut vault = self.vault();
-        let open = self.editable(&mut vault)?;
-        let removed = self.guess(|| open.remove_slot(id, proof, now));
-        // Also after these errors the new vault stands.
-        if matches!(removed, Ok(()) | Err(Error::CopiesLeft { .. } | Error::Unsynced { .. })) {
-            lock_pages(open);
-            let mut quick = self.quick();
-            let followed = quick.open.as_mut().map(|quick| quick.state.follow(open.state_access()));
-            if let Some(Err(error)) = followed {
-                // The vault remembers the key before; the next write of the state follows.
-                tracing::warn!(%error, "the state has not followed the vault yet");
+        on_wiped_stack(|| {
+            let mut vault = self.vault();
+            let open = self.editable(&mut vault)?;
+            let removed = self.guess(|| open.remove_slot(id, proof, now));
+            // Also after these errors the new vault stands.
+            if matches!(removed, Ok(()) | Err(Error::CopiesLeft { .. } | Error::Unsynced { .. })) {
+                lock_pages(open);
+                let mut quick = self.quick();
+                let followed = quick.open.as_mut().map(|quick| quick.state.follow(open.state_access()));
+                if let Some(Err(error)) = followed {
+                    // The vault remembers the key before; the next write of the state follows.
+                    tracing::warn!(%error, "the state has not followed the vault yet");
+                }
             }
-        }
-        self.tell_anchors(open);
-        removed
+            self.tell_anchors(open);
+            removed
+        })
     }
 
     /// The access key, to sign with; not that of an older vault.
@@ -383,7 +436,7 @@ impl Custody {
 
     /// Burns a step, durably, before its code is sent. [`Error::StepSpent`] where it was burned before.
     pub fn burn(&self, serial: &MfaSerial, step: u64) -> Result<()> {
-        self.quick().open.as_mut().ok_or(Error::Locked)?.state.burn(serial, step)
+        on_wiped_stack(|| self.quick().open.as_mut().ok_or(Error::Locked)?.state.burn(serial, step))
     }
 
     /// Takes a burn back, in memory only, where no byte of the request can have left this machine.
@@ -396,7 +449,7 @@ impl Custody {
     /// Seals a session into the state. One that cannot be sealed costs a code after a restart, no more.
     pub fn seal_session(&self, key: [u8; 32], bytes: Zeroizing<Vec<u8>>) {
         let mut quick = self.quick();
-        let sealed = quick.open.as_mut().map(|open| open.state.put_session(key, bytes));
+        let sealed = quick.open.as_mut().map(|open| on_wiped_stack(|| open.state.put_session(key, bytes)));
         if let Some(Err(error)) = sealed {
             tracing::warn!(%error, "a session was not sealed");
         }
@@ -405,7 +458,7 @@ impl Custody {
     /// Removes a sealed session, if there is one. False while locked: then it stays.
     pub fn forget_session(&self, key: &[u8; 32]) -> bool {
         let mut quick = self.quick();
-        let removed = quick.open.as_mut().map(|open| open.state.remove_session(key));
+        let removed = quick.open.as_mut().map(|open| on_wiped_stack(|| open.state.remove_session(key)));
         if let Some(Err(error)) = &removed {
             tracing::warn!(%error, "a sealed session was not removed");
         }
@@ -434,7 +487,7 @@ impl Custody {
     /// Keeps the head of the audit record. While locked it stays where it is: the next unlock moves it on.
     pub fn set_audit_head(&self, head: AuditHead, durable: bool) {
         let mut quick = self.quick();
-        let kept = quick.open.as_mut().map(|open| open.state.set_audit_head(head, durable));
+        let kept = quick.open.as_mut().map(|open| on_wiped_stack(|| open.state.set_audit_head(head, durable)));
         if let Some(Err(error)) = kept {
             tracing::warn!(%error, "the head of the audit record was not kept");
         }
@@ -506,6 +559,11 @@ impl Custody {
             Err(_) => {}
         }
         result
+    }
+
+    /// Begins only where nobody has locked the vault since this count: a lock waits for what has begun.
+    fn unless_locked<T>(&self, locks: u64, begin: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.locks.load(Ordering::Acquire) == locks { begin() } else { Err(Error::Locked) }
     }
 
     fn vault(&self) -> MutexGuard<'_, Option<Vault>> {

@@ -102,6 +102,20 @@ impl VaultFolder {
         self.enter(envelope, master)
     }
 
+    /// What opens a slot, made of a proof. This is what takes most of a second. Errors as [`open`](Self::open).
+    pub(super) fn opener(&self, proof: &SlotProof) -> Result<Opener> {
+        let file = self.read()?;
+        Opener::find(&Envelope::split(&file)?.header, proof)
+    }
+
+    /// Opens the vault as it is now with what opens a slot. [`Error::WrongProof`] where it does not any more.
+    pub(super) fn open_by(&self, opener: &Opener) -> Result<Vault> {
+        let file = self.read()?;
+        let envelope = Envelope::split(&file)?;
+        let master = opener.open(&envelope.header)?;
+        self.enter(envelope, master)
+    }
+
     /// The keyring slots, as the header names them.
     pub(super) fn keyring_places(&self) -> Result<Vec<KeyringPlace>> {
         let file = self.read()?;
@@ -155,6 +169,31 @@ impl VaultFolder {
 impl NewSlot {
     pub(super) fn public_half(&self) -> PublicHalf {
         PublicHalf { id: self.slot.id, public: Zeroizing::new(self.public) }
+    }
+}
+
+/// What opens a slot.
+pub(super) struct Opener {
+    slot: u32,
+    key: Box<Key32>,
+}
+
+impl Opener {
+    /// Made of a proof that opens one of the slots; [`Error::WrongProof`] where it opens none.
+    pub(super) fn find(header: &Header, proof: &SlotProof) -> Result<Self> {
+        let (slot, key, _) = find(header, &header.slots, proof)?;
+        Ok(Self { slot, key: Box::new(key) })
+    }
+
+    /// The slot's id.
+    pub(super) fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// The master key; [`Error::WrongProof`] where the slot is gone or another.
+    pub(super) fn open(&self, header: &Header) -> Result<Key32> {
+        let slot = header.slots.iter().find(|slot| slot.id == self.slot).ok_or(Error::WrongProof)?;
+        slot.open(&header.vault_id, &self.key)?.ok_or(Error::WrongProof)
     }
 }
 

@@ -24,6 +24,8 @@ mod json;
 mod kdf;
 mod recovery;
 mod save;
+#[cfg(any(test, feature = "test-seams"))]
+pub mod seams;
 mod slot;
 mod state;
 mod unlocked;
@@ -34,7 +36,8 @@ mod tests;
 pub use anchor::{Anchor, Older, Version, Witness};
 pub use backup::NewPassphrase;
 pub use custody::{
-    AuditAccess, Closure, Custody, HandedOver, KeyringChance, Knowledge, KnownDevice, LockedBy, SigningKey, VaultState,
+    AuditAccess, Closure, Custody, Ended, HandedOver, KeyringChance, Knowledge, KnownDevice, Leave, LockedBy,
+    SigningKey, VaultState,
 };
 pub use error::{Error, Result};
 pub use folder::VaultFolder;

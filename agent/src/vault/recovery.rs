@@ -17,14 +17,14 @@ const GROUP: usize = 4;
 
 /// A code that no slot has yet: show it, and let the person type it back.
 pub struct FreshCode {
-    bits: CodeBits,
+    bits: Box<CodeBits>,
     code: RecoveryCode,
 }
 
 impl FreshCode {
     /// Draws a code.
     pub fn draw(world: &World) -> Result<Self> {
-        let bits = crypto::random::<20>(world)?;
+        let bits = Box::new(crypto::random::<20>(world)?);
         let code = RecoveryCode::from_text(write(&bits));
         Ok(Self { bits, code })
     }
@@ -37,14 +37,16 @@ impl FreshCode {
     /// What was typed back, if it is this code; else the code again, to ask once more.
     pub fn confirm(self, typed: &RecoveryCode) -> std::result::Result<ConfirmedCode, Self> {
         match read(typed) {
-            Some(typed) if bool::from(typed.ct_eq(self.bits.as_slice())) => Ok(ConfirmedCode(typed)),
+            Some(typed) if bool::from(typed.ct_eq(self.bits.as_slice())) => Ok(ConfirmedCode(Box::new(typed))),
             _ => Err(self),
         }
     }
 }
 
 /// A code that a person has proved to have: the only thing a recovery slot can be made of.
-pub struct ConfirmedCode(CodeBits);
+///
+/// In a box: it is handed from thread to thread, and a move leaves bytes behind.
+pub struct ConfirmedCode(Box<CodeBits>);
 
 impl ConfirmedCode {
     pub(super) fn bits(&self) -> &CodeBits {
@@ -53,7 +55,7 @@ impl ConfirmedCode {
 
     #[cfg(test)]
     pub(super) fn from_bits(bits: CodeBits) -> Self {
-        Self(bits)
+        Self(Box::new(bits))
     }
 }
 

@@ -6,7 +6,7 @@ use super::copies;
 use super::crypto::{self, Key32};
 use super::envelope::{self, Envelope};
 use super::error::{Error, Result};
-use super::folder::{self, VaultFolder};
+use super::folder::{self, Opener, VaultFolder};
 use super::header::Header;
 use super::items::Items;
 use super::kdf::KdfCost;
@@ -110,8 +110,13 @@ impl Vault {
 
     /// Opens a slot afresh: its id. [`Error::WrongProof`] where the proof opens none.
     pub fn prove(&self, proof: &SlotProof) -> Result<u32> {
-        let (id, _, master) = folder::find(&self.header, &self.header.slots, proof)?;
-        if bool::from(master.ct_eq(self.master.as_slice())) { Ok(id) } else { Err(Error::Damaged) }
+        self.proven_by(&Opener::find(&self.header, proof)?)
+    }
+
+    /// The same with what the proof has been made into.
+    pub(super) fn proven_by(&self, opener: &Opener) -> Result<u32> {
+        let master = opener.open(&self.header)?;
+        if bool::from(master.ct_eq(self.master.as_slice())) { Ok(opener.slot()) } else { Err(Error::Damaged) }
     }
 
     /// The slots.

@@ -12,16 +12,26 @@ pub enum Defence {
     BoundedQueue,
     /// A step is burned on the disk before its code is sent.
     BurnFirst,
+    /// No core is dumped, however it ends (setrlimit(2), RLIMIT_CORE).
+    CoreLimit,
     /// What a client leaves behind is given back when it goes.
     Frees,
+    /// Nobody of the same user looks into it (prctl(2), PR_SET_DUMPABLE).
+    NotDumpable,
     /// One agent serves, and others find its lock.
     OneServer,
+    /// The control socket answers its own user alone.
+    PeerCheck,
     /// What cannot be written down is not done.
     RecordFirst,
     /// A sealed session of another boot is not judged by this machine's wall clock.
     SealedTime,
     /// However many wait for a session, it is fetched once.
     SingleFlight,
+    /// What it makes is its user's alone (umask(2)).
+    Umask,
+    /// The stack that secrets were worked on is wiped.
+    WipedStack,
     /// Memory that is freed is wiped.
     Wiping,
 }
@@ -41,16 +51,21 @@ mod weak {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// Every defence that can be left out, by its name.
-    const NAMES: [(&str, Defence); 10] = [
+    const NAMES: [(&str, Defence); 15] = [
         ("anchors", Defence::Anchors),
         ("atomic-save", Defence::AtomicSave),
         ("bounded-queue", Defence::BoundedQueue),
         ("burn-first", Defence::BurnFirst),
+        ("core-limit", Defence::CoreLimit),
         ("frees", Defence::Frees),
+        ("not-dumpable", Defence::NotDumpable),
         ("one-server", Defence::OneServer),
+        ("peer-check", Defence::PeerCheck),
         ("record-first", Defence::RecordFirst),
         ("sealed-time", Defence::SealedTime),
         ("single-flight", Defence::SingleFlight),
+        ("umask", Defence::Umask),
+        ("wiped-stack", Defence::WipedStack),
         ("wiping", Defence::Wiping),
     ];
 

@@ -29,6 +29,8 @@ const STEPS: &[(&str, &str)] = &[
     ("parsers of the agent", "-p claviger-agent --features test-seams --lib withstand"),
     ("parsers of the client", "-p claviger --lib withstand"),
 ];
+const STEPS: &[(&str, &str)] =
+    &[("attackers", "-p claviger --test agent attack"), ("memory", "-p claviger --test agent memory")];
 
 /// Builds the programs that tests run, then runs the steps whose name contains `only`.
 pub(crate) fn run(only: Option<&str>) -> Outcome {

@@ -138,7 +138,7 @@ pub async fn store(
     if fresh.is_empty() {
         return Ok(());
     }
-    access_key::edit(custody, now, move |items| {
+    access_key::edit(custody, None, now, move |items| {
         for (name, (access_key_id, secret)) in fresh {
             if items.access_keys.contains_key(&name) {
                 return Err(Error::AccessKeyExists(name));

@@ -4,6 +4,7 @@ use crate::jobs::Error;
 use crate::jobs::adoption::{self, Given, Job, Kind, Prepared, Sheets};
 use crate::server::Server;
 use crate::server::fault;
+use crate::vault::Leave;
 use claviger::wire::{Change, Changes, Code, Fault, ImportedKey, Reply, Request, SkippedProfile};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +60,8 @@ impl Server {
     }
 
     async fn change(self: Arc<Self>, job: Job, change: &Change, verify: bool) -> Result<Reply, Fault> {
+        // Keys that are about to be in the vault are in hand from here on.
+        let leave = self.custody.leave();
         let (server, asked) = (self.clone(), job.clone());
         let prepared = blocking(move || {
             let sheets = Sheets::read(&server.world, server.files.paths().each_ref().map(PathBuf::as_path))?;
@@ -74,7 +77,7 @@ impl Server {
                 Err(Fault::new(Code::FileChanged, message))
             }
             Some(_) => {
-                self.keep(&prepared, verify).await.map_err(fault::job)?;
+                self.keep(&prepared, verify, leave.clone()).await.map_err(fault::job)?;
                 let applied = self.apply(sheets, digest, prepared).await.map_err(fault::job)?;
                 Ok(Reply::Changes(page(&applied, usize::MAX)))
             }
@@ -97,11 +100,15 @@ impl Server {
     }
 
     /// The keys are in the vault before a line of them goes.
-    async fn keep(&self, prepared: &Prepared, verify: bool) -> Result<(), Error> {
+    async fn keep(&self, prepared: &Prepared, verify: bool, mut leave: Leave) -> Result<(), Error> {
         let mut users = std::collections::BTreeMap::new();
         if verify && prepared.keys.iter().any(|key| !key.stored) {
             let profiles = self.files.load().map_err(Error::Files)?;
-            users = adoption::verify(&self.office, &profiles, &prepared.keys).await?;
+            users = tokio::select! {
+                biased;
+                users = adoption::verify(&self.office, &profiles, &prepared.keys) => users?,
+                () = leave.over() => return Err(Error::Vault(crate::vault::Error::Locked)),
+            };
         }
         adoption::store(self.custody.clone(), &prepared.keys, users, self.world.clock.wall()).await
     }

@@ -2,6 +2,7 @@
 
 use crate::config::{Accepted, Config};
 use crate::server::Server;
+use crate::server::conversation::Conversation;
 use crate::server::fault::{self, Subject};
 use crate::server::lock::blocking;
 use crate::session::ProfileChange;
@@ -44,14 +45,14 @@ impl Server {
     pub(super) async fn config_accept(
         self: &Arc<Self>,
         proof: SlotProof,
-        scope: ConfigScope,
-        digest: String,
+        (scope, digest): (ConfigScope, String),
+        conversation: &Conversation,
     ) -> Result<Reply, Fault> {
         self.custody.require_unlocked().map_err(fault::vault)?;
         if matches!(scope, ConfigScope::All {} | ConfigScope::Settings {}) {
             self.settings.asked().map_err(fault::config_invalid)?;
         }
-        self.prove(proof).await?;
+        self.prove(proof, conversation).await?;
         self.refresh_settings();
         let server = self.clone();
         let pending = blocking_fault(move || server.pending(&scope)).await?;
@@ -59,7 +60,7 @@ impl Server {
             return Err(fault::config_changed());
         }
         let server = self.clone();
-        blocking(move || server.put_in_force(pending)).await.map_err(fault::vault)?;
+        blocking(None, move || server.put_in_force(pending)).await.map_err(fault::vault)?;
         Ok(Reply::Done {})
     }
 

@@ -49,7 +49,9 @@ impl Server {
                     added: now,
                     extra: Extra::default(),
                 };
-                access_key::add(custody, name.clone(), key, now).await.map_err(fault::job)?;
+                access_key::add(custody, conversation.leave.clone(), (name.clone(), key), now)
+                    .await
+                    .map_err(fault::job)?;
                 self.access_key_rows()?
                     .into_iter()
                     .find(|row| row.name == name)
@@ -57,7 +59,7 @@ impl Server {
                     .ok_or_else(fault::internal)
             }
             Request::AccessKeyExport { name, proof } => {
-                self.prove(proof).await?;
+                self.prove(proof, conversation).await?;
                 let export = self.custody.with_items(|items| {
                     items.access_keys.get(&name).map(|key| AccessKeyExport {
                         access_key_id: key.access_key_id.clone(),
@@ -79,7 +81,7 @@ impl Server {
             }
             Request::MfaCode { name, now } => self.mfa_code(name, !now, conversation).await,
             Request::MfaExport { name, proof } => {
-                self.prove(proof).await?;
+                self.prove(proof, conversation).await?;
                 let uri = self.custody.with_items(|items| {
                     items.authenticators.get(&name).map(|device| mfa::export_uri(&device.seed, &device.serial))
                 });
@@ -153,7 +155,9 @@ impl Server {
             added: now,
             extra: Extra::default(),
         };
-        mfa_device::add(self.custody.clone(), name.clone(), device, now).await.map_err(fault::job)?;
+        mfa_device::add(self.custody.clone(), conversation.leave.clone(), (name.clone(), device), now)
+            .await
+            .map_err(fault::job)?;
         if let Some(credentials) = proved {
             conversation.aws = Some(AuditAws {
                 access_key_id: Some(credentials.access_key_id.to_string()),
@@ -201,9 +205,9 @@ impl Server {
     }
 
     /// A slot opened afresh, by a person.
-    pub(super) async fn prove(self: &Arc<Self>, proof: SlotProof) -> Result<(), Fault> {
-        let custody = self.custody.clone();
-        crate::server::lock::blocking(move || custody.prove(&proof)).await.map_err(fault::vault)?;
+    pub(super) async fn prove(self: &Arc<Self>, proof: SlotProof, conversation: &Conversation) -> Result<(), Fault> {
+        let (custody, leave) = (self.custody.clone(), conversation.leave.clone());
+        crate::server::lock::blocking(leave, move || custody.prove(&proof)).await.map_err(fault::vault)?;
         self.office.mark_presence();
         Ok(())
     }

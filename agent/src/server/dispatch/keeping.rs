@@ -6,7 +6,7 @@ use crate::server::Server;
 use crate::server::conversation::Conversation;
 use crate::server::fault;
 use crate::server::lock::{By, blocking};
-use crate::vault::{KdfCost, TRASH_MILLIS, check_passphrase};
+use crate::vault::{KdfCost, Leave, TRASH_MILLIS, check_passphrase};
 use crate::world::rfc3339;
 use claviger::secret::Passphrase;
 use claviger::wire::{Code, Fault, Reply, Request, SlotProof, TrashKind, TrashRow};
@@ -23,11 +23,13 @@ impl Server {
         match request {
             Request::Backup { file, proof } => self.back_up(file, proof, conversation).await,
             Request::Restore { file, proof, passphrase, replace } => {
-                self.restore(file, proof, passphrase, replace).await
+                self.restore(file, (proof, passphrase), replace, conversation.leave.clone()).await
             }
-            Request::VaultAccept { proof, digest } => self.accept_older(proof, digest).await,
+            Request::VaultAccept { proof, digest } => {
+                self.accept_older(proof, digest, conversation.leave.clone()).await
+            }
             Request::TrashEmpty { proof } => {
-                self.prove(proof).await?;
+                self.prove(proof, conversation).await?;
                 trash::empty(self.custody.clone(), now).await.map_err(fault::job)?;
                 Ok(Reply::Done {})
             }
@@ -52,11 +54,11 @@ impl Server {
     ) -> Result<Reply, Fault> {
         absolute(&file)?;
         // Before the code is shown: one that is written down must count.
-        self.prove(proof).await?;
+        self.prove(proof, conversation).await?;
         let code = self.confirmed_code(conversation).await?;
         let code = code.ok_or_else(|| mismatch("no backup was made").hint("claviger backup FILE"))?;
         let (custody, now) = (self.custody.clone(), self.world.clock.wall());
-        blocking(move || custody.back_up(&file, &code, now)).await.map_err(fault::vault)?;
+        blocking(conversation.leave.clone(), move || custody.back_up(&file, &code, now)).await.map_err(fault::vault)?;
         Ok(Reply::Done {})
     }
 
@@ -64,9 +66,9 @@ impl Server {
     async fn restore(
         self: &Arc<Self>,
         file: PathBuf,
-        proof: SlotProof,
-        passphrase: Option<Passphrase>,
+        (proof, passphrase): (SlotProof, Option<Passphrase>),
         replace: bool,
+        leave: Option<Leave>,
     ) -> Result<Reply, Fault> {
         absolute(&file)?;
         if let Some(passphrase) = &passphrase {
@@ -79,12 +81,17 @@ impl Server {
             let between = || server.office.leave_vault();
             server.custody.restore(&file, &proof, passphrase, replace, now, between)
         };
-        self.opening(By::Person, restore).await.map_err(fault::vault)?;
+        self.opening(By::Person, leave, restore).await.map_err(fault::vault)?;
         Ok(Reply::Done {})
     }
 
     /// The vault is used as it is from now on; what waited for that is done.
-    async fn accept_older(self: &Arc<Self>, proof: SlotProof, digest: String) -> Result<Reply, Fault> {
+    async fn accept_older(
+        self: &Arc<Self>,
+        proof: SlotProof,
+        digest: String,
+        leave: Option<Leave>,
+    ) -> Result<Reply, Fault> {
         let (server, now) = (self.clone(), self.world.clock.wall());
         let accept = move || {
             server.custody.accept_older(&proof, &digest, now)?;
@@ -93,7 +100,7 @@ impl Server {
             server.office.save_pins();
             Ok(())
         };
-        blocking(accept).await.map_err(fault::vault)?;
+        blocking(leave, accept).await.map_err(fault::vault)?;
         Ok(Reply::Done {})
     }
 

@@ -41,38 +41,45 @@ impl Server {
                 let cost = self.passphrase_cost();
                 let passphrase = Arc::new(passphrase);
                 let first = passphrase.clone();
-                self.opening(By::Person, move || custody.create(&first, cost, &code, now))
+                self.opening(By::Person, conversation.leave.clone(), move || custody.create(&first, cost, &code, now))
                     .await
                     .map_err(fault::vault)?;
                 self.settings.set_taken_at_unlock(false);
                 if keyring {
-                    self.add_keyring(SlotProof::Passphrase(Passphrase::from_text(passphrase.expose().to_owned())), now)
-                        .await
-                        .map_err(|fault| Fault {
-                            message: format!("the vault is made, but {}", fault.message),
-                            ..fault
-                        })?;
+                    self.add_keyring(
+                        SlotProof::Passphrase(Passphrase::from_text(passphrase.expose().to_owned())),
+                        conversation,
+                        now,
+                    )
+                    .await
+                    .map_err(|fault| Fault { message: format!("the vault is made, but {}", fault.message), ..fault })?;
                 }
                 Ok(Reply::Done {})
             }
             Request::SlotAdd { proof, slot } => {
                 match slot {
-                    NewSlot::Keyring {} => self.add_keyring(proof, now).await?,
+                    NewSlot::Keyring {} => self.add_keyring(proof, conversation, now).await?,
                     NewSlot::Passphrase(passphrase) => {
                         let cost = self.passphrase_cost();
-                        blocking(move || custody.add_passphrase(&proof, &passphrase, cost, now))
-                            .await
-                            .map_err(fault::vault)?;
+                        blocking(conversation.leave.clone(), move || {
+                            custody.add_passphrase(&proof, &passphrase, cost, now)
+                        })
+                        .await
+                        .map_err(fault::vault)?;
                     }
                     NewSlot::Recovery {} => {
                         // Before the code is shown: one that is written down must count.
                         let (shown, proved) = (custody.clone(), Arc::new(proof));
                         let proof = proved.clone();
-                        blocking(move || shown.prove(&proved)).await.map_err(fault::vault)?;
+                        blocking(conversation.leave.clone(), move || shown.prove(&proved))
+                            .await
+                            .map_err(fault::vault)?;
                         let code = self.confirmed_code(conversation).await?;
                         let code =
                             code.ok_or_else(|| mismatch("no slot was added").hint("claviger slot add recovery"))?;
-                        blocking(move || custody.add_recovery(&proof, &code, now)).await.map_err(fault::vault)?;
+                        blocking(conversation.leave.clone(), move || custody.add_recovery(&proof, &code, now))
+                            .await
+                            .map_err(fault::vault)?;
                     }
                 }
                 self.office.mark_presence();
@@ -81,7 +88,8 @@ impl Server {
             Request::SlotList {} => self.slot_rows(),
             Request::SlotRemove { proof, slot } => {
                 let place = custody.keyring_place(slot).map_err(fault::vault)?;
-                let removed = blocking(move || custody.remove_slot(&proof, slot, now)).await;
+                let removed =
+                    blocking(conversation.leave.clone(), move || custody.remove_slot(&proof, slot, now)).await;
                 // Also after this error it is gone.
                 if let (Some(place), Ok(()) | Err(vault::Error::CopiesLeft { .. })) = (place, &removed) {
                     self.forget_in_keyring(place).await;

@@ -2,6 +2,7 @@
 
 use super::{BootTime, Custody, Guesses, LockedBy, Open, WallTime};
 use crate::vault::{Error, Result, Vault};
+use crate::world::on_wiped_stack;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
@@ -60,11 +61,13 @@ impl Custody {
 
     /// Opens the vault with its master key, as another process of this agent passed it.
     pub fn take_over(&self, master: &[u8], now: WallTime) -> Result<()> {
-        let master = <[u8; 32]>::try_from(master).map(Zeroizing::new).map_err(|_| Error::Damaged)?;
-        let mut vault = self.vault();
-        let locks = self.locks.load(Ordering::Acquire);
-        let opened = self.folder.open_with(Box::new(master))?;
-        self.open(&mut vault, opened, locks, now)
+        on_wiped_stack(|| {
+            let master = <[u8; 32]>::try_from(master).map(Zeroizing::new).map_err(|_| Error::Damaged)?;
+            let mut vault = self.vault();
+            let locks = self.locks.load(Ordering::Acquire);
+            let opened = self.folder.open_with(Box::new(master))?;
+            self.open(&mut vault, opened, locks, now)
+        })
     }
 
     /// What a successor has to know even where the vault stays closed.

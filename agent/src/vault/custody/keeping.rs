@@ -3,7 +3,7 @@
 use super::Custody;
 use crate::vault::crypto::Key32;
 use crate::vault::{ConfirmedCode, Error, LockedBy, NewPassphrase, Result};
-use crate::world::WallTime;
+use crate::world::{WallTime, on_wiped_stack};
 use claviger::model::SlotProof;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -11,9 +11,11 @@ use std::sync::atomic::Ordering;
 impl Custody {
     /// Writes a backup of the open vault. The caller has taken a slot proof.
     pub fn back_up(&self, to: &Path, code: &ConfirmedCode, now: WallTime) -> Result<()> {
-        let vault = self.vault();
-        self.require_newest()?;
-        vault.as_ref().ok_or(Error::Locked)?.back_up(to, code, now)
+        on_wiped_stack(|| {
+            let vault = self.vault();
+            self.require_newest()?;
+            vault.as_ref().ok_or(Error::Locked)?.back_up(to, code, now)
+        })
     }
 
     /// Restores a backup and leaves it open. A vault that is open is closed only once the file to restore is known to
@@ -29,15 +31,17 @@ impl Custody {
         now: WallTime,
         between: impl FnOnce(),
     ) -> Result<()> {
-        let mut vault = self.vault();
-        let locks = self.locks.load(Ordering::Acquire);
-        let after = |id: &[u8; 16], audit_key: &Key32| self.highest(id, audit_key);
-        let restored = self.guess(|| self.folder.restore(from, proof, passphrase, replace, &after, now))?;
-        self.close(LockedBy::Command);
-        *vault = None;
-        between();
-        self.open(&mut vault, restored, locks, now)?;
-        self.allow_keyring(vault.as_ref());
-        Ok(())
+        on_wiped_stack(|| {
+            let mut vault = self.vault();
+            let locks = self.locks.load(Ordering::Acquire);
+            let after = |id: &[u8; 16], audit_key: &Key32| self.highest(id, audit_key);
+            let restored = self.guess(|| self.folder.restore(from, proof, passphrase, replace, &after, now))?;
+            self.close(LockedBy::Command);
+            *vault = None;
+            between();
+            self.open(&mut vault, restored, locks, now)?;
+            self.allow_keyring(vault.as_ref());
+            Ok(())
+        })
     }
 }

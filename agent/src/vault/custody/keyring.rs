@@ -2,7 +2,7 @@
 
 use super::{Custody, LockedBy};
 use crate::vault::{Error, KeyringPlace, Result, Vault};
-use crate::world::WallTime;
+use crate::world::{WallTime, on_wiped_stack};
 use claviger::model::{SlotKind, SlotProof};
 use claviger::secret::Secret;
 use std::path::PathBuf;
@@ -46,21 +46,20 @@ impl Custody {
         secret: &Secret<[u8; 32]>,
         now: WallTime,
     ) -> Result<()> {
-        let mut vault = self.vault();
-        if vault.is_some() {
-            return Ok(());
-        }
-        let opened = self.folder.open_by_keyring(slot, secret)?;
-        self.open(&mut vault, opened, chance.locks, now)
+        on_wiped_stack(|| {
+            let mut vault = self.vault();
+            if vault.is_some() {
+                return Ok(());
+            }
+            let opened = self.folder.open_by_keyring(slot, secret)?;
+            self.open(&mut vault, opened, chance.locks, now)
+        })
     }
 
     /// Where the next keyring slot would lie, against a slot proof.
     pub fn place_keyring(&self, proof: &SlotProof) -> Result<KeyringPlace> {
-        let vault = self.vault();
-        let open = vault.as_ref().ok_or(Error::Locked)?;
-        self.guess(|| open.prove(proof))?;
-        self.require_newest()?;
-        Ok(open.next_place())
+        self.prove(proof)?;
+        Ok(self.vault().as_ref().ok_or(Error::Locked)?.next_place())
     }
 
     /// Adds a keyring slot against a proof of another. [`Error::Interrupted`] where its place was taken meanwhile.
@@ -71,11 +70,13 @@ impl Custody {
         secret: &Secret<[u8; 32]>,
         now: WallTime,
     ) -> Result<()> {
-        let mut vault = self.vault();
-        let open = self.editable(&mut vault)?;
-        let added = self.guess(|| open.add_keyring(proof, secret, place.slot, now));
-        self.tell_anchors(open);
-        added
+        on_wiped_stack(|| {
+            let mut vault = self.vault();
+            let open = self.editable(&mut vault)?;
+            let added = self.guess(|| open.add_keyring(proof, secret, place.slot, now));
+            self.tell_anchors(open);
+            added
+        })
     }
 
     /// The keyring slot of this id, if there is one.
