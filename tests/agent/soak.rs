@@ -145,17 +145,39 @@ impl Rig {
     }
 }
 
+/// Something an agent is made to do, and how often.
+struct Kind {
+    what: &'static str,
+    act: fn(&mut Rig, usize),
+    /// Before the start is measured.
+    warm: usize,
+    usual: usize,
+    soak: usize,
+}
+
 #[test]
 fn requests_connections_locks_and_endpoints_leave_nothing_behind() {
     let mut rig = Rig::without("");
-    let kinds: [(&str, fn(&mut Rig, usize), usize, (usize, usize)); 4] = [
-        ("requests", |rig, count| rig.load(64, count, false), 2000, (3000, 1_000_000)),
-        ("connections", |rig, count| rig.load(64, count, true), 500, (1000, 100_000)),
-        ("locks and unlocks", Rig::cycle, 20, (30, 10_000)),
-        ("endpoints", |rig, count| rig.endpoints(count), 5, (5, 2000)),
+    let kinds = [
+        Kind {
+            what: "requests",
+            act: |rig, count| rig.load(64, count, false),
+            warm: 2000,
+            usual: 3000,
+            soak: 1_000_000,
+        },
+        Kind {
+            what: "connections",
+            act: |rig, count| rig.load(64, count, true),
+            warm: 500,
+            usual: 1000,
+            soak: 100_000,
+        },
+        Kind { what: "locks and unlocks", act: Rig::cycle, warm: 20, usual: 30, soak: 10_000 },
+        Kind { what: "endpoints", act: |rig, count| rig.endpoints(count), warm: 5, usual: 5, soak: 2000 },
     ];
-    for (_, act, warm, _) in &kinds {
-        act(&mut rig, *warm);
+    for kind in &kinds {
+        (kind.act)(&mut rig, kind.warm);
     }
     let (start, tasks) = rig.settled(None);
     let check = |rig: &mut Rig, what: &str| {
@@ -165,8 +187,8 @@ fn requests_connections_locks_and_endpoints_leave_nothing_behind() {
         end
     };
     let soak = rounds(0, 1) == 1;
-    for (what, act, _, (usual, soaked)) in &kinds {
-        let count = rounds(*usual, *soaked);
+    for Kind { what, act, usual, soak: most, .. } in &kinds {
+        let count = rounds(*usual, *most);
         act(&mut rig, count);
         if soak {
             let end = check(&mut rig, what);
