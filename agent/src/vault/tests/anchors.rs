@@ -296,6 +296,9 @@ fn every_crash(prepare: impl Fn() -> Bench, act: impl Fn(&Bench)) -> (usize, boo
     (states.len(), noticed)
 }
 
+type Prepare = Box<dyn Fn() -> Bench>;
+type Act = Box<dyn Fn(&Bench)>;
+
 #[test]
 fn a_crash_at_any_moment_leaves_no_anchor_that_leads() {
     let prepared = |seed| {
@@ -309,7 +312,7 @@ fn a_crash_at_any_moment_leaves_no_anchor_that_leads() {
         let (files, _) = rolled_back(&bench);
         Bench::on(MemoryDisk::with(files), seed, bench.code)
     };
-    let acts: [(&str, Box<dyn Fn() -> Bench>, Box<dyn Fn(&Bench)>); 4] = [
+    let acts: [(&str, Prepare, Act); 4] = [
         ("an edit", Box::new(move || prepared(96)), Box::new(|bench| edit(&lone(bench), "third").expect("a save"))),
         (
             "a removed slot",
