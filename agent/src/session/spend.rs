@@ -62,8 +62,8 @@ pub(super) struct Codes<'a> {
 impl Office {
     pub(super) fn codes<'a>(&'a self, plan: &'a Plan, step: &Step, audience: &'a Audience) -> Result<Codes<'a>, Error> {
         if step.with_code && !plan.held().is_empty() {
-            // A locked vault is what a person can mend; presence returns with it.
-            self.custody.require_unlocked()?;
+            // A locked or an older vault is what a person can mend; presence returns with it.
+            self.custody.require_newest()?;
         }
         if step.with_code && !plan.held().is_empty() && self.presence_left().is_none() {
             return Err(Error::PresenceNeeded);
@@ -94,6 +94,8 @@ impl Office {
         wait: bool,
         audience: &Audience,
     ) -> Result<Turn, Error> {
+        // An older vault gives no code: nobody waits for one.
+        self.custody.require_newest()?;
         let knowledge = self.custody.knowledge();
         let user = knowledge.access_keys.get(access_key).and_then(Option::as_ref);
         let turnstile = self

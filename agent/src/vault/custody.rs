@@ -497,10 +497,6 @@ impl Custody {
     fn open(&self, slot: &mut Option<Vault>, opened: Vault, locks: u64, now: WallTime) -> Result<()> {
         let (mut state, how) = State::open(self.world.clone(), self.state_file.clone(), opened.state_access(), now)?;
         let older = self.ask_anchors(&opened, &mut state);
-        if older.is_some() {
-            // What was spent since may be forgotten with the rest.
-            drop(state.burn_ahead(now));
-        }
         self.tell_settings(opened.items());
         let mut quick = self.quick();
         if self.locks.load(Ordering::Acquire) != locks {

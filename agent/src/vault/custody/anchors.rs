@@ -36,6 +36,10 @@ impl Custody {
         if older.digest() != shown {
             return Err(Error::ChangedOnDisk);
         }
+        // What was spent since may be forgotten with the rest.
+        if let Some(quick) = self.quick().open.as_mut() {
+            quick.state.burn_ahead(now)?;
+        }
         let saved = open.save_after(older.known.generation, now);
         // Also after an error: one of them means that the new version stands.
         if open.version() != older.found {
@@ -48,7 +52,7 @@ impl Custody {
     }
 
     /// An error where the vault is locked or an older one.
-    pub(super) fn require_newest(&self) -> Result<()> {
+    pub fn require_newest(&self) -> Result<()> {
         let quick = self.quick();
         let open = quick.open.as_ref().ok_or(Error::Locked)?;
         open.older.as_ref().map_or(Ok(()), |older| Err(older.error()))

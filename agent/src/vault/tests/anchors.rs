@@ -139,7 +139,6 @@ fn each_anchor_alone_notices_an_older_vault_which_is_read_only_until_it_is_accep
         refused(custody.remove_slot(&bench.proof(), 1, LATER));
         refused(custody.place_keyring(&bench.proof()));
         assert_eq!(custody.with_items(|items| items.access_keys.len()).expect("reads"), 2);
-        assert!(custody.is_burned(&serial, u64::try_from(LATER.0 / 30_000).expect("a step") + 1), "what may be spent");
         assert_eq!(bench.disk.files()[&path("vault")], before);
 
         // Looking twice changes nothing.
@@ -150,6 +149,7 @@ fn each_anchor_alone_notices_an_older_vault_which_is_read_only_until_it_is_accep
         assert!(custody.older().is_some());
         custody.accept_older(&bench.proof(), &older.digest(), LATER).expect("accepted");
         assert!(custody.older().is_none());
+        assert!(custody.is_burned(&serial, u64::try_from(LATER.0 / 30_000).expect("a step") + 1), "what may be spent");
         assert_eq!(custody.newest().expect("the newest").1.generation, known + 1);
         edit(&custody, "fourth").expect("a save");
         custody.signing_key(&name("first")).expect("a key");
@@ -300,6 +300,9 @@ fn every_crash(prepare: impl Fn() -> Bench, act: impl Fn(&Bench)) -> (usize, boo
     (states, noticed)
 }
 
+type Prepare = Box<dyn Fn() -> Bench>;
+type Act = Box<dyn Fn(&Bench)>;
+
 #[test]
 fn a_crash_at_any_moment_leaves_no_anchor_that_leads() {
     let prepared = |seed| {
@@ -313,7 +316,7 @@ fn a_crash_at_any_moment_leaves_no_anchor_that_leads() {
         let (files, _) = rolled_back(&bench);
         Bench::on(MemoryDisk::with(files), seed, bench.code)
     };
-    let acts: [(&str, Box<dyn Fn() -> Bench>, Box<dyn Fn(&Bench)>); 4] = [
+    let acts: [(&str, Prepare, Act); 4] = [
         ("an edit", Box::new(move || prepared(96)), Box::new(|bench| edit(&lone(bench), "third").expect("a save"))),
         (
             "a removed slot",
