@@ -8,8 +8,11 @@ use claviger::model::SlotProof;
 use std::path::Path;
 use zeroize::Zeroizing;
 
+/// A key and its name.
+pub type Named = (&'static str, Zeroizing<Vec<u8>>);
+
 /// Every key that opening a vault with this proof makes or finds, by name. The vault lies in `folder`, a copy of its own.
-pub fn keys(folder: &Path, proof: &SlotProof) -> Result<Vec<(&'static str, Zeroizing<Vec<u8>>)>> {
+pub fn keys(folder: &Path, proof: &SlotProof) -> Result<Vec<Named>> {
     let world = World::real();
     let file = std::fs::read(folder.join(MAIN)).map_err(|source| Error::Unreadable { source })?;
     let header = Envelope::split(&file)?.header;
