@@ -32,7 +32,7 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
         ],
     ),
     (Code::VaultRecoveryMismatch, &["agent/src/server/dispatch/vault.rs", "src/cli/desk.rs"]),
-    (Code::WireBadLine, &["agent/src/server/control.rs"]),
+    (Code::WireBadLine, &["agent/src/server/line.rs"]),
     (Code::WireProtocol, &["agent/src/server/control.rs", "src/client/mod.rs", "src/cli/desk.rs"]),
     (Code::WireTooLong, &["agent/src/server/control.rs", "src/client/frame.rs"]),
 ];

@@ -13,9 +13,10 @@ use zeroize::Zeroizing;
 const BEGINNING: &str = "otpauth-migration://offline?";
 /// The longest export in bytes: the app puts ten accounts in one QR code, and that ends at 3 KiB.
 const LENGTH_LIMIT: usize = 16 * 1024;
-/// The most accounts, and characters of a name, that a message lists.
-const LISTED_LIMIT: usize = 8;
-const NAME_LIMIT: usize = 28;
+/// The most accounts that a message lists: it is one line.
+const LISTED_LIMIT: usize = 6;
+/// The most characters of a name in that list: an AWS user and an account id.
+const NAME_LIMIT: usize = 24;
 /// What AWS puts before the name of every account.
 const AWS: &str = "Amazon Web Services:";
 

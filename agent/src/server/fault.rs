@@ -298,7 +298,7 @@ fn seed(error: &SeedError) -> Fault {
     let fault = Fault::new(Code::MfaSeedInvalid, error.to_string());
     match error {
         SeedError::AccountUnknown(_) | SeedError::SeveralAccounts(_) => {
-            fault.hint("claviger mfa add --account NUMBER …")
+            fault.hint("claviger mfa add --for KEY --account NUMBER")
         }
         _ => fault,
     }

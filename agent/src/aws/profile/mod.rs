@@ -21,12 +21,14 @@ mod value;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
-pub(crate) mod mutations;
+mod mutations;
 #[cfg(test)]
 mod properties;
 
 #[cfg(test)]
 pub(crate) use cases::case_texts;
+#[cfg(test)]
+pub(crate) use mutations::{TOKENS, case_entries, parts};
 
 pub use document::{Continuation, Document, Entry, Line, Section};
 pub use header::SectionKind;

@@ -48,7 +48,7 @@ pub(crate) fn parts(text: &str) -> [&str; 3] {
 }
 
 /// The case files of the parser as entries.
-pub(crate) fn cases() -> Vec<Vec<u8>> {
+pub(crate) fn case_entries() -> Vec<Vec<u8>> {
     let entry = |texts: [Option<String>; 3]| {
         texts.map(Option::unwrap_or_default).join("\n--- \n").replacen("\n--- \n", "\n--- credentials\n", 1).replacen(
             "\n--- \n",
@@ -95,7 +95,7 @@ fn load(text: &str) -> Verdict {
 
 #[test]
 fn profile_files_withstand_damage() {
-    let mut more = cases();
+    let mut more = case_entries();
     more.push(["[default]\nk =\n", &" a = b\n".repeat(limits::CONTINUATION_LINES)].concat().into_bytes());
     more.push(["[default]\nk = ", &"x".repeat(limits::LINE_BYTES - 4), "\n"].concat().into_bytes());
     let parser = Parser {

@@ -113,8 +113,11 @@ impl<'a> Draft<'a> {
 
     /// The whitespace that a new key of a section stands behind, so that no line below continues it.
     pub(super) fn indent_of(&self, section: usize) -> &'a str {
-        let first = self.section(section).and_then(|section| section.entries.first());
-        first.and_then(|entry| self.rows.get(entry.line.saturating_sub(1))).map_or("", |row| indent(row.text))
+        let first = self.section(section).and_then(|section| section.entries.first()).map(|entry| entry.line);
+        // Below a section's name a further name may stand further in: below a key it would continue that.
+        let next = || self.section(section.saturating_add(1)).map(|next| next.line);
+        let line = first.or_else(next).and_then(|line| self.rows.get(line.saturating_sub(1)));
+        line.map_or("", |row| indent(row.text))
     }
 
     /// Whether the last row of the file belongs to these, and is not ended.

@@ -1,7 +1,7 @@
 //! There and back: generated files, the parser's case files, edits in between, ten thousand profiles, power loss.
 
 use super::{Given, Job, Kind, Prepared, Sheets, prepare};
-use crate::aws::profile::{Profile, ProfileSet, Role, mutations};
+use crate::aws::profile::{Profile, ProfileSet, Role, TOKENS, case_entries, is_own_stub, parts};
 use crate::jobs::Error;
 use crate::session::plan::{Mfa, PlanError};
 use crate::session::{Base, Plan};
@@ -470,11 +470,25 @@ fn a_link_stays_a_link_and_mode_stays() {
     assert_eq!(names, 3, "config, its link, and the folder that was made");
 }
 
+#[test]
+fn a_name_that_stands_further_in_is_not_continued_into() {
+    let before = three("  [profile a]\n    [profile b]\n[profile c]\nregion = x\n");
+    let after = done(&before, &adopt(None)).unwrap();
+    let config = after[0].as_deref().unwrap();
+    let alone = sheets(&three(config)).parse().ok().unwrap();
+    for name in ["a", "b", "c"] {
+        let stub = alone.profile(name).and_then(|profile| profile.value("credential_process")).unwrap();
+        assert_eq!(is_own_stub(stub.text()).as_deref(), Some(name), "{config}");
+        assert!(!stub.text().contains('\n'), "{config}");
+    }
+    assert_eq!(done(&after, &release(None)).unwrap(), before);
+}
+
 /// Whatever stands in the files: what is taken out of them comes back to the byte.
 #[test]
 fn files_that_are_edited_withstand_damage() {
     let edit = |text: &str| {
-        let texts = mutations::parts(text).map(|text| (!text.is_empty()).then(|| text.to_owned()));
+        let texts = parts(text).map(|text| (!text.is_empty()).then(|| text.to_owned()));
         let after = match done(&texts, &adopt(None)) {
             Ok(after) => after,
             Err(error) => {
@@ -492,8 +506,8 @@ fn files_that_are_edited_withstand_damage() {
     };
     let parser = Parser {
         name: "adoption",
-        more: mutations::cases(),
-        tokens: mutations::TOKENS,
+        more: case_entries(),
+        tokens: TOKENS,
         taken: 200,
         refusals: &["Files"],
         parse: &|input| std::str::from_utf8(input).map_or_else(|_| Verdict::none("not text"), edit),
