@@ -12,6 +12,7 @@ mod memory;
 mod real;
 
 pub use defence::Defence;
+pub(crate) use defence::mishandle;
 pub use memory::keep_in_memory;
 
 /// A future that a trait object returns.

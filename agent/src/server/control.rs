@@ -5,7 +5,7 @@ use super::line::{self, Line};
 use super::peer::Peer;
 use super::{CONNECTIONS_LIMIT, OUTBOX_LINES, Phase, REQUESTS_LIMIT, Server, WRITE_MILLIS};
 use crate::audit::{Entry, Event};
-use crate::world::Clock;
+use crate::world::{Clock, mishandle};
 use claviger::model::AuditPeer;
 use claviger::secret::TypedAnswer;
 use claviger::wire::{
@@ -79,6 +79,7 @@ impl Server {
                 Ok(Line::End) | Err(_) => break,
             };
             in_hand.retain(|_, request| !request.task.is_finished());
+            mishandle(&line);
             let parsed = match serde_json::from_slice::<ClientLine>(&line) {
                 Ok(parsed) => parsed,
                 Err(error) => {

@@ -4,6 +4,14 @@
 /// A defence. Its name in `CLAVIGER_WITHOUT` is the variant's, in lower case with dashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defence {
+    /// No handler panics.
+    Composure,
+    /// The log names a request and its outcome, and holds nothing of what was sent.
+    DiscreetLog,
+    /// The log is of the level INFO, and so without what libraries tell of their work.
+    QuietLog,
+    /// A panic is told by its place, without its payload.
+    SilentPanic,
     /// Memory that is freed is wiped.
     Wiping,
 }
@@ -17,13 +25,30 @@ impl Defence {
     }
 }
 
+/// What a careless handler would do with a line it was sent: in a build with the feature `weak` that is told to, log
+/// it or panic with it. In every other build nothing.
+#[cfg(not(feature = "weak"))]
+#[inline(always)]
+pub(crate) const fn mishandle(_line: &[u8]) {}
+
+#[cfg(feature = "weak")]
+pub(crate) use weak::mishandle;
+
 #[cfg(feature = "weak")]
 mod weak {
     use super::Defence;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// Every defence that can be left out, by its name.
-    const NAMES: [(&str, Defence); 1] = [("wiping", Defence::Wiping)];
+    const NAMES: [(&str, Defence); 5] = [
+        ("composure", Defence::Composure),
+        ("discreet-log", Defence::DiscreetLog),
+        ("quiet-log", Defence::QuietLog),
+        ("silent-panic", Defence::SilentPanic),
+        ("wiping", Defence::Wiping),
+    ];
+    /// A line with this makes a handler without composure panic.
+    const TRIP: &[u8] = b"trip-over-this";
 
     /// A bit for each defence that is left out. No lock and no allocation: the allocator asks.
     static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
@@ -44,6 +69,16 @@ mod weak {
                 }
                 known.is_some()
             })
+        }
+    }
+
+    /// Logs the line, or panics with it, as far as the defences against that are left out.
+    pub(crate) fn mishandle(line: &[u8]) {
+        if !Defence::DiscreetLog.stands() {
+            tracing::info!(line = %String::from_utf8_lossy(line), "came");
+        }
+        if !Defence::Composure.stands() && line.windows(TRIP.len()).any(|window| window == TRIP) {
+            std::panic::panic_any(String::from_utf8_lossy(line).into_owned());
         }
     }
 }
