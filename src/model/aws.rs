@@ -67,7 +67,7 @@ text_noun! {
 
     /// An access key id, 16 to 128 word characters (IAM API, AccessKey). Not secret. Emulators use
     /// other prefixes than AKIA and ASIA, so the prefix is not checked.
-    AccessKeyId, |text| within(text, 16, 128, "an access key id is 16 to 128 letters and digits", |c| c.is_ascii_alphanumeric() || c == '_');
+    AccessKeyId, |text| within(text, 16, 128, "an access key id is 16 to 128 capital letters and digits", |c| c.is_ascii_alphanumeric() || c == '_');
 
     /// An account: twelve digits.
     AccountId, |text| within(text, 12, 12, "an account id is 12 digits", |c| c.is_ascii_digit());

@@ -23,6 +23,8 @@ pub(crate) enum Class {
     SourceSecret,
     /// What a person typed in answer to a question.
     TypedAnswer,
+    /// What stands in a file of the user's that is written anew, and stays.
+    Kept,
     /// A secret in the wrong place: where the input was not understood.
     Malformed,
     /// A secret that the user put on the command line or into the environment of a client.
@@ -60,10 +62,10 @@ pub(crate) enum Place {
 }
 
 use Class::{
-    AccessKeySecret, Code, EndpointToken, ImdsToken, Misplaced, RecoveryCode, Seed, SessionSecret, SessionToken,
+    AccessKeySecret, Code, EndpointToken, ImdsToken, Kept, Misplaced, RecoveryCode, Seed, SessionSecret, SessionToken,
 };
 use Place::{
-    AgentEnvironment, Argv, Audit, Bus, ChildEnvironment, ClientEnvironment, File, Http, Log, Network, Outside, Reply,
+    AgentEnvironment, Argv, Audit, Bus, ChildEnvironment, ClientEnvironment, File, Http, Network, Outside, Reply,
     Stderr, Stdout, TokenFile,
 };
 
@@ -99,11 +101,13 @@ const ALLOWED: &[(Class, Place, &str)] = &[
     (SessionSecret, Network, ""),
     (SessionToken, Network, ""),
     // Put there by the test, as a careless user would.
+    (Kept, File, ""),
     (Misplaced, Argv, ""),
     (Misplaced, ClientEnvironment, ""),
 ];
 
-/// Where the control has to be found. It is no secret, so it may be anywhere.
+/// Where the control has to be found. It is no secret, so it may be anywhere. Nothing of it comes to the log, which has a
+/// control of its own.
 const EYES: &[Place] = &[
     AgentEnvironment,
     Argv,
@@ -113,7 +117,6 @@ const EYES: &[Place] = &[
     ClientEnvironment,
     File,
     Http,
-    Log,
     Network,
     Outside,
     Reply,

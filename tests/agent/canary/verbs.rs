@@ -8,6 +8,7 @@ use serde_json::json;
 const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 const PHONE: &str = "arn:aws:iam::123456789012:mfa/ada-phone";
 const NO_PHONE: &str = "arn:aws:iam::123456789012:mfa/nobody";
+const THIRD_PHONE: &str = "arn:aws:iam::123456789012:mfa/third-phone";
 const OTHER_PHONE: &str = "arn:aws:iam::123456789012:mfa/ops-phone";
 
 impl Drive {
@@ -129,6 +130,9 @@ pub(super) fn build_up(drive: &Drive) {
     drive.run(&wrong, &seed).bad();
     let uri = format!("otpauth://totp/ops?secret={seed}&issuer=x");
     drive.run(&add("ops", OTHER_PHONE), &uri).good();
+    let third = fresh(20).to_uppercase();
+    record.learn(Class::Seed, &third);
+    drive.run(&add("ops", THIRD_PHONE), &third).good();
 }
 
 /// Answers of STS with secrets where they do not belong; then the one code that is spent, and what it opens.
@@ -138,7 +142,7 @@ pub(super) fn sessions(drive: &Drive) {
         ("200 OK", "<html><SecretAccessKey>SECRET</SecretAccessKey></html>"),
         ("200 OK", "{\"SecretAccessKey\": \"SECRET\"}"),
         ("200 OK", "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>SECRET</Arn></GetCallerIdentityResult>"),
-        ("403 Forbidden", "<ErrorResponse><Error><Code>SECRET</Code></Error></ErrorResponse>"),
+        ("403 Forbidden", "<ErrorResponse><Error><Code>AccessDenied</Code><Secret>SECRET</Secret></Error></ErrorResponse>"),
         ("403 Forbidden", "SECRET"),
         ("400 Bad Request", "<ErrorResponse><Error><Type>SECRET</Type><Code>ExpiredToken</Code>"),
     ] {
@@ -173,6 +177,8 @@ pub(super) fn sessions(drive: &Drive) {
     let code = drive.run(&["mfa", "code", "ops-phone", "--now"], "").good();
     record.learn(Class::Code, code.trim());
     while drive.run(&["mfa", "code", "ops-phone", "--now"], "").exit == Some(0) {}
+    talk::code(drive, "third-phone");
+    drive.run(&["mfa", "remove", "third-phone"], "").good();
     talk::endpoints(drive);
     let frozen = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
     drive.under_exec(&["prod", "--env"], &frozen, |_| {});
@@ -264,7 +270,7 @@ pub(super) fn keeping(drive: &Drive) {
     record.learn(Class::RecoveryCode, drive.proven(&["slot", "add", "recovery"]).good().trim());
     drive.proven(&["slot", "remove", "99"]).bad();
     // An access key of the AWS files, taken over.
-    let (plain, kept) = (fresh_key(), drive.malformed());
+    let (plain, kept) = (fresh_key(), drive.new_secret(Class::Kept));
     drive.write(".aws/config", "[profile away]\nrole_arn = arn:aws:iam::123456789012:role/plain\nsource_profile = dev\n");
     drive.write(
         ".aws/credentials",
@@ -287,7 +293,7 @@ pub(super) fn ends(drive: &Drive) {
         "[profile SECRET\naws_secret_access_key = SECRET\n",
         "aws_secret_access_key = SECRET\n",
         "[profile x]\naws_secret_access_key SECRET\n  SECRET\n",
-        "[profile x]\naws_secret_access_key = SECRET\nrole_arn = SECRET\nsource_profile = SECRET\n",
+        "[profile x]\naws_secret_access_key = SECRET\nrole_arn = SECRET\nsource_profile = dev\n",
         "[profile x]\nmfa_serial = SECRET\nduration_seconds = SECRET\ncredential_source = SECRET\n",
         "[profile x]\nclaviger_mfa = SECRET\ncredential_process = /bin/sh -c SECRET\n",
     ] {
