@@ -202,7 +202,7 @@ const COMMERCIAL: Partition =
 
 #[cfg(test)]
 mod tests {
-    use super::{Arn, MfaSerial, Name, Partition, Region};
+    use super::{AccessKeyId, Arn, MfaSerial, Name, Partition, Region};
 
     #[test]
     fn arn_parts_are_read_and_junk_is_refused() {
@@ -213,6 +213,14 @@ mod tests {
             ["", "arn:aws", "arn:aws:iam::1:", "arn::iam::1:user/a", "x:aws:iam::1:user/a", "arn:aws:iam::1:user/a b"]
         {
             assert!(junk.parse::<Arn>().is_err(), "{junk}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_no_id() {
+        assert!("ASIAIOSFODNN7EXAMPLE".parse::<AccessKeyId>().is_ok());
+        for secret in ["wJalrXUtnFEMIxK7MDENGxbPxRfiCYEXAMPLEKEY", "hktbbrngbjglagoquonzz5zobzsvxai7"] {
+            assert!(secret.parse::<AccessKeyId>().is_err());
         }
     }
 

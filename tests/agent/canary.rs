@@ -19,28 +19,19 @@ use serde_json::json;
 
 #[test]
 fn no_secret_is_anywhere_but_where_its_contract_puts_it() {
-    let t = std::time::Instant::now();
     let drive = Drive::new();
     verbs::build_up(&drive);
-    eprintln!("PHASE {:?} verbs::sessions", t.elapsed());
     verbs::sessions(&drive);
-    eprintln!("PHASE {:?} verbs::sources", t.elapsed());
     verbs::sources(&drive);
-    eprintln!("PHASE {:?} verbs::keeping", t.elapsed());
     verbs::keeping(&drive);
-    eprintln!("PHASE {:?} drive.look_at_files();     talk", t.elapsed());
     drive.look_at_files();
     talk::malformed_lines(&drive);
-    eprintln!("PHASE {:?} verbs::ends", t.elapsed());
     verbs::ends(&drive);
-    eprintln!("PHASE {:?} drive.misplace", t.elapsed());
     drive.misplace();
-    eprintln!("PHASE {:?} talk::every", t.elapsed());
     talk::every_request(&drive);
     drive.look_at_files();
     drive.look_outside();
     drive.look_at_buses();
-    eprintln!("PHASE {:?} drive.learn_keyring", t.elapsed());
     drive.learn_keyring_secret();
     for library in ["TRACE aws_sigv4", "TRACE zbus", "a defect: please report it"] {
         assert!(drive.record.has(Place::Log, library), "{library} is not in the log");
@@ -49,7 +40,6 @@ fn no_secret_is_anywhere_but_where_its_contract_puts_it() {
     let (sweeps, processes) = drive.sampler.end();
     let (classes, secrets, bytes) = drive.record.extent();
     let mut complaints = drive.record.complaints();
-    eprintln!("PHASE {:?} searched", t.elapsed());
     complaints.extend(left_out);
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     figure("canaries", format!("{secrets} of {} classes", classes.len()));

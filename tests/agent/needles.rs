@@ -101,7 +101,11 @@ fn numbers(secret: &[u8], between: &str) -> Vec<u8> {
 
 fn percent(secret: &[u8], kept: &[u8], escape: impl Fn(u8) -> String) -> Vec<u8> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || kept.contains(&byte);
-    secret.iter().map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { escape(*byte) }).collect::<String>().into()
+    secret
+        .iter()
+        .map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { escape(*byte) })
+        .collect::<String>()
+        .into()
 }
 
 /// The secret as it stands in the encoding of something longer, `offset` bytes after a boundary: without the digits
@@ -141,10 +145,17 @@ mod tests {
                     ("UTF-16, little end first", whole.encode_utf16().flat_map(u16::to_le_bytes).collect()),
                     ("UTF-16, big end first", whole.encode_utf16().flat_map(u16::to_be_bytes).collect()),
                     ("form", url::form_urlencoded::byte_serialize(&around).collect::<String>().into()),
-                    ("URL", around.iter().map(|byte| match byte {
-                        b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'~' => char::from(*byte).to_string(),
-                        _ => format!("%{byte:02X}"),
-                    }).collect::<String>().into()),
+                    (
+                        "URL",
+                        around
+                            .iter()
+                            .map(|byte| match byte {
+                                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'~' => char::from(*byte).to_string(),
+                                _ => format!("%{byte:02X}"),
+                            })
+                            .collect::<String>()
+                            .into(),
+                    ),
                 ] {
                     let found = needles.find(&written);
                     // Where two forms write this secret alike, the first has it.

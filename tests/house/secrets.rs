@@ -176,8 +176,21 @@ fn what_carries_secrets_over_the_wire_does_not_print_itself() {
 
 /// What prints or logs its arguments.
 const PRINTERS: [&str; 15] = [
-    "trace!(", "debug!(", "info!(", "warn!(", "error!(", "event!(", "span!(", "print!(", "println!(", "dbg!(", "panic!(",
-    "assert!(", "assert_eq!(", "assert_ne!(", "unreachable!(",
+    "trace!(",
+    "debug!(",
+    "info!(",
+    "warn!(",
+    "error!(",
+    "event!(",
+    "span!(",
+    "print!(",
+    "println!(",
+    "dbg!(",
+    "panic!(",
+    "assert!(",
+    "assert_eq!(",
+    "assert_ne!(",
+    "unreachable!(",
 ];
 
 #[test]

@@ -11,7 +11,7 @@ const BEGIN: &str = "<!-- figures, written by cargo xtask soak -->";
 const END: &str = "<!-- end of figures -->";
 
 /// What is run, by name: the words after `cargo test --profile soak`.
-const STEPS: &[(&str, &str)] = &[];
+const STEPS: &[(&str, &str)] = &[("canaries", "-p claviger --test agent canary")];
 
 /// Builds the programs that tests run, then runs the steps whose name contains `only`.
 pub(crate) fn run(only: Option<&str>) -> Outcome {

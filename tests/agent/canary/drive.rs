@@ -132,7 +132,8 @@ impl Drive {
         home.set_mode("bin/claviger-agent", 0o755);
         let client = home.file("bin/claviger");
         fs::copy(program("claviger"), &client).expect("the client");
-        let (session, system) = (Bus::start(home.path(), "bus.sock"), Bus::start(&home.file("system"), "system_bus_socket"));
+        let (session, system) =
+            (Bus::start(home.path(), "bus.sock"), Bus::start(&home.file("system"), "system_bus_socket"));
         let monitors = [Monitor::of(&home.file("bus.sock")), Monitor::of(&home.file("system/system_bus_socket"))];
         let (keyring, locks) = (session.keyring(), logind::serve(&system));
         let endpoint = sandbox.text("endpoint").strip_prefix("http://").expect("an address");
@@ -231,7 +232,6 @@ impl Drive {
     }
 
     fn finish(&self, command: &mut Command, words: &[&str], stdin: &str) -> Ran {
-        let begun = std::time::Instant::now();
         let (mut child, verb) = (spawn(command), self.verb(words));
         let mut input = child.stdin.take().expect("stdin");
         // Whoever reads waits here until it has been looked at.
@@ -239,7 +239,6 @@ impl Drive {
         let _ = input.write_all(stdin.as_bytes());
         drop(input);
         let output = child.wait_with_output().expect("its end");
-        eprintln!("TIME {:?} {words:?} {:?} {}", begun.elapsed(), output.status.code(), String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or(""));
         self.keep(&verb, Place::Stdout, &output.stdout);
         self.keep(&verb, Place::Stderr, &output.stderr);
         if let Some(ends) = self.ends.lock().expect("the ends").get_mut(&verb) {

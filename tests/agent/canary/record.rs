@@ -218,7 +218,8 @@ impl Record {
 /// Whether six digits are a code that was told, and no number that is the same by chance: in what a verb or an agent
 /// says any such number; in what machines write for machines, two different codes, or the word before it.
 fn is_told(place: Place, bytes: &[u8], codes: &[&[u8]]) -> bool {
-    let small = matches!(place, Stdout | Stderr | Argv | Reply | AgentEnvironment | ChildEnvironment | ClientEnvironment);
+    let small =
+        matches!(place, Stdout | Stderr | Argv | Reply | AgentEnvironment | ChildEnvironment | ClientEnvironment);
     let mut apart = codes.iter().filter_map(|code| {
         let mut places = bytes.windows(code.len()).enumerate().filter(|(_, window)| window == code);
         places.find_map(|(at, _)| {

@@ -34,7 +34,8 @@ impl Sampler {
         let (stop, stopped) = channel();
         let ours = shared.clone();
         let thread = std::thread::spawn(move || {
-            let mut eyes = Eyes { record, folder, before: pids().collect(), seen: HashSet::new(), files: HashSet::new() };
+            let mut eyes =
+                Eyes { record, folder, before: pids().collect(), seen: HashSet::new(), files: HashSet::new() };
             while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 eyes.sweep(&ours);
                 ours.sweeps.fetch_add(1, Ordering::Release);
@@ -55,7 +56,8 @@ impl Sampler {
     /// Waits until a process has been looked at as this program, or `ended`.
     pub(crate) fn wait_for(&self, pid: u32, program: &Path, mut ended: impl FnMut() -> bool) {
         let program = program.as_os_str().as_encoded_bytes();
-        let seen = || self.shared.programs.lock().expect("programs").get(&pid.cast_signed()).is_some_and(|p| p == program);
+        let seen =
+            || self.shared.programs.lock().expect("programs").get(&pid.cast_signed()).is_some_and(|p| p == program);
         while !seen() && !ended() {
             std::thread::yield_now();
         }

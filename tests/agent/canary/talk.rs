@@ -100,7 +100,17 @@ pub(super) fn every_request(drive: &Drive) {
         .collect();
     let name = |request: &Value| request.as_object().and_then(|request| request.keys().next()).expect("a name").clone();
     // These end what the others need.
-    let last = ["access_key_remove", "mfa_remove", "trash_empty", "slot_remove", "restore", "lock", "logout", "restart", "stop"];
+    let last = [
+        "access_key_remove",
+        "mfa_remove",
+        "trash_empty",
+        "slot_remove",
+        "restore",
+        "lock",
+        "logout",
+        "restart",
+        "stop",
+    ];
     let rank = |request: &Value| last.iter().position(|last| *last == name(request)).map_or(0, |at| at + 1);
     let mut ordered = requests.clone();
     ordered.sort_by_key(rank);
@@ -175,13 +185,19 @@ pub(super) fn endpoints(drive: &Drive) {
     });
     drive.under_exec(&[&drive.control, "--imds"], &["AWS_EC2_METADATA_SERVICE_ENDPOINT"], |values| {
         let address = values[0].trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let put = format!("PUT /latest/api/token HTTP/1.1\r\nHost: {address}\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n");
+        let put = format!(
+            "PUT /latest/api/token HTTP/1.1\r\nHost: {address}\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n"
+        );
         let answer = http(drive, &address, &put);
         let token = answer.split_once("\r\n\r\n").expect("a token").1;
         drive.record.learn(Class::ImdsToken, token);
         for path in ["", &drive.control, token] {
             let page = format!("/latest/meta-data/iam/security-credentials/{path}");
-            http(drive, &address, &format!("GET {page} HTTP/1.1\r\nHost: {address}\r\nX-aws-ec2-metadata-token: {token}\r\n\r\n"));
+            http(
+                drive,
+                &address,
+                &format!("GET {page} HTTP/1.1\r\nHost: {address}\r\nX-aws-ec2-metadata-token: {token}\r\n\r\n"),
+            );
         }
     });
 }

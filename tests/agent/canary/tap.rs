@@ -68,9 +68,7 @@ fn pass(
             sandbox.write_all(&request).ok()?;
             let answer = message(&sandbox)?;
             let text = String::from_utf8_lossy(&answer);
-            for (element, class) in
-                [("SecretAccessKey", Class::SessionSecret), ("SessionToken", Class::SessionToken)]
-            {
+            for (element, class) in [("SecretAccessKey", Class::SessionSecret), ("SessionToken", Class::SessionToken)] {
                 let inside = text.split_once(&format!("<{element}>")).and_then(|(_, rest)| rest.split_once('<'));
                 if let Some((secret, _)) = inside {
                     record.learn(class, secret);

@@ -142,7 +142,10 @@ pub(super) fn sessions(drive: &Drive) {
         ("200 OK", "<html><SecretAccessKey>SECRET</SecretAccessKey></html>"),
         ("200 OK", "{\"SecretAccessKey\": \"SECRET\"}"),
         ("200 OK", "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>SECRET</Arn></GetCallerIdentityResult>"),
-        ("403 Forbidden", "<ErrorResponse><Error><Code>AccessDenied</Code><Secret>SECRET</Secret></Error></ErrorResponse>"),
+        (
+            "403 Forbidden",
+            "<ErrorResponse><Error><Code>AccessDenied</Code><Secret>SECRET</Secret></Error></ErrorResponse>",
+        ),
         ("403 Forbidden", "SECRET"),
         ("400 Bad Request", "<ErrorResponse><Error><Type>SECRET</Type><Code>ExpiredToken</Code>"),
     ] {
@@ -155,7 +158,10 @@ pub(super) fn sessions(drive: &Drive) {
                        <SessionToken>SECRET</SessionToken><Expiration>SECRET</Expiration></Credentials>";
     drive.run(&["login", "prod", "--passphrase-fd", "0"], &drive.passphrase).good();
     for (status, body) in [
-        ("200 OK", format!("<AssumeRoleResponse><AssumeRoleResult>{credentials}</AssumeRoleResult></AssumeRoleResponse>")),
+        (
+            "200 OK",
+            format!("<AssumeRoleResponse><AssumeRoleResult>{credentials}</AssumeRoleResult></AssumeRoleResponse>"),
+        ),
         ("200 OK", format!("<AssumeRoleResponse><AssumeRoleResult>{credentials}")),
         ("200 OK", "<AssumeRoleResponse>&SECRET;</AssumeRoleResponse>".to_owned()),
     ] {
@@ -260,18 +266,22 @@ pub(super) fn keeping(drive: &Drive) {
     drive.proven(&["access-key", "export", "nobody"]).bad();
     drive.proven(&["mfa", "export", "nobody"]).bad();
     let other = drive.new_secret(Class::Passphrase);
-    drive.given(
-        &["slot", "add", "passphrase", "--passphrase-fd", "3", "--new-passphrase-fd", "4"],
-        &[&drive.passphrase, &other],
-    )
-    .good();
+    drive
+        .given(
+            &["slot", "add", "passphrase", "--passphrase-fd", "3", "--new-passphrase-fd", "4"],
+            &[&drive.passphrase, &other],
+        )
+        .good();
     // Gone again: each wrong guess would be tried on it as well.
     drive.proven(&["slot", "remove", "4"]).good();
     record.learn(Class::RecoveryCode, drive.proven(&["slot", "add", "recovery"]).good().trim());
     drive.proven(&["slot", "remove", "99"]).bad();
     // An access key of the AWS files, taken over.
     let (plain, kept) = (fresh_key(), drive.new_secret(Class::Kept));
-    drive.write(".aws/config", "[profile away]\nrole_arn = arn:aws:iam::123456789012:role/plain\nsource_profile = dev\n");
+    drive.write(
+        ".aws/config",
+        "[profile away]\nrole_arn = arn:aws:iam::123456789012:role/plain\nsource_profile = dev\n",
+    );
     drive.write(
         ".aws/credentials",
         &format!("[work]\naws_access_key_id = AKIAI44QH8DHBEXAMPLE\naws_secret_access_key = {plain}\n[bad]\naws_secret_access_key = {kept}\n"),
