@@ -27,6 +27,9 @@ const KEPT: &[&str] = &[
     "LISTEN_FDS",
     "LISTEN_PID",
     "LISTEN_FDNAMES",
+    // A successor is as weak.
+    #[cfg(feature = "weak")]
+    "CLAVIGER_WITHOUT",
 ];
 
 /// Nobody of the same user reads this process's memory, environment or descriptors (prctl(2), PR_SET_DUMPABLE),
@@ -46,7 +49,8 @@ pub fn protect() -> io::Result<()> {
     std::panic::set_hook(Box::new(|panic| {
         // The place, never the payload: it may hold what was being worked on.
         let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
-        tracing::error!(place = place.as_deref().unwrap_or("unknown"), "a defect: please report it");
+        let payload = panic.payload_as_str().filter(|_| !Defence::SilentPanic.stands());
+        tracing::error!(payload, place = place.as_deref().unwrap_or("unknown"), "a defect: please report it");
     }));
     Ok(())
 }

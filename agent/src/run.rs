@@ -12,7 +12,7 @@ use crate::server::{RecordAnchor, Rooms, Server, Settings};
 use crate::session::Office;
 use crate::source::{Sources, Spawner};
 use crate::vault::{AuditHead, Custody};
-use crate::world::World;
+use crate::world::{Defence, World};
 use claviger::paths::Paths;
 use claviger::wire::{Code, Fault};
 use std::ffi::OsStr;
@@ -155,7 +155,8 @@ fn read_settings(world: &World, paths: &Paths) -> Result<Settings, Fault> {
 }
 
 fn begin_log(launch: Launch, paths: &Paths) -> std::io::Result<()> {
-    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false);
+    let level = if Defence::QuietLog.stands() { tracing::Level::INFO } else { tracing::Level::TRACE };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_ansi(false);
     match launch {
         Launch::Foreground => log.with_writer(std::io::stderr).init(),
         Launch::Detached => log.with_writer(Mutex::new(open_log(&paths.log_file())?)).init(),

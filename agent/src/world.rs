@@ -13,6 +13,7 @@ mod real;
 mod stack;
 
 pub use defence::Defence;
+pub(crate) use defence::mishandle;
 pub use memory::keep_in_memory;
 pub use stack::{on_wiped_stack, with_wiped_stack};
 

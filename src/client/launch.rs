@@ -37,7 +37,7 @@ pub fn start(limit: Option<Duration>) -> Result<Started, Fault> {
     let mut agent = Command::new(program())
         .args(["run", "--detached"])
         .env_clear()
-        .envs(std::env::vars_os().filter(|(name, _)| inherited(name)))
+        .envs(environment())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -60,6 +60,11 @@ pub fn start(limit: Option<Duration>) -> Result<Started, Fault> {
         other => Err(serde_json::from_str(other)
             .unwrap_or_else(|_| failed("the agent said something that is no answer to its start".to_owned()))),
     }
+}
+
+/// The variables that an agent is started with.
+pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| inherited(name))
 }
 
 /// What the agent needs to find its files, its folder and the session bus, and nothing that steers AWS.

@@ -9,7 +9,7 @@ mod launch;
 mod socket;
 
 pub use frame::WipedBuffer;
-pub use launch::{PROGRAM, Started, program, start};
+pub use launch::{PROGRAM, Started, environment, program, start};
 
 use crate::paths::Paths;
 use crate::wire::{AgentLine, AgentMessage, Answer, Code, Event, Fault, Hello, PROTOCOL, Reply, Request};

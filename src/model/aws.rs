@@ -65,9 +65,10 @@ text_noun! {
     /// The name a person gives an access key or an authenticator: 1 to 64 letters, digits and `_+=,.@-`.
     Name, |text| within(text, 1, 64, "a name is 1 to 64 letters, digits and _+=,.@-", |c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c));
 
-    /// An access key id, 16 to 128 word characters (IAM API, AccessKey). Not secret. Emulators use
-    /// other prefixes than AKIA and ASIA, so the prefix is not checked.
-    AccessKeyId, |text| within(text, 16, 128, "an access key id is 16 to 128 letters and digits", |c| c.is_ascii_alphanumeric() || c == '_');
+    /// An access key id, 16 to 128 capital letters and digits (IAM API, AccessKey). Not secret: it goes to logs and to AWS
+    /// as it is. The API allows small letters too, but no id has them, and nearly every secret does: one that was given
+    /// in the id's place is refused. Emulators use other prefixes than AKIA and ASIA, so the prefix is not checked.
+    AccessKeyId, |text| within(text, 16, 128, "an access key id is 16 to 128 capital letters and digits", |c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
 
     /// An account: twelve digits.
     AccountId, |text| within(text, 12, 12, "an account id is 12 digits", |c| c.is_ascii_digit());
@@ -202,7 +203,7 @@ const COMMERCIAL: Partition =
 
 #[cfg(test)]
 mod tests {
-    use super::{Arn, MfaSerial, Name, Partition, Region};
+    use super::{AccessKeyId, Arn, MfaSerial, Name, Partition, Region};
 
     #[test]
     fn arn_parts_are_read_and_junk_is_refused() {
@@ -213,6 +214,14 @@ mod tests {
             ["", "arn:aws", "arn:aws:iam::1:", "arn::iam::1:user/a", "x:aws:iam::1:user/a", "arn:aws:iam::1:user/a b"]
         {
             assert!(junk.parse::<Arn>().is_err(), "{junk}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_no_id() {
+        assert!("ASIAIOSFODNN7EXAMPLE".parse::<AccessKeyId>().is_ok());
+        for secret in ["wJalrXUtnFEMIxK7MDENGxbPxRfiCYEXAMPLEKEY", "hktbbrngbjglagoquonzz5zobzsvxai7"] {
+            assert!(secret.parse::<AccessKeyId>().is_err());
         }
     }
 

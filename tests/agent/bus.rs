@@ -121,8 +121,8 @@ impl Bus {
         self.call(SECRETS, item.as_str(), "org.freedesktop.Secret.Item", "Delete", &()).expect("deleted");
     }
 
-    /// Puts another secret where an item has its own.
-    pub(crate) fn replace_secret(&self, item: &OwnedObjectPath, secret: &[u8]) {
+    /// A session in which secrets go over the bus as they are.
+    fn plain_session(&self) -> OwnedObjectPath {
         let opened = self.call(
             SECRETS,
             SECRETS_PATH,
@@ -132,7 +132,21 @@ impl Bus {
         );
         let opened = opened.expect("a session");
         let body = opened.body();
-        let (_, session) = body.deserialize::<(Value<'_>, OwnedObjectPath)>().expect("a session");
+        body.deserialize::<(Value<'_>, OwnedObjectPath)>().expect("a session").1
+    }
+
+    /// The secret of an item, as any program on the bus can have it.
+    pub(crate) fn read_plainly(&self, item: &OwnedObjectPath) -> Vec<u8> {
+        let session = self.plain_session();
+        let read = self.call(SECRETS, item.as_str(), "org.freedesktop.Secret.Item", "GetSecret", &(session,));
+        type Secret = ((OwnedObjectPath, Vec<u8>, Vec<u8>, String),);
+        let read = read.expect("a secret");
+        read.body().deserialize::<Secret>().expect("a secret").0.2
+    }
+
+    /// Puts another secret where an item has its own.
+    pub(crate) fn replace_secret(&self, item: &OwnedObjectPath, secret: &[u8]) {
+        let session = self.plain_session();
         let secret = (session, Vec::<u8>::new(), secret.to_vec(), "text/plain");
         self.call(SECRETS, item.as_str(), "org.freedesktop.Secret.Item", "SetSecret", &(secret,)).expect("set");
     }

@@ -17,7 +17,7 @@ const OURS: &str = "/org/freedesktop/login1/session/_31";
 const THEIRS: &str = "/org/freedesktop/login1/session/_32";
 
 /// The inhibitor locks that were taken: what they were taken for, and an end that closes with them.
-type Locks = Arc<Mutex<Vec<(String, OwnedFd)>>>;
+pub(crate) type Locks = Arc<Mutex<Vec<(String, OwnedFd)>>>;
 
 struct Manager(Locks);
 
@@ -68,6 +68,19 @@ impl Session {
     async fn unlock(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
 }
 
+/// Plays logind on a bus.
+pub(crate) fn serve(system: &Bus) -> Locks {
+    let (uid, locks) = (rustix::process::getuid().as_raw(), Locks::default());
+    system.block_on(async {
+        let objects = system.connection.object_server();
+        objects.at(MANAGER, Manager(locks.clone())).await.expect("served");
+        objects.at(OURS, Session { uid, locked: false }).await.expect("served");
+        objects.at(THEIRS, Session { uid: uid + 1, locked: false }).await.expect("served");
+        system.connection.request_name("org.freedesktop.login1").await.expect("the name");
+    });
+    locks
+}
+
 /// A desktop: system bus with logind, session bus, and an agent between them.
 struct Desktop {
     home: Home,
@@ -79,21 +92,8 @@ impl Desktop {
     fn new(home: Home) -> Self {
         std::fs::create_dir(home.file("system")).expect("a folder");
         let system = Bus::start(&home.file("system"), "system_bus_socket");
-        let locks = Locks::default();
-        let desktop = Self { home, system, locks };
-        desktop.serve();
-        desktop
-    }
-
-    fn serve(&self) {
-        let uid = rustix::process::getuid().as_raw();
-        self.system.block_on(async {
-            let objects = self.system.connection.object_server();
-            objects.at(MANAGER, Manager(self.locks.clone())).await.expect("served");
-            objects.at(OURS, Session { uid, locked: false }).await.expect("served");
-            objects.at(THEIRS, Session { uid: uid + 1, locked: false }).await.expect("served");
-            self.system.connection.request_name("org.freedesktop.login1").await.expect("the name");
-        });
+        let locks = serve(&system);
+        Self { home, system, locks }
     }
 
     /// An agent that finds this system bus where every machine has it.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::audit::{Entry, Event};
 use crate::vault::{self, Leave};
-use crate::world::{BootTime, Clock, Defence, with_wiped_stack};
+use crate::world::{BootTime, Clock, Defence, mishandle, with_wiped_stack};
 use claviger::model::AuditPeer;
 use claviger::secret::TypedAnswer;
 use claviger::wire::{
@@ -97,6 +97,7 @@ impl Server {
                 Ok(Line::End) | Err(_) => break,
             };
             in_hand.retain(|_, request| !request.task.is_finished());
+            mishandle(&line);
             let parsed = match line::decode(&line) {
                 Ok(parsed) => parsed,
                 Err(fault) => {

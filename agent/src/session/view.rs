@@ -10,7 +10,7 @@ use crate::aws::{Endpoint, EndpointRules};
 use crate::source::SourceRules;
 use crate::vault::Knowledge;
 use crate::world::WallTime;
-use claviger::model::{AccessKeyId, Name, Partition, Region};
+use claviger::model::{AccessKeyId, Arn, Name, Partition, Region};
 use std::sync::Arc;
 
 /// A live session as `status` shows it.
@@ -98,7 +98,9 @@ impl Office {
             let role = profiles
                 .profile(name)
                 .and_then(|profile| profile.value("role_arn"))
-                .map(|value| value.text().to_owned());
+                .map(|value| value.text().to_owned())
+                // Whatever else stands there is not shown: it may be a secret in the wrong line.
+                .filter(|role| role.parse::<Arn>().is_ok());
             let stub =
                 profiles.profile(name).and_then(|profile| is_own_stub(profile.value("credential_process")?.text()));
             let adopted = stub.as_deref() == Some(name);

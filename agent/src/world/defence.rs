@@ -12,8 +12,12 @@ pub enum Defence {
     BoundedQueue,
     /// A step is burned on the disk before its code is sent.
     BurnFirst,
+    /// No handler panics.
+    Composure,
     /// No core is dumped, however it ends (setrlimit(2), RLIMIT_CORE).
     CoreLimit,
+    /// The log names a request and its outcome, and holds nothing of what was sent.
+    DiscreetLog,
     /// What a client leaves behind is given back when it goes.
     Frees,
     /// Nobody of the same user looks into it (prctl(2), PR_SET_DUMPABLE).
@@ -22,10 +26,14 @@ pub enum Defence {
     OneServer,
     /// The control socket answers its own user alone.
     PeerCheck,
+    /// The log is of the level INFO, and so without what libraries tell of their work.
+    QuietLog,
     /// What cannot be written down is not done.
     RecordFirst,
     /// A sealed session of another boot is not judged by this machine's wall clock.
     SealedTime,
+    /// A panic is told by its place, without its payload.
+    SilentPanic,
     /// However many wait for a session, it is fetched once.
     SingleFlight,
     /// What it makes is its user's alone (umask(2)).
@@ -45,29 +53,44 @@ impl Defence {
     }
 }
 
+/// What a careless handler would do with a line it was sent: in a build with the feature `weak` that is told to, log
+/// it or panic with it. In every other build nothing.
+#[cfg(not(feature = "weak"))]
+#[inline(always)]
+pub(crate) const fn mishandle(_line: &[u8]) {}
+
+#[cfg(feature = "weak")]
+pub(crate) use weak::mishandle;
+
 #[cfg(feature = "weak")]
 mod weak {
     use super::Defence;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// Every defence that can be left out, by its name.
-    const NAMES: [(&str, Defence); 15] = [
+    const NAMES: [(&str, Defence); 19] = [
         ("anchors", Defence::Anchors),
         ("atomic-save", Defence::AtomicSave),
         ("bounded-queue", Defence::BoundedQueue),
         ("burn-first", Defence::BurnFirst),
+        ("composure", Defence::Composure),
         ("core-limit", Defence::CoreLimit),
+        ("discreet-log", Defence::DiscreetLog),
         ("frees", Defence::Frees),
         ("not-dumpable", Defence::NotDumpable),
         ("one-server", Defence::OneServer),
         ("peer-check", Defence::PeerCheck),
+        ("quiet-log", Defence::QuietLog),
         ("record-first", Defence::RecordFirst),
         ("sealed-time", Defence::SealedTime),
+        ("silent-panic", Defence::SilentPanic),
         ("single-flight", Defence::SingleFlight),
         ("umask", Defence::Umask),
         ("wiped-stack", Defence::WipedStack),
         ("wiping", Defence::Wiping),
     ];
+    /// A line with this makes a handler without composure panic.
+    const TRIP: &[u8] = b"trip-over-this";
 
     /// A bit for each defence that is left out. No lock and no allocation: the allocator asks.
     static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
@@ -88,6 +111,16 @@ mod weak {
                 }
                 known.is_some()
             })
+        }
+    }
+
+    /// Logs the line, or panics with it, as far as the defences against that are left out.
+    pub(crate) fn mishandle(line: &[u8]) {
+        if !Defence::DiscreetLog.stands() {
+            tracing::info!(line = %String::from_utf8_lossy(line), "came");
+        }
+        if !Defence::Composure.stands() && line.windows(TRIP.len()).any(|window| window == TRIP) {
+            std::panic::panic_any(String::from_utf8_lossy(line).into_owned());
         }
     }
 }

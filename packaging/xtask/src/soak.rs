@@ -31,6 +31,7 @@ const STEPS: &[(&str, &str)] = &[
 ];
 const STEPS: &[(&str, &str)] =
     &[("attackers", "-p claviger --test agent attack"), ("memory", "-p claviger --test agent memory")];
+const STEPS: &[(&str, &str)] = &[("canaries", "-p claviger --test agent canary")];
 
 /// Builds the programs that tests run, then runs the steps whose name contains `only`.
 pub(crate) fn run(only: Option<&str>) -> Outcome {

@@ -4,7 +4,7 @@ use crate::cli::args::Proof;
 use crate::cli::desk::{Desk, unexpected};
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::ui;
-use crate::client::{PROGRAM, program};
+use crate::client::{PROGRAM, environment, program};
 use crate::model::{Label, Message};
 use crate::wire::{Code, Fault, Reply, Request};
 use std::os::unix::process::CommandExt;
@@ -105,6 +105,11 @@ fn stop() -> Result<bool, Failure> {
 
 /// Becomes the agent; returns only where that fails.
 fn run() -> Fault {
-    let _ = Command::new(program()).arg("run").exec();
+    let mut command = Command::new(program());
+    // The agent drops the rest itself, but the kernel's copy would stay in its memory and in /proc.
+    let supervisor = ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+    let supervisor = supervisor.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command.arg("run").env_clear().envs(environment()).envs(supervisor);
+    let _ = command.exec();
     Fault::new(Code::AgentStartFailed, format!("{PROGRAM} cannot be run")).hint("claviger --version")
 }
