@@ -50,6 +50,11 @@ impl Sandbox {
         calls.values().filter_map(|count| count["with_token_code"].as_u64()).sum()
     }
 
+    /// Codes that arrived again after they had been taken.
+    pub(crate) fn reused(&self) -> u64 {
+        self.state()["reused"].as_u64().expect("a count")
+    }
+
     /// The steps of the demo device that were taken.
     pub(crate) fn steps(&self) -> Vec<u64> {
         let steps = &self.state()["steps"][self.text("mfa_serial")];

@@ -88,9 +88,13 @@ impl Call<'_> {
             return Err(unknown_device());
         }
         let centre = totp::step_at(self.now) + device.drift;
-        let step = totp::accept(&device.seed, code, centre, device.last_used).ok_or_else(|| {
-            Refusal::access_denied("MultiFactorAuthentication failed with invalid MFA one time pass code. ")
-        })?;
+        let Some(step) = totp::accept(&device.seed, code, centre, device.last_used) else {
+            let used = self.world.steps.get(serial).map(Vec::as_slice).unwrap_or_default();
+            self.world.reused += u64::from(totp::is_of(&device.seed, code, centre, used));
+            return Err(Refusal::access_denied(
+                "MultiFactorAuthentication failed with invalid MFA one time pass code. ",
+            ));
+        };
         device.last_used = Some(step);
         self.world.steps.entry(serial.to_owned()).or_default().push(step);
         Ok(true)

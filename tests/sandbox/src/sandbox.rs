@@ -104,6 +104,11 @@ impl Sandbox {
         self.state().world.steps.clone()
     }
 
+    /// Codes that arrived again after they had been accepted.
+    pub fn reused(&self) -> u64 {
+        self.state().world.reused
+    }
+
     /// Adds a fault; the oldest that fits a request strikes it.
     pub fn inject(&self, fault: Fault) {
         if fault.times > 0 {

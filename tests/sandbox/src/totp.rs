@@ -25,6 +25,11 @@ pub(crate) fn accept(seed: &[u8], offered: &str, centre: i64, last_used: Option<
     (centre - DRIFT..=centre + DRIFT).find(|step| is_fresh(*step, last_used) && matches(seed, *step, offered))
 }
 
+/// Whether this is the code of one of these steps, as far as the clock and drift permit.
+pub(crate) fn is_of(seed: &[u8], offered: &str, centre: i64, steps: &[i64]) -> bool {
+    steps.iter().any(|step| (centre - DRIFT..=centre + DRIFT).contains(step) && matches(seed, *step, offered))
+}
+
 /// The first step of two consecutive codes, the second one within the drift.
 pub(crate) fn accept_pair(seed: &[u8], first: &str, second: &str, centre: i64, last_used: Option<i64>) -> Option<i64> {
     pair_within(seed, first, second, centre, DRIFT, last_used)

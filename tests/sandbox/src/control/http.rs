@@ -28,6 +28,7 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &Request<Bytes>) -> Response<By
                 "now_millis": sandbox.now_millis(),
                 "calls": sandbox.calls(),
                 "steps": sandbox.all_steps_used(),
+                "reused": sandbox.reused(),
                 "hanging": sandbox.hanging(),
                 "faults": sandbox.faults(),
             });

@@ -25,6 +25,7 @@ impl World {
             sessions: BTreeMap::new(),
             password_policy: seed.password_policy.clone(),
             steps: BTreeMap::new(),
+            reused: 0,
         };
         for group in &seed.groups {
             let made = Group {

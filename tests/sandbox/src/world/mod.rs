@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) password_policy: Option<PasswordPolicy>,
     /// Every step that was accepted, by serial, also of devices that are gone.
     pub(crate) steps: BTreeMap<String, Vec<i64>>,
+    /// Codes that were refused and had been accepted before.
+    pub(crate) reused: u64,
 }
 
 pub(crate) struct User {

@@ -234,7 +234,7 @@ fn version(custody: &Custody) -> Version {
 #[test]
 fn a_life_of_any_order_keeps_its_promises_through_a_power_loss_at_any_moment() {
     let (mut states, mut operations, mut seeds, mut done) = (0, 0, 0, BTreeSet::new());
-    while states < rounds(300, 100_000) {
+    while states < rounds(1000, 100_000) {
         seeds += 1;
         let mut life = Life::begin(seeds);
         (0..LENGTH).for_each(|_| life.step());
