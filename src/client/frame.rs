@@ -50,8 +50,8 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Credentials with a long token fit without growing.
-    const CAPACITY: usize = 8 * 1024;
+    /// The greeting and credentials fit without growing. All of it is wiped at the end, so each page counts.
+    const CAPACITY: usize = 4 * 1024;
 
     pub(super) fn new() -> Self {
         Self { bytes: Zeroizing::new(vec![0; Self::CAPACITY]), start: 0, end: 0 }

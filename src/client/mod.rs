@@ -111,7 +111,7 @@ impl Client {
         on_event: &mut dyn FnMut(Event) -> Result<Option<Answer>, Fault>,
     ) -> Result<Reply, Unanswered> {
         let Connection { stream, inbox, greeted } = &mut self.connection;
-        let mut outgoing = WipedBuffer::with_capacity(2048);
+        let mut outgoing = WipedBuffer::with_capacity(1024);
         if !*greeted {
             put(&mut outgoing, &HelloLine { id: HELLO_ID, hello: &self.hello })?;
             *greeted = true;

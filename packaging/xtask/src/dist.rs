@@ -22,9 +22,10 @@ pub(crate) fn run() -> Outcome<PathBuf> {
     make_folder(&folder)?;
     let host = host()?;
     for (package, linked) in PACKAGES {
-        let flags = flags(linked);
-        Job::cargo(&format!("build --release --locked -p {package} --target {host}")).with("RUSTFLAGS", flags).run()?;
-        let built = target().join(&host).join("release");
+        let (flags, profile) = (flags(linked), linked.profile());
+        let words = format!("build --profile {profile} --locked -p {package} --target {host}");
+        Job::cargo(&words).with("RUSTFLAGS", flags).run()?;
+        let built = target().join(&host).join(profile);
         for program in
             std::iter::once(package).chain(FURTHER.iter().filter(|(of, _)| *of == package).map(|(_, it)| *it))
         {
@@ -73,13 +74,26 @@ enum Linked {
     Static,
 }
 
+impl Linked {
+    /// What ships as a static program is the client.
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Any => "release",
+            Self::Static => "client",
+        }
+    }
+}
+
 /// The explicit `--target` keeps these away from build scripts and proc macros, which must stay dynamic.
 /// The builder's folders are cut from panic messages.
 fn flags(linked: Linked) -> String {
     let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
     let mut flags = vec![format!("--remap-path-prefix={}=claviger", root().display())];
     flags.extend(home.map(|home| format!("--remap-path-prefix={home}=cargo")));
-    flags.extend((linked == Linked::Static).then(|| "-C target-feature=+crt-static".to_owned()));
+    // Packed relocations are a fortieth of the table that a position independent program reads at its start. A libc.a
+    // that does not know them makes a program that cannot start: the completions below would fail.
+    let fixed = ["-C target-feature=+crt-static", "-C link-arg=-Wl,-z,pack-relative-relocs"];
+    flags.extend(fixed.into_iter().filter(|_| linked == Linked::Static).map(str::to_owned));
     flags.join(" ")
 }
 

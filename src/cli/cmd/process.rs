@@ -89,7 +89,7 @@ fn print(credentials: &Credentials) -> Outcome {
         expiration: &credentials.expiration,
         account_id: credentials.account_id.as_ref().map(|account| account.as_str()),
     };
-    let mut json = WipedBuffer::with_capacity(4096);
+    let mut json = WipedBuffer::with_capacity(2048);
     serde_json::to_writer(&mut json, &output)
         .map_err(|_| Fault::new(Code::Internal, "the credentials cannot be written as JSON"))?;
     json.extend(b"\n");
