@@ -28,10 +28,10 @@ const STEPS: &[(&str, &str)] = &[
     ("clocks", "-p claviger --test session clock"),
     ("parsers of the agent", "-p claviger-agent --features test-seams --lib withstand"),
     ("parsers of the client", "-p claviger --lib withstand"),
+    ("attackers", "-p claviger --test agent attack"),
+    ("memory", "-p claviger --test agent memory"),
+    ("canaries", "-p claviger --test agent canary"),
 ];
-const STEPS: &[(&str, &str)] =
-    &[("attackers", "-p claviger --test agent attack"), ("memory", "-p claviger --test agent memory")];
-const STEPS: &[(&str, &str)] = &[("canaries", "-p claviger --test agent canary")];
 
 /// Builds the programs that tests run, then runs the steps whose name contains `only`.
 pub(crate) fn run(only: Option<&str>) -> Outcome {
