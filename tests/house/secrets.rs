@@ -93,19 +93,19 @@ fn a_printable_secret_is_found() {
     assert_eq!(found("#[derive(Clone)]\nstruct A {\n    secret: String,\n}\n"), 0);
 }
 
-/// Asks the compiler whether a type has a trait: where the bound holds, the type's own constant hides that of `Absent`.
+/// Asks the compiler whether a type has a trait: where the bound holds, the type's own constant hides that of `_Absent`.
+/// One of the two is never used: hence the names.
 macro_rules! has {
     ($kind:ty: $bound:path) => {{
-        trait Absent {
-            const HAS: bool = false;
+        trait _Absent {
+            const _HAS: bool = false;
         }
-        #[expect(dead_code, reason = "only the type counts")]
         struct Ask<T>(PhantomData<T>);
         impl<T: $bound> Ask<T> {
-            const HAS: bool = true;
+            const _HAS: bool = true;
         }
-        impl<T> Absent for Ask<T> {}
-        <Ask<$kind>>::HAS
+        impl<T> _Absent for Ask<T> {}
+        <Ask<$kind>>::_HAS
     }};
 }
 
