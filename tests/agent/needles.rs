@@ -37,7 +37,7 @@ impl Needles {
         }
         if let Ok(text) = std::str::from_utf8(secret) {
             let json = serde_json::to_string(text).expect("JSON");
-            forms.push(("JSON", json[1..json.len() - 1].as_bytes().to_vec()));
+            forms.push(("JSON", json.as_bytes()[1..json.len() - 1].to_vec()));
             forms.push(("Rust's Debug", text.escape_debug().to_string().into_bytes()));
             forms.push(("UTF-16, little end first", text.encode_utf16().flat_map(u16::to_le_bytes).collect()));
             forms.push(("UTF-16, big end first", text.encode_utf16().flat_map(u16::to_be_bytes).collect()));
@@ -53,10 +53,13 @@ impl Needles {
     }
 }
 
+/// Whose it is, its form, and its bytes.
+type Needle<'a, N> = (N, Form, &'a [u8]);
+
 /// A search for the needles of many secrets, each with a name of the caller's.
 pub(crate) struct Search<'a, N> {
     /// Needles by their first bytes.
-    heads: HashMap<[u8; HEAD], Vec<(N, Form, &'a [u8])>>,
+    heads: HashMap<[u8; HEAD], Vec<Needle<'a, N>>>,
     /// Whether any needle begins with these two bytes: most places are left after a look at them.
     pairs: Vec<bool>,
 }

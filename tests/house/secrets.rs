@@ -94,7 +94,7 @@ fn a_printable_secret_is_found() {
 }
 
 /// Asks the compiler whether a type has a trait: where the bound holds, the type's own constant hides that of `_Absent`.
-/// Underscores, since each use takes one of the two.
+/// One of the two is never used: hence the names.
 macro_rules! has {
     ($kind:ty: $bound:path) => {{
         trait _Absent {

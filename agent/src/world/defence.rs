@@ -115,6 +115,7 @@ mod weak {
     }
 
     /// Logs the line, or panics with it, as far as the defences against that are left out.
+    #[expect(clippy::panic, reason = "that is what it is for")]
     pub(crate) fn mishandle(line: &[u8]) {
         if !Defence::DiscreetLog.stands() {
             tracing::info!(line = %String::from_utf8_lossy(line), "came");

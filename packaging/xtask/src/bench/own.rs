@@ -90,11 +90,11 @@ pub(super) fn profiles(few: &Stage, many: &Stage) -> Outcome<Vec<Finding>> {
 /// stage's agent is stopped.
 pub(super) fn rest(stage: &Stage) -> Outcome<Vec<Finding>> {
     let gate = Gate::AtMost(12.0);
-    settle(SETTLE);
+    settle(SETTLE)?;
     let unlocked = memory(stage, "memory in use, unlocked, one session, idle".to_owned(), gate)?;
     let awake = wake_ups(stage, "wake-ups, unlocked and idle".to_owned(), Gate::None)?;
     stage.claviger(&["lock"], "")?;
-    settle(SETTLE);
+    settle(SETTLE)?;
     let locked = memory(stage, "memory in use, locked, idle".to_owned(), gate)?;
     let asleep = wake_ups(stage, "wake-ups, locked and idle".to_owned(), Gate::AtMost(0.0))?;
     Ok(vec![unlocked, locked, awake, asleep])
@@ -145,7 +145,7 @@ fn memory(stage: &Stage, name: String, gate: Gate) -> Outcome<Finding> {
 fn wake_ups(stage: &Stage, name: String, gate: Gate) -> Outcome<Finding> {
     let agent = stage.agent()?;
     let before = switches(agent)?;
-    settle(MINUTE);
+    settle(MINUTE)?;
     let value = switches(agent)? - before;
     Ok(Finding::Single(Single { name, value, unit: "a minute", gate }))
 }
@@ -165,10 +165,10 @@ fn number(status: &str, key: &str) -> Option<f64> {
     status.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace().next()?.parse().ok()
 }
 
-#[expect(clippy::disallowed_methods, reason = "what is measured is a time in which nothing happens")]
-fn settle(seconds: u64) {
+/// What is measured is a time in which nothing happens.
+fn settle(seconds: u64) -> Outcome {
     say(&format!("… {seconds} s of doing nothing"));
-    std::thread::sleep(Duration::from_secs(seconds));
+    Job::new(["sleep".to_owned(), seconds.to_string()]).stdout().map(drop)
 }
 
 #[cfg(test)]
