@@ -222,7 +222,7 @@ impl Log {
     /// Begins the next file, if room can be set aside for one, or it `must` be; else this one goes on.
     fn rotate(&mut self, must: bool) {
         // All of the old file is durable before there is one that follows it: a hole must mean that someone made it.
-        if !self.file.as_mut().is_some_and(|old| old.sync().is_ok()) {
+        if self.file.as_mut().is_none_or(|old| old.sync().is_err()) {
             return self.abandon();
         }
         let number = self.number + 1;

@@ -104,7 +104,7 @@ fn blank(bytes: &[u8]) -> bool {
 
 /// A power loss may keep a write and lose the one before it: what was lost is zeros, and nothing sealed is.
 fn holed(bytes: &[u8]) -> bool {
-    bytes.windows(LENGTH).any(|bytes| blank(bytes))
+    bytes.windows(LENGTH).any(blank)
 }
 
 /// A file being written.
