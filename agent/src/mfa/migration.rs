@@ -249,7 +249,7 @@ pub(super) mod tests {
         assert_eq!(said, format!("the export holds several accounts ({listed}): choose one with --account"));
         for wanted in ["0", "3", "ADA", "", "99999999999999999999999"] {
             let said = parse(&two(), Some(wanted)).unwrap_err().to_string();
-            assert_eq!(said, format!("the export holds {listed}, and no such account"), "{wanted}");
+            assert_eq!(said, format!("the export holds no such account (it has {listed})"), "{wanted}");
         }
     }
 

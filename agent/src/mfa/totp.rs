@@ -19,7 +19,7 @@ const SEED_MOST: usize = 64;
 #[non_exhaustive]
 pub enum SeedError {
     /// An export without the account that was asked for; those it has.
-    #[error("the export holds {0}, and no such account")]
+    #[error("the export holds no such account (it has {0})")]
     AccountUnknown(Accounts),
     /// Not base32 (RFC 4648 section 6).
     #[error("the seed is not base32 (letters A to Z and digits 2 to 7)")]

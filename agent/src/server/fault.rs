@@ -286,7 +286,7 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
             Fault::new(Code::MfaNotFound, format!("no authenticator is stored as {name}"))
         }
         Error::MfaNotFound(None) => Fault::new(Code::MfaNotFound, "there is not exactly one authenticator: name one"),
-        Error::Seed(error) => seed(&error),
+        Error::Seed(error) => seed(error),
         Error::SerialUnknown(listed) => serial_unknown(listed),
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),

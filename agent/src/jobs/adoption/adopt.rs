@@ -199,8 +199,8 @@ fn take(
 fn make_section(draft: &mut Draft<'_>, taking: &Taking<'_>) -> Piece {
     let with_word = taking.profile != "default";
     let header = keys::header(taking.profile, with_word);
-    let ending = draft.ending;
-    let lines = [format!("{header}{ending}"), format!("{}{ending}", taking.stub), ending.to_owned()];
+    let (ending, indent) = (draft.ending, draft.indent_of_top());
+    let lines = [format!("{indent}{header}{ending}"), format!("{indent}{}{ending}", taking.stub), ending.to_owned()];
     draft.insert_at_top(lines.map(Fresh::from));
     let nothing = digest([]);
     let (before, after) = (nothing.clone(), nothing);

@@ -120,6 +120,12 @@ impl<'a> Draft<'a> {
         line.map_or("", |row| indent(row.text))
     }
 
+    /// The whitespace that a section at the top stands behind, for the same reason.
+    pub(super) fn indent_of_top(&self) -> &'a str {
+        let first = self.section(0).and_then(|section| self.rows.get(section.line.saturating_sub(1)));
+        first.map_or("", |row| indent(row.text))
+    }
+
     /// Whether the last row of the file belongs to these, and is not ended.
     pub(super) fn is_open_end(&self, rows: &Range<usize>) -> bool {
         !self.ends && rows.end == self.rows.len()

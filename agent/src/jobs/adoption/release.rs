@@ -95,9 +95,9 @@ fn write_plainly(draft: &mut Draft<'_>, profile: &str, stubs: &[(usize, usize)],
         return;
     }
     let Some(section) = section else {
-        let ending = draft.ending;
-        let header = format!("{}{ending}", keys::header(profile, true));
-        let lines = wanted.into_iter().flat_map(|(_, lines)| lines).map(|line| format!("{line}{ending}"));
+        let (ending, indent) = (draft.ending, draft.indent_of_top());
+        let header = format!("{indent}{}{ending}", keys::header(profile, true));
+        let lines = wanted.into_iter().flat_map(|(_, lines)| lines).map(|line| format!("{indent}{line}{ending}"));
         let lines: Vec<Fresh> =
             std::iter::once(header).chain(lines).chain([ending.to_owned()]).map(Fresh::from).collect();
         return draft.insert_at_top(lines);

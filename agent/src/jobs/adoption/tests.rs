@@ -482,6 +482,12 @@ fn a_name_that_stands_further_in_is_not_continued_into() {
         assert!(!stub.text().contains('\n'), "{config}");
     }
     assert_eq!(done(&after, &release(None)).unwrap(), before);
+    // The same where a section is made at the top, for a profile of the credentials file.
+    let before = [before[0].clone(), Some("[d]\nrole_arn = x\n".to_owned()), None];
+    let after = done(&before, &adopt(Some("d"))).unwrap();
+    let alone = sheets(&three(after[0].as_deref().unwrap())).parse().ok().unwrap();
+    assert_eq!(alone.profiles().count(), 4, "{after:?}");
+    assert_eq!(done(&after, &release(None)).unwrap(), before);
 }
 
 /// Whatever stands in the files: what is taken out of them comes back to the byte.

@@ -2,12 +2,11 @@
 
 use super::figure::{Finding, Gate, Ratio, Single, millis, pairs, whole};
 use super::{FLOOR, FLOOR_PAIRS, PEER_PAIRS, PROCESS, WARM};
-use crate::run::{Failure, Outcome, say, timed};
+use crate::run::{Failure, Job, Outcome, say, timed};
 use crate::stage::Stage;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 /// Seconds after which the agent counts as idle: what groups writes, or is spawned for a moment, has ended.
 const SETTLE: u64 = 10;
