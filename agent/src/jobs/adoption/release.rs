@@ -53,11 +53,13 @@ fn put_back(draft: &mut Draft<'_>, section: usize, profile: &str, piece: &Piece)
         draft.remove(row..row.saturating_add(1));
     }
     if piece.made {
-        let only =
-            rows.clone().all(|row| draft.rows.get(row).is_some_and(|row| row.gone || row.text.trim().is_empty()));
-        if only {
-            let blank = rows.clone().find(|row| draft.rows.get(*row).is_some_and(|row| !row.gone));
-            draft.remove(header..blank.unwrap_or(rows.start).max(rows.start));
+        let stays = |row: &usize| draft.rows.get(*row).is_some_and(|row| !row.gone);
+        let entries = draft.section(section).into_iter().flat_map(|section| &section.entries);
+        if !entries.flat_map(rows_of).any(|row| stays(&row)) {
+            // Comments below it are of the file that it was put on top of; the empty line between them came with it.
+            let blank = rows.clone().find(stays);
+            let blank = blank.filter(|row| draft.rows.get(*row).is_some_and(|row| row.text.trim().is_empty()));
+            draft.remove(header..header.saturating_add(1));
             blank.into_iter().for_each(|row| draft.remove(row..row.saturating_add(1)));
         }
         return;

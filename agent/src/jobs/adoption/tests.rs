@@ -190,7 +190,13 @@ fn keys_in_plain_text_are_not_adopted_and_of_all_passed_over() {
 
 #[test]
 fn a_profile_of_no_aws_file_gets_a_section_that_goes_with_it() {
-    for config in [None, Some(""), Some("[profile z]\nregion = x"), Some("\u{feff}\r\n[profile z]\r\n")] {
+    for config in [
+        None,
+        Some(""),
+        Some("[profile z]\nregion = x"),
+        Some("\u{feff}\r\n[profile z]\r\n"),
+        Some("# mine\n\n# more\n[profile z]\n"),
+    ] {
         let before = [config.map(str::to_owned), None, Some("[a b]\n[profile p]\nrole_arn = x\n".to_owned())];
         let one = done(&before, &adopt(Some("p"))).unwrap();
         let two = done(&one, &adopt(Some("q"))).unwrap();
