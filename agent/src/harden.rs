@@ -32,6 +32,21 @@ const KEPT: &[&str] = &[
     "CLAVIGER_WITHOUT",
 ];
 
+/// Keeps the C library's allocator small: without this it opens a heap for each thread, up to eight a core, and once a
+/// block of some size was freed keeps all up to that size (mallopt(3), M_ARENA_MAX and M_MMAP_THRESHOLD).
+fn bound_heaps() {
+    #[cfg(target_env = "gnu")]
+    {
+        const M_MMAP_THRESHOLD: i32 = -3;
+        const M_ARENA_MAX: i32 = -8;
+        unsafe extern "C" {
+            safe fn mallopt(parameter: i32, value: i32) -> i32;
+        }
+        // Refused is as before.
+        let _ = (mallopt(M_ARENA_MAX, 2), mallopt(M_MMAP_THRESHOLD, 128 * 1024));
+    }
+}
+
 /// Nobody of the same user reads this process's memory, environment or descriptors (prctl(2), PR_SET_DUMPABLE),
 /// nothing dumps core, files are private, the environment is short. Reset by exec, so every helper does it again.
 pub fn protect() -> io::Result<()> {
@@ -45,6 +60,7 @@ pub fn protect() -> io::Result<()> {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
     }
     raise_descriptors();
+    bound_heaps();
     clear_environment();
     std::panic::set_hook(Box::new(|panic| {
         // The place, never the payload: it may hold what was being worked on.

@@ -12,6 +12,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+/// Rounds until the control must have lost something: not every point is met in each.
+const CONTROL_ROUNDS: usize = 8;
+
 /// Calls that a disk can refuse.
 const DISK_CALLS: &str = "openat,read,pread64,write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2,link,linkat,\
                           unlink,unlinkat,ftruncate,fallocate,flock,fstat,newfstatat,statx,stat,lseek,getdents64,mkdir,\
@@ -300,8 +303,11 @@ impl Rig {
     /// The same point in the file of the record that is in use now: an error lets it begin another.
     fn current(&self, point: &Point) -> Point {
         let of_record = |file: &String| file.ends_with(".jsonl");
-        let moved =
-            point.file.as_ref().filter(|file| of_record(file)).and_then(|_| self.files().into_iter().find(of_record));
+        let moved = point
+            .file
+            .as_ref()
+            .filter(|file| of_record(file))
+            .and_then(|_| self.files().into_iter().filter(of_record).max());
         Point { file: moved.or_else(|| point.file.clone()), ..point.clone() }
     }
 
@@ -372,7 +378,7 @@ fn sample(counts: &BTreeMap<String, usize>, file: Option<&String>) -> (Vec<Point
 /// Kills the agent at each point, in each round; returns at the first loss where one must come.
 fn kills(operation: Operation, weak: Option<&'static str>) -> Vec<String> {
     let (mut died, mut hit, mut all) = (0, 0, 0);
-    for _ in 0..rounds(1, if weak.is_some() { 1 } else { 100 }) {
+    for _ in 0..if weak.is_some() { CONTROL_ROUNDS } else { rounds(1, 100) } {
         let mut rig = Rig::new(weak);
         let (mut points, count) = rig.points(operation, weak.is_none());
         if weak.is_some() {
@@ -400,7 +406,7 @@ fn kills(operation: Operation, weak: Option<&'static str>) -> Vec<String> {
 /// Lets each call fail with each error; returns at the first loss where one must come.
 fn errors(operation: Operation, weak: Option<&'static str>) -> Vec<String> {
     let (mut failed, mut hit, mut all, mut codes) = (0, 0, 0, BTreeSet::new());
-    for _ in 0..rounds(1, if weak.is_some() { 1 } else { 100 }) {
+    for _ in 0..if weak.is_some() { CONTROL_ROUNDS } else { rounds(1, 100) } {
         let mut rig = Rig::new(weak);
         let (points, count) = rig.points(operation, false);
         all += count * DISK_ERRORS.len();

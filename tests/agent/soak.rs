@@ -233,7 +233,7 @@ fn an_agent_that_was_restarted_often_uses_what_its_first_successor_did() {
         installed.run(&["process", "prod"], "").good();
         let pid = installed.pid();
         // The client's connection has gone, and of the timers that of the idle lock is left.
-        until("nothing on its way", || (open(pid, "[pidfd]"), open(pid, "[timerfd]")) == (0, 1));
+        until("nothing on its way", || (open(pid, "[pidfd]"), timers(pid).len()) == (0, 1));
         let now = Usage::of(pid);
         let first = *first.get_or_insert(now);
         assert_eq!(now.descriptors, first.descriptors, "restart {restart}");
@@ -253,13 +253,17 @@ fn open(pid: i32, what: &str) -> usize {
     these(pid, what).count()
 }
 
-/// Timers that are armed (proc_pid_fdinfo(5)); all of the agent's are descriptors.
+/// Its timers, as proc_pid_fdinfo(5) tells of them; all of the agent's are descriptors. Without the one that waits for
+/// the clock to be set (TFD_TIMER_CANCEL_ON_SET): its time never comes.
+fn timers(pid: i32) -> Vec<String> {
+    let numbers = these(pid, "[timerfd]").map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let told = numbers.filter_map(|number| fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).ok());
+    told.filter(|info| !info.contains("settime flags: 03")).collect()
+}
+
+/// How many of them are armed.
 fn armed(pid: i32) -> usize {
-    let is_armed = |number: &std::ffi::OsStr| {
-        let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", number.to_string_lossy()));
-        info.is_ok_and(|info| !info.contains("it_value: (0, 0)"))
-    };
-    these(pid, "[timerfd]").filter(|entry| is_armed(&entry.file_name())).count()
+    timers(pid).iter().filter(|info| !info.contains("it_value: (0, 0)")).count()
 }
 
 /// How often its threads went to sleep so far: as often as they woke up.

@@ -199,9 +199,11 @@ impl Server {
             let secret = leave.is_some();
             // Only once its client takes answers: what waits to be sent costs more than what waits to be done.
             drop(conversation.outbox.reserve().await);
+            // On the heap only now: it is large, and many may wait.
+            let work = Box::pin(with_wiped_stack_if(secret, self.dispatch(request, &mut conversation)));
             let outcome = tokio::select! {
                 biased;
-                outcome = with_wiped_stack_if(secret, self.dispatch(request, &mut conversation)) => outcome,
+                outcome = work => outcome,
                 () = ended(leave) => Err(fault::vault(vault::Error::Locked)),
                 () = self.until(|phase| matches!(phase, Phase::Passing | Phase::HandedOver)), if !restarts => {
                     Err(cut_off(repeatable))
