@@ -2,15 +2,15 @@
 
 use super::figure::{Finding, Gate, Ratio, Single, millis, pairs, whole};
 use super::{FLOOR, FLOOR_PAIRS, PEER_PAIRS, PROCESS, WARM};
-use crate::run::{Failure, Outcome, say, timed};
+use crate::run::{Failure, Job, Outcome, timed};
 use crate::stage::Stage;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
-/// Seconds after which the agent counts as idle: what groups writes, or is spawned for a moment, has ended.
-const SETTLE: u64 = 10;
+/// Seconds after which the agent counts as idle: the threads that wait 10 s for further work have ended.
+const SETTLE: u64 = 20;
 /// Seconds over which wake-ups are counted.
 const MINUTE: u64 = 60;
 /// Starts of the agent.
@@ -90,11 +90,11 @@ pub(super) fn profiles(few: &Stage, many: &Stage) -> Outcome<Vec<Finding>> {
 /// stage's agent is stopped.
 pub(super) fn rest(stage: &Stage) -> Outcome<Vec<Finding>> {
     let gate = Gate::AtMost(12.0);
-    settle(SETTLE);
+    settle(SETTLE)?;
     let unlocked = memory(stage, "memory in use, unlocked, one session, idle".to_owned(), gate)?;
     let awake = wake_ups(stage, "wake-ups, unlocked and idle".to_owned(), Gate::None)?;
     stage.claviger(&["lock"], "")?;
-    settle(SETTLE);
+    settle(SETTLE)?;
     let locked = memory(stage, "memory in use, locked, idle".to_owned(), gate)?;
     let asleep = wake_ups(stage, "wake-ups, locked and idle".to_owned(), Gate::AtMost(0.0))?;
     Ok(vec![unlocked, locked, awake, asleep])
@@ -145,16 +145,28 @@ fn memory(stage: &Stage, name: String, gate: Gate) -> Outcome<Finding> {
 fn wake_ups(stage: &Stage, name: String, gate: Gate) -> Outcome<Finding> {
     let agent = stage.agent()?;
     let before = switches(agent)?;
-    settle(MINUTE);
-    let value = switches(agent)? - before;
+    settle(MINUTE)?;
+    let value = woken(&before, &switches(agent)?);
     Ok(Finding::Single(Single { name, value, unit: "a minute", gate }))
 }
 
-fn switches(agent: u32) -> Outcome<f64> {
+/// By thread, since one that ends takes its count along.
+fn switches(agent: u32) -> Outcome<BTreeMap<String, f64>> {
     let tasks = format!("/proc/{agent}/task");
     let entries = std::fs::read_dir(&tasks).map_err(Failure::from(&tasks))?;
-    let statuses = entries.flatten().map(|entry| read(&entry.path().join("status")));
-    statuses.map(|status| Ok(number(&status?, "voluntary_ctxt_switches:").unwrap_or(0.0))).sum()
+    let counted = entries.flatten().map(|entry| {
+        let count = number(&read(&entry.path().join("status"))?, "voluntary_ctxt_switches:");
+        let count = count.ok_or_else(|| Failure::new("no voluntary_ctxt_switches in /proc"))?;
+        Ok((entry.file_name().to_string_lossy().into_owned(), count))
+    });
+    counted.collect()
+}
+
+/// A thread that began since counts with all it did; one that ended was woken for that, once at least.
+fn woken(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> f64 {
+    let living = after.iter().map(|(thread, count)| count - before.get(thread).unwrap_or(&0.0));
+    let ended = before.keys().filter(|thread| !after.contains_key(*thread)).map(|_| 1.0);
+    living.chain(ended).sum()
 }
 
 fn read(path: &Path) -> Outcome<String> {
@@ -165,20 +177,31 @@ fn number(status: &str, key: &str) -> Option<f64> {
     status.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace().next()?.parse().ok()
 }
 
-#[expect(clippy::disallowed_methods, reason = "what is measured is a time in which nothing happens")]
-fn settle(seconds: u64) {
-    say(&format!("… {seconds} s of doing nothing"));
-    std::thread::sleep(Duration::from_secs(seconds));
+/// What is measured is a time in which nothing happens.
+fn settle(seconds: u64) -> Outcome {
+    Job::new(["sleep", &seconds.to_string()]).run()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{number, woken};
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_figure_of_proc_is_read_by_its_own_name() {
         let status = "VmRSS:\t    4096 kB\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t9\n";
         assert_eq!((number(status, "VmRSS:"), number(status, "voluntary_ctxt_switches:")), (Some(4096.0), Some(7.0)));
         assert_eq!(number(status, "VmHWM:"), None);
+    }
+
+    #[test]
+    fn a_thread_that_ends_takes_nothing_from_the_count() {
+        let counts = |of: &[(&str, f64)]| of.iter().map(|(thread, count)| ((*thread).to_owned(), *count)).collect();
+        let before: BTreeMap<String, f64> = counts(&[("1", 10.0), ("2", 500.0)]);
+        let is =
+            |after: &[(&str, f64)], wanted: f64| assert_eq!(woken(&before, &counts(after)).to_bits(), wanted.to_bits());
+        is(&[("1", 10.0), ("2", 500.0)], 0.0);
+        is(&[("1", 12.0)], 3.0);
+        is(&[("1", 10.0), ("2", 500.0), ("3", 4.0)], 4.0);
     }
 }
