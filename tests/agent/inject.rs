@@ -408,7 +408,10 @@ fn errors(operation: Operation, weak: Option<&'static str>) -> Vec<String> {
     let (mut failed, mut hit, mut all, mut codes) = (0, 0, 0, BTreeSet::new());
     for _ in 0..if weak.is_some() { CONTROL_ROUNDS } else { rounds(1, 100) } {
         let mut rig = Rig::new(weak);
-        let (points, count) = rig.points(operation, false);
+        let (mut points, count) = rig.points(operation, false);
+        if weak.is_some() {
+            points.sort_by_key(|point| point.call != "write");
+        }
         all += count * DISK_ERRORS.len();
         let (descriptors, count) = sample(&rig.record(operation, DESCRIPTOR_CALLS, None), None);
         all += count;

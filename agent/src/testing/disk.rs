@@ -39,7 +39,7 @@ struct Machine {
     calls: usize,
     fails: BTreeMap<usize, io::ErrorKind>,
     syncs: Vec<String>,
-    skipped_sync: Option<usize>,
+    skipped_syncs: BTreeSet<usize>,
     /// Bytes that may still be taken, where the disk has an end; and what each file has set aside.
     free: Option<u64>,
     reserved: BTreeMap<usize, u64>,
@@ -98,7 +98,8 @@ impl MemoryDisk {
         machine.log.clear();
         machine.fails.clear();
         machine.syncs.clear();
-        (machine.calls, machine.skipped_sync) = (0, None);
+        machine.skipped_syncs.clear();
+        machine.calls = 0;
     }
 
     /// The call with this number (from 0, since the disk was settled) fails; a write has then written half.
@@ -123,7 +124,7 @@ impl MemoryDisk {
 
     /// The sync with this number reports success and does nothing: the control of a crash test.
     pub fn skip_sync(&self, sync: usize) {
-        self.lock().skipped_sync = Some(sync);
+        self.lock().skipped_syncs.insert(sync);
     }
 
     /// Notes that a promise was made at this point.
@@ -188,7 +189,7 @@ impl Machine {
     /// Counts a sync; false where it is to be skipped.
     fn sync(&mut self, what: String) -> bool {
         self.syncs.push(what);
-        self.skipped_sync != Some(self.syncs.len() - 1)
+        !self.skipped_syncs.contains(&(self.syncs.len() - 1))
     }
 }
 

@@ -2,14 +2,15 @@
 
 use super::figure::{Finding, Gate, Ratio, Single, millis, pairs, whole};
 use super::{FLOOR, FLOOR_PAIRS, PEER_PAIRS, PROCESS, WARM};
-use crate::run::{Failure, Job, Outcome, say, timed};
+use crate::run::{Failure, Job, Outcome, timed};
 use crate::stage::Stage;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-/// Seconds after which the agent counts as idle: what groups writes, or is spawned for a moment, has ended.
-const SETTLE: u64 = 10;
+/// Seconds after which the agent counts as idle: the threads that wait 10 s for further work have ended.
+const SETTLE: u64 = 20;
 /// Seconds over which wake-ups are counted.
 const MINUTE: u64 = 60;
 /// Starts of the agent.
@@ -145,15 +146,27 @@ fn wake_ups(stage: &Stage, name: String, gate: Gate) -> Outcome<Finding> {
     let agent = stage.agent()?;
     let before = switches(agent)?;
     settle(MINUTE)?;
-    let value = switches(agent)? - before;
+    let value = woken(&before, &switches(agent)?);
     Ok(Finding::Single(Single { name, value, unit: "a minute", gate }))
 }
 
-fn switches(agent: u32) -> Outcome<f64> {
+/// By thread, since one that ends takes its count along.
+fn switches(agent: u32) -> Outcome<BTreeMap<String, f64>> {
     let tasks = format!("/proc/{agent}/task");
     let entries = std::fs::read_dir(&tasks).map_err(Failure::from(&tasks))?;
-    let statuses = entries.flatten().map(|entry| read(&entry.path().join("status")));
-    statuses.map(|status| Ok(number(&status?, "voluntary_ctxt_switches:").unwrap_or(0.0))).sum()
+    let counted = entries.flatten().map(|entry| {
+        let count = number(&read(&entry.path().join("status"))?, "voluntary_ctxt_switches:");
+        let count = count.ok_or_else(|| Failure::new("no voluntary_ctxt_switches in /proc"))?;
+        Ok((entry.file_name().to_string_lossy().into_owned(), count))
+    });
+    counted.collect()
+}
+
+/// A thread that began since counts with all it did; one that ended was woken for that, once at least.
+fn woken(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> f64 {
+    let living = after.iter().map(|(thread, count)| count - before.get(thread).unwrap_or(&0.0));
+    let ended = before.keys().filter(|thread| !after.contains_key(*thread)).map(|_| 1.0);
+    living.chain(ended).sum()
 }
 
 fn read(path: &Path) -> Outcome<String> {
@@ -166,18 +179,29 @@ fn number(status: &str, key: &str) -> Option<f64> {
 
 /// What is measured is a time in which nothing happens.
 fn settle(seconds: u64) -> Outcome {
-    say(&format!("… {seconds} s of doing nothing"));
-    Job::new(["sleep".to_owned(), seconds.to_string()]).stdout().map(drop)
+    Job::new(["sleep", &seconds.to_string()]).run()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{number, woken};
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_figure_of_proc_is_read_by_its_own_name() {
         let status = "VmRSS:\t    4096 kB\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t9\n";
         assert_eq!((number(status, "VmRSS:"), number(status, "voluntary_ctxt_switches:")), (Some(4096.0), Some(7.0)));
         assert_eq!(number(status, "VmHWM:"), None);
+    }
+
+    #[test]
+    fn a_thread_that_ends_takes_nothing_from_the_count() {
+        let counts = |of: &[(&str, f64)]| of.iter().map(|(thread, count)| ((*thread).to_owned(), *count)).collect();
+        let before: BTreeMap<String, f64> = counts(&[("1", 10.0), ("2", 500.0)]);
+        let is =
+            |after: &[(&str, f64)], wanted: f64| assert_eq!(woken(&before, &counts(after)).to_bits(), wanted.to_bits());
+        is(&[("1", 10.0), ("2", 500.0)], 0.0);
+        is(&[("1", 12.0)], 3.0);
+        is(&[("1", 10.0), ("2", 500.0), ("3", 4.0)], 4.0);
     }
 }
