@@ -37,13 +37,13 @@ const KEPT: &[&str] = &[
 fn bound_heaps() {
     #[cfg(target_env = "gnu")]
     {
-        const M_MMAP_THRESHOLD: i32 = -3;
-        const M_ARENA_MAX: i32 = -8;
+        // Their numbers in malloc.h.
+        let (mmap_threshold, arena_max) = (-3, -8);
         unsafe extern "C" {
             safe fn mallopt(parameter: i32, value: i32) -> i32;
         }
         // Refused is as before.
-        let _ = (mallopt(M_ARENA_MAX, 2), mallopt(M_MMAP_THRESHOLD, 128 * 1024));
+        let _ = (mallopt(arena_max, 2), mallopt(mmap_threshold, 128 * 1024));
     }
 }
 
