@@ -57,7 +57,7 @@ impl Account {
 
     fn label(&self) -> String {
         let name = self.name.strip_prefix(AWS).unwrap_or(&self.name);
-        if self.issuer.is_empty() || AWS.starts_with(&self.issuer) || name.starts_with(&self.issuer) {
+        if self.issuer.is_empty() || AWS.trim_end_matches(':') == self.issuer || name.starts_with(&self.issuer) {
             return name.to_owned();
         }
         format!("{}:{name}", self.issuer)

@@ -66,7 +66,7 @@ impl Server {
             }
         };
         // One task for both: an answer from memory is written by the thread that read its request.
-        tokio::join!(reading, write_lines(&*self.world.clock, &stream, lines));
+        tokio::join!(reading, write_lines(&*self.world.clock, &stream, lines, || self.custody.leave()));
         if !Defence::Frees.stands() {
             vec![1_u8; 8192].leak();
         }
@@ -122,6 +122,8 @@ impl Server {
                         refuse(outbox, parsed.id, Fault::new(Code::AgentBusy, format!("at most {REQUESTS_LIMIT} requests are in hand on a connection, each with an id of its own"))).await;
                         continue;
                     }
+                    // Before it has leave for its secrets: this is no lock that came while it was in hand.
+                    self.lock_if_due().await;
                     if let Some(started) = self.clone().start(parsed.id, *request, (hello, peer), outbox) {
                         in_hand.insert(parsed.id, started);
                     }
@@ -233,14 +235,14 @@ impl Server {
 /// Counts a request in hand, its answer's way to the client included, so that a stop can wait for it.
 pub(super) struct Held {
     server: Arc<Server>,
-    /// Of a request that holds secrets: its last line may hold one too.
-    leave: Option<Leave>,
+    /// Of a request that holds secrets: its last line may hold one too, and a lock waits until that is gone.
+    _leave: Option<Leave>,
 }
 
 impl Held {
     fn new(server: Arc<Server>, leave: Option<Leave>) -> Self {
         server.activity.requests.fetch_add(1, Ordering::AcqRel);
-        Self { server, leave }
+        Self { server, _leave: leave }
     }
 }
 
@@ -263,7 +265,14 @@ async fn with_wiped_stack_if<F: Future>(secret: bool, future: F) -> F::Output {
     if secret { with_wiped_stack(future).await } else { future.await }
 }
 
-async fn write_lines(clock: &dyn Clock, stream: &Stream, mut lines: mpsc::Receiver<OutLine>) {
+/// Writes until the client is gone. One that takes nothing when a lock comes is: an answer with a secret may be among
+/// those that wait behind what it does not take.
+async fn write_lines(
+    clock: &dyn Clock,
+    stream: &Stream,
+    mut lines: mpsc::Receiver<OutLine>,
+    leave: impl Fn() -> Leave,
+) {
     let mut writer = stream;
     while let Some(OutLine { mut bytes, held }) = lines.recv().await {
         let mut held = vec![held];
@@ -275,11 +284,11 @@ async fn write_lines(clock: &dyn Clock, stream: &Stream, mut lines: mpsc::Receiv
             held.push(next.held);
         }
         let deadline = clock.boot().plus_millis(WRITE_MILLIS);
-        let leave = held.iter().flatten().find_map(|held| held.leave.clone());
+        let mut leave = leave();
         let written = tokio::select! {
             biased;
             written = writer.write_all(&bytes) => written.is_ok(),
-            () = ended(leave) => false,
+            () = leave.over() => false,
             () = clock.sleep_until(deadline) => false,
         };
         drop((bytes, held));
@@ -340,7 +349,8 @@ mod tests {
     use crate::server::WRITE_MILLIS;
     use crate::server::conversation::OutLine;
     use crate::server::line::{Line, Lines};
-    use crate::testing::FakeClock;
+    use crate::testing::{FakeClock, world};
+    use crate::vault::{Custody, LockedBy};
     use crate::world::{Clock, WallTime};
     use interprocess::local_socket::tokio::Stream;
     use std::sync::Arc;
@@ -348,15 +358,42 @@ mod tests {
     use tokio::net::UnixStream;
     use tokio::sync::mpsc;
 
+    fn custody(clock: &Arc<FakeClock>) -> Arc<Custody> {
+        Custody::new(world(clock.clone(), 1), "/nonexistent".into(), "/nonexistent/state".into())
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_does_not_hold_a_lock() {
+        let clock = FakeClock::at(WallTime(0));
+        clock.hold();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let stream = Stream::UdSocket(ours.into());
+        let (outbox, lines) = mpsc::channel(4);
+        let custody = custody(&clock);
+        let (timing, leaves, behind) = (clock.clone(), custody.clone(), custody.leave());
+        let writer = tokio::spawn(async move { write_lines(&*timing, &stream, lines, || leaves.leave()).await });
+        let bytes = zeroize::Zeroizing::new(vec![b'x'; 16 * 1024 * 1024]);
+        outbox.send(OutLine { bytes, held: None }).await.ok().unwrap();
+        let mut first = [0];
+        theirs.read_exact(&mut first).await.unwrap();
+        // An answer that waits behind it.
+        let waiting = tokio::spawn(async move { drop((outbox.closed().await, behind)) });
+        custody.lock(LockedBy::Command).let_go().await;
+        writer.await.unwrap();
+        waiting.await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_client_that_takes_nothing_loses_its_whole_connection() {
         let clock = FakeClock::at(WallTime(0));
+        let custody = custody(&clock);
+        let leave = custody.leave();
         let begun = clock.boot();
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let stream = Arc::new(Stream::UdSocket(ours.into()));
         let (outbox, lines) = mpsc::channel(1);
         let (writing, timing) = (stream.clone(), clock.clone());
-        let writer = tokio::spawn(async move { write_lines(&*timing, &writing, lines).await });
+        let writer = tokio::spawn(async move { write_lines(&*timing, &writing, lines, || leave.clone()).await });
         let reader = tokio::spawn(async move { matches!(Lines::new(&*stream, 8192).next().await, Ok(Line::End)) });
         // Far more than a socket holds.
         let bytes = zeroize::Zeroizing::new(vec![b'x'; 16 * 1024 * 1024]);

@@ -33,7 +33,6 @@ impl Server {
             return Err(Fault::new(Code::AgentStopping, "the agent is stopping"));
         }
         self.refresh_settings();
-        self.lock_if_due().await;
         // Looking is not using: a status bar that polls would keep the vault open for ever.
         if !matches!(request, Request::Status {}) {
             self.touch();

@@ -77,14 +77,15 @@ impl Server {
             server.office.lock(by != LockedBy::Idle);
             ended
         });
-        if let Ok(ended) = locked.await {
-            // What was stretching a passphrase or waiting for AWS with a secret has it no more.
-            ended.let_go().await;
-        }
+        let locked = locked.await;
         // The idle watch sleeps without a limit now.
         self.activity.wake.notify_one();
         if by == LockedBy::Command {
             self.endpoints.end_lingering();
+        }
+        if let Ok(ended) = locked {
+            // What was stretching a passphrase or waiting for AWS with a secret has it no more.
+            ended.let_go().await;
         }
         tracing::info!(?by, "locked");
     }

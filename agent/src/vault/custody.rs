@@ -251,8 +251,9 @@ impl Custody {
     /// Makes the vault and leaves it open.
     pub fn create(&self, passphrase: &Passphrase, cost: KdfCost, code: &ConfirmedCode, now: WallTime) -> Result<()> {
         on_wiped_stack(|| {
-            let mut vault = self.vault();
+            // Before its turn: a lock that comes meanwhile is later.
             let locks = self.locks.load(Ordering::Acquire);
+            let mut vault = self.vault();
             let created = self.folder.create(passphrase, cost, code, now)?;
             self.open(&mut vault, created, locks, now)
         })

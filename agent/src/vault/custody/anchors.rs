@@ -4,7 +4,7 @@ use super::Custody;
 use crate::vault::anchor::{Anchor, Older, Outside, RuntimeFiles, Version, Witness};
 use crate::vault::crypto::Key32;
 use crate::vault::{Error, Result, State, Vault};
-use crate::world::{Defence, WallTime};
+use crate::world::{Defence, WallTime, on_wiped_stack};
 use claviger::model::SlotProof;
 use std::path::PathBuf;
 
@@ -29,26 +29,28 @@ impl Custody {
     /// all that is remembered. `shown` is [`Older::digest`]; [`Error::ChangedOnDisk`] where another is open by now.
     /// Without an older vault there is nothing to do.
     pub fn accept_older(&self, proof: &SlotProof, shown: &str, now: WallTime) -> Result<()> {
-        let mut vault = self.vault();
-        let open = vault.as_mut().ok_or(Error::Locked)?;
-        self.guess(|| open.prove(proof))?;
-        let Some(older) = self.older() else { return Ok(()) };
-        if older.digest() != shown {
-            return Err(Error::ChangedOnDisk);
-        }
-        // What was spent since may be forgotten with the rest.
-        if let Some(quick) = self.quick().open.as_mut() {
-            quick.state.burn_ahead(now)?;
-        }
-        let saved = open.save_after(older.known.generation, now);
-        // Also after an error: one of them means that the new version stands.
-        if open.version() != older.found {
-            if let Some(quick) = self.quick().open.as_mut() {
-                quick.older = None;
+        on_wiped_stack(|| {
+            let mut vault = self.vault();
+            let open = vault.as_mut().ok_or(Error::Locked)?;
+            self.guess(|| open.prove(proof))?;
+            let Some(older) = self.older() else { return Ok(()) };
+            if older.digest() != shown {
+                return Err(Error::ChangedOnDisk);
             }
-            self.tell_anchors(open);
-        }
-        saved
+            // What was spent since may be forgotten with the rest.
+            if let Some(quick) = self.quick().open.as_mut() {
+                quick.state.burn_ahead(now)?;
+            }
+            let saved = open.save_after(older.known.generation, now);
+            // Also after an error: one of them means that the new version stands.
+            if open.version() != older.found {
+                if let Some(quick) = self.quick().open.as_mut() {
+                    quick.older = None;
+                }
+                self.tell_anchors(open);
+            }
+            saved
+        })
     }
 
     /// An error where the vault is locked or an older one.

@@ -32,8 +32,9 @@ impl Custody {
         between: impl FnOnce(),
     ) -> Result<()> {
         on_wiped_stack(|| {
-            let mut vault = self.vault();
+            // Before its turn: a lock that comes meanwhile is later.
             let locks = self.locks.load(Ordering::Acquire);
+            let mut vault = self.vault();
             let after = |id: &[u8; 16], audit_key: &Key32| self.highest(id, audit_key);
             let restored = self.guess(|| self.folder.restore(from, proof, passphrase, replace, &after, now))?;
             self.close(LockedBy::Command);
