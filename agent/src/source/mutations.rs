@@ -101,7 +101,7 @@ fn the_talk_with_instance_metadata_withstands_damage() {
         let given = driven(InstanceMetadata::new(clock, http.clone(), endpoint, Arc::<Token>::default()).fetch());
         for seen in http.seen() {
             let path = seen.url.strip_prefix("http://169.254.169.254/latest/").expect("nowhere else");
-            assert!(!path.contains("..") && !path.contains(['?', '#', '%']), "{path}");
+            assert!(!path.split('/').any(|part| part == "..") && !path.contains(['?', '#', '%']), "{path}");
         }
         verdict(given)
     };
