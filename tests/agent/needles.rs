@@ -10,7 +10,7 @@ pub(crate) type Form = &'static str;
 const HEAD: usize = 6;
 
 /// The forms of one secret.
-pub(crate) struct Needles(Vec<(Form, Vec<u8>)>);
+pub(crate) struct Needles(pub(crate) Vec<(Form, Vec<u8>)>);
 
 impl Needles {
     /// Of a secret of at least six bytes. Forms that are the same as an earlier one are left out.
@@ -24,7 +24,10 @@ impl Needles {
             ("bytes as JSON numbers", numbers(secret, ",")),
             ("URL", percent(secret, b"-_.~", |code| format!("%{code:02X}"))),
             ("URL, lower case", percent(secret, b"-_.~", |code| format!("%{code:02x}"))),
-            ("form", percent(secret, b"*-._", |code| format!("%{code:02X}"))),
+            (
+                "form",
+                percent(secret, b"*-._", |code| if code == b' ' { "+".to_owned() } else { format!("%{code:02X}") }),
+            ),
         ];
         for offset in 0..3 {
             forms.push(("base64", encoded(&BASE64_NOPAD, 6, secret, offset)));
@@ -124,7 +127,7 @@ mod tests {
     use super::{Needles, Search};
     use data_encoding::{BASE32, BASE64, BASE64URL};
 
-    const SECRET: &[u8] = b"k/9+Zq\"w~\\7Pa\xc3\xa9x";
+    const SECRET: &[u8] = b"k/9+Zq\"w~\\7P a\xc3\xa9x";
 
     #[test]
     fn a_secret_is_found_in_each_form_wherever_it_stands() {

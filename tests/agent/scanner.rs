@@ -1,6 +1,6 @@
 //! Searches the memory of a process for secrets, in each form in which a program may come to hold them. As root.
 
-use data_encoding::{BASE32_NOPAD, BASE64_NOPAD, BASE64URL_NOPAD, Encoding, HEXLOWER, HEXUPPER};
+use crate::needles::{Form, Needles};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -28,7 +28,7 @@ pub(crate) struct Canaries {
 
 struct Needle {
     secret: String,
-    form: &'static str,
+    form: Form,
     bytes: Vec<u8>,
 }
 
@@ -39,7 +39,7 @@ impl Canaries {
         let size = bytes.len().div_ceil(count);
         assert!(size >= PIECE, "{secret} is too short to be told from chance");
         for piece in bytes.chunks(size) {
-            for (form, bytes) in forms(piece) {
+            for (form, bytes) in Needles::of(piece).0 {
                 self.needle(secret, form, bytes);
             }
         }
@@ -52,7 +52,7 @@ impl Canaries {
         }
     }
 
-    fn needle(&mut self, secret: &str, form: &'static str, bytes: Vec<u8>) {
+    fn needle(&mut self, secret: &str, form: Form, bytes: Vec<u8>) {
         if self.needles.iter().any(|needle| needle.secret == secret && needle.bytes == bytes) {
             return;
         }
@@ -126,41 +126,6 @@ fn hash(word: u32) -> usize {
     usize::try_from(word.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)).expect("an index")
 }
 
-/// The forms of a piece. The ends of an encoding that depend on what stands beside it are left out.
-fn forms(piece: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
-    let mut forms = vec![
-        ("raw", piece.to_vec()),
-        ("hex", HEXLOWER.encode(piece).into_bytes()),
-        ("HEX", HEXUPPER.encode(piece).into_bytes()),
-    ];
-    for (form, encoding, bits) in
-        [("base64", BASE64_NOPAD, 6), ("base64url", BASE64URL_NOPAD, 6), ("base32", BASE32_NOPAD, 5)]
-    {
-        let alignments = if bits == 6 { 3 } else { 5 };
-        forms.extend((0..alignments).map(|shift| (form, shifted(&encoding, bits, shift, piece))));
-    }
-    if let Ok(text) = std::str::from_utf8(piece) {
-        let url: String = form_urlencoded(text);
-        forms.extend([("URL", url.clone().into_bytes()), ("url", url.replace('+', "%20").into_bytes())]);
-        let json = serde_json::to_string(text).expect("JSON");
-        forms.push(("JSON", json.trim_matches('"').as_bytes().to_vec()));
-        forms.push(("UTF-16 LE", text.encode_utf16().flat_map(u16::to_le_bytes).collect()));
-        forms.push(("UTF-16 BE", text.encode_utf16().flat_map(u16::to_be_bytes).collect()));
-    }
-    forms
-}
-
-/// The characters that the piece alone decides where `shift` bytes stand before it.
-fn shifted(encoding: &Encoding, bits: usize, shift: usize, piece: &[u8]) -> Vec<u8> {
-    let text = encoding.encode(&[&vec![0; shift], piece].concat());
-    let (first, last) = ((shift * 8).div_ceil(bits), (shift + piece.len()) * 8 / bits);
-    text.as_bytes()[first..last].to_vec()
-}
-
-fn form_urlencoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
 /// Readable mappings with pages of the process's own: what it has only mapped from a file holds nothing of it.
 fn written_mappings(pid: i32) -> Vec<(u64, usize)> {
     let mut mappings = Vec::new();
@@ -191,6 +156,7 @@ pub(crate) fn children(pid: i32) -> Vec<i32> {
 
 #[test]
 fn a_secret_is_found_in_every_form_and_at_every_place() {
+    use data_encoding::{BASE32_NOPAD, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
     let secret = "wJ\"lr XUtnFEMI/K7MDENG+bPx=RfiCYEX";
     let mut canaries = Canaries::default();
     canaries.add("secret", secret.as_bytes());
@@ -202,19 +168,19 @@ fn a_secret_is_found_in_every_form_and_at_every_place() {
         found
     };
     let half = &secret[secret.len().div_ceil(2)..];
-    let url = form_urlencoded(secret);
+    let url: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     for place in 0..9 {
         let before = "x".repeat(place);
         let encoded = [
             ("raw", secret.to_owned()),
             ("raw", half.to_owned()),
             ("hex", HEXLOWER.encode(secret.as_bytes())),
-            ("HEX", HEXUPPER.encode(secret.as_bytes())),
+            ("hex, upper case", HEXUPPER.encode(secret.as_bytes())),
             ("base64", BASE64_NOPAD.encode(format!("{before}{secret}y").as_bytes())),
             ("base64url", BASE64URL_NOPAD.encode(format!("{before}{secret}y").as_bytes())),
             ("base32", BASE32_NOPAD.encode(format!("{before}{secret}y").as_bytes())),
-            ("URL", url.clone()),
-            ("url", url.replace('+', "%20")),
+            ("form", url.clone()),
+            ("URL", url.replace('+', "%20")),
             ("JSON", serde_json::to_string(secret).expect("JSON")),
         ];
         for (form, text) in encoded {
@@ -223,7 +189,10 @@ fn a_secret_is_found_in_every_form_and_at_every_place() {
             let named = |find: &String| find.starts_with(&format!("secret, {}", &form[..form.len().min(6)]));
             assert!(found.keys().any(named), "{form} at {place}: {found:?}");
         }
-        for (form, turn) in [("UTF-16 LE", u16::to_le_bytes as fn(u16) -> [u8; 2]), ("UTF-16 BE", u16::to_be_bytes)] {
+        for (form, turn) in [
+            ("UTF-16, little end first", u16::to_le_bytes as fn(u16) -> [u8; 2]),
+            ("UTF-16, big end first", u16::to_be_bytes),
+        ] {
             let wide: Vec<u8> = before.bytes().chain(secret.encode_utf16().flat_map(turn)).collect();
             let found = finds(&wide);
             assert!(found.contains_key(&format!("secret, {form}")), "{form} at {place}: {found:?}");

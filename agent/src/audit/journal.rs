@@ -12,7 +12,7 @@ use crate::world::{Defence, World};
 use claviger::model::{AuditAws, AuditPeer, AuditRecord, AuditSubject, AuditVault};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -75,8 +75,7 @@ impl Journal {
     }
 
     pub(super) fn limited(world: World, root: PathBuf, keep: KeepHead, limits: Limits) -> Arc<Self> {
-        let boot = world.disk.read(Path::new("/proc/sys/kernel/random/boot_id"), 64).ok().flatten().unwrap_or_default();
-        let boot = String::from_utf8_lossy(&boot).trim().to_owned();
+        let boot = world.clock.boot_id().unwrap_or_default();
         let life = world.clock.wall().0.unsigned_abs();
         let (writer, syncing) = (Mutex::default(), Mutex::default());
         let (acts, written) = (AtomicU64::new(0), Notify::new());
