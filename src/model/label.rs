@@ -12,6 +12,13 @@ const MESSAGE_LIMIT: usize = 300;
 #[derive(Debug, Clone, Copy)]
 pub struct Label<'a>(pub &'a str);
 
+impl Label<'_> {
+    /// Whether it is shown as it stands.
+    pub fn is_plain(&self) -> bool {
+        is_plain(self.0, LABEL_LIMIT)
+    }
+}
+
 impl fmt::Display for Label<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         show(self.0, LABEL_LIMIT, out)
@@ -29,7 +36,15 @@ impl fmt::Display for Message<'_> {
     }
 }
 
+/// Printable ASCII, and not too long. Most texts are.
+fn is_plain(text: &str, limit: usize) -> bool {
+    text.len() <= limit && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 fn show(text: &str, limit: usize, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if is_plain(text, limit) {
+        return out.write_str(text);
+    }
     for (count, character) in text.chars().enumerate() {
         if count == limit {
             return out.write_str("…");
@@ -49,6 +64,8 @@ mod tests {
     fn control_characters_and_overrides_do_not_reach_a_terminal() {
         assert_eq!(Label("a\u{1b}[31mb\nc\u{202e}d\u{2028}").to_string(), "a?[31mb?c?d?");
         assert_eq!(Label(&"x".repeat(500)).to_string().chars().count(), 201);
+        assert!(Label(&"x".repeat(200)).is_plain() && !Label(&"x".repeat(201)).is_plain());
+        assert!(!Label("a\u{7f}").is_plain() && !Label("\u{e9}").is_plain() && Label("\u{e9}").to_string() == "\u{e9}");
         assert_eq!(Message(&"x\u{7}".repeat(500)).to_string().chars().count(), 301);
     }
 }

@@ -42,6 +42,7 @@ pub const LINE_LIMIT: usize = 256 * 1024;
 
 /// A line from the client: an id and one of hello, a request, an answer to a question, or cancel.
 #[derive(Serialize, Deserialize)]
+#[serde(try_from = "ClientMembers")]
 pub struct ClientLine {
     /// Chosen by the client; every line about this request carries it.
     pub id: u64,
@@ -50,8 +51,44 @@ pub struct ClientLine {
     pub message: ClientMessage,
 }
 
+/// The members of a client's line. Read one by one: to look for the message among them, a copy of all would be made.
+#[derive(Deserialize)]
+struct ClientMembers {
+    id: u64,
+    answer: Option<Answer>,
+    cancel: Option<Cancel>,
+    hello: Option<Hello>,
+    request: Option<Box<Request>>,
+}
+
+#[derive(Deserialize)]
+struct Cancel {}
+
+impl TryFrom<ClientMembers> for ClientLine {
+    type Error = &'static str;
+
+    fn try_from(members: ClientMembers) -> Result<Self, Self::Error> {
+        let message = match members {
+            ClientMembers { answer: Some(answer), cancel: None, hello: None, request: None, .. } => {
+                ClientMessage::Answer(answer)
+            }
+            ClientMembers { answer: None, cancel: Some(Cancel {}), hello: None, request: None, .. } => {
+                ClientMessage::Cancel {}
+            }
+            ClientMembers { answer: None, cancel: None, hello: Some(hello), request: None, .. } => {
+                ClientMessage::Hello(hello)
+            }
+            ClientMembers { answer: None, cancel: None, hello: None, request: Some(request), .. } => {
+                ClientMessage::Request(request)
+            }
+            _ => return Err("a line says one thing"),
+        };
+        Ok(Self { id: members.id, message })
+    }
+}
+
 /// What a client may say.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientMessage {
     /// The client's answer to [`Event::Question`] with the same `id`.

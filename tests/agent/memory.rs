@@ -175,14 +175,22 @@ fn a_lock_leaves_no_secret_in_memory() {
     assert!(locked.is_empty() && named(&sessions, "SecretAccessKey of prod"), "{locked:?} {sessions:?}");
 }
 
+/// Locks until the control must have left something.
+const CONTROL_ROUNDS: usize = 20;
+
 #[test]
 fn where_memory_is_not_wiped_the_scan_finds_it_after_a_lock() {
     for without in ["wiping", "wiped-stack"] {
         let stage = Stage::new(Some(without));
-        stage.run(&["lock"], "");
-        let (locked, _) = stage.scan();
-        assert!(!locked.is_empty(), "without {without}");
-        figure(&format!("finds after a lock without {without}, the control"), locked.values().sum::<usize>());
+        // What lay there may have been written over, or its page given back: that is chance.
+        let left = (0..CONTROL_ROUNDS).find_map(|_| {
+            stage.run(&["lock"], "");
+            let (locked, _) = stage.scan();
+            stage.run(&["unlock", "--passphrase-fd", "0"], PASSPHRASE);
+            (!locked.is_empty()).then(|| locked.values().sum::<usize>())
+        });
+        assert!(left.is_some(), "without {without}");
+        figure(&format!("finds after a lock without {without}, the control"), left.unwrap_or_default());
     }
 }
 

@@ -19,6 +19,7 @@ mod ledger;
 mod locks;
 mod network;
 mod pins;
+mod plans;
 #[path = "../chaos/mod.rs"]
 mod proxy;
 mod refusals;

@@ -37,7 +37,7 @@ pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 const BOOT: u64 = HOUR;
 
 /// The profiles that most tests use; a test adds its own.
-const PROFILES: &str = "
+pub(crate) const PROFILES: &str = "
 [prod]
 claviger_access_key = ada
 role_arn = arn:aws:iam::123456789012:role/prod-admin
@@ -284,7 +284,7 @@ pub(crate) fn seed_bytes(seed: &Seed) -> Vec<u8> {
     BASE32_NOPAD.decode(seed.users[0].mfa_devices[0].seed.as_bytes()).unwrap()
 }
 
-fn parse(text: &str) -> ProfileSet {
+pub(crate) fn parse(text: &str) -> ProfileSet {
     let file = SourceFile { path: Path::new("profiles").into(), role: Role::Own, text };
     ProfileSet::load(&[file]).unwrap_or_else(|problems| panic!("{problems:?}"))
 }

@@ -96,4 +96,7 @@ fn a_code_of_a_newer_agent_is_read_as_unknown_and_a_request_of_a_newer_client_is
     assert_eq!(fault.code, Code::Unknown);
     assert!(serde_json::from_str::<Request>(r#"{"teleport":{}}"#).is_err());
     assert!(serde_json::from_str::<ClientLine>(r#"{"request":{"status":{}}}"#).is_err(), "an id is needed");
+    for line in [r#"{"id":1}"#, r#"{"id":1,"request":null}"#, r#"{"id":1,"cancel":{},"request":{"status":{}}}"#] {
+        assert!(serde_json::from_str::<ClientLine>(line).is_err(), "a line says one thing: {line}");
+    }
 }

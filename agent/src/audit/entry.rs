@@ -229,7 +229,11 @@ impl Entry {
             v: 1,
             vault: self.vault,
         };
-        each_text(&mut record, &mut |text| *text = Label(text).to_string());
+        each_text(&mut record, &mut |text| {
+            if !Label(text).is_plain() {
+                *text = Label(text).to_string();
+            }
+        });
         record
     }
 }

@@ -14,6 +14,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
+/// Room for most answers: credentials take about 900 bytes. What is made is wiped, so no more than is needed.
+const ANSWER_BYTES: usize = 1024;
+
 /// A line on its way to the client, wiped once written.
 pub(super) struct OutLine {
     pub(super) bytes: Zeroizing<Vec<u8>>,
@@ -106,7 +109,7 @@ impl Conversation {
 
 /// A line as bytes; None only where it could not be written, which no type of ours allows.
 pub(super) fn encode(id: u64, message: AgentMessage) -> Option<OutLine> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(2048));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(ANSWER_BYTES));
     serde_json::to_writer(&mut *bytes, &AgentLine { id, message }).ok()?;
     bytes.push(b'\n');
     if bytes.len() > LINE_LIMIT {

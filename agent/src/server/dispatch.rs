@@ -2,8 +2,10 @@
 
 use super::conversation::Conversation;
 use super::fault::{self, Subject};
+use super::peer::Peer;
 use super::{PROFILES_PAGE, Phase, Server, WAIT_LIMIT_SECONDS, explain, record};
 use crate::ask::Listener;
+use crate::aws::profile::ProfileSet;
 use crate::session::{Delivery, Session};
 use crate::vault::LockedBy;
 use crate::world::rfc3339;
@@ -22,6 +24,17 @@ mod keeping;
 mod vault;
 
 pub(super) use adoption::Edits;
+
+fn delivery(frozen: bool) -> Delivery {
+    if frozen { Delivery::Frozen } else { Delivery::Refreshing }
+}
+
+/// What a profile's user needs.
+struct Obtained {
+    session: Arc<Session>,
+    /// The region that tools use with it.
+    region: Option<Region>,
+}
 
 impl Server {
     pub(super) async fn dispatch(
@@ -57,8 +70,7 @@ impl Server {
             }
             Request::ConfigShow { scope } => self.config_show(scope).await,
             Request::Credentials { profile, wait, frozen } => {
-                let delivery = if frozen { Delivery::Frozen } else { Delivery::Refreshing };
-                self.credentials(&profile, delivery, wait, conversation).await
+                self.credentials(&profile, delivery(frozen), wait, conversation).await
             }
             Request::Doctor { profile, variables, live } => self.doctor(profile, variables, live, conversation).await,
             Request::EndpointOpen { profile, kind, linger, wait } => {
@@ -113,17 +125,38 @@ impl Server {
         wait: u64,
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
-        let session = self.session_within(profile, delivery, wait, conversation).await?;
-        self.record_served(profile, &session, conversation.peer.seen());
+        let obtained = self.session_within(profile, delivery, wait, conversation).await?;
+        Ok(self.served(profile, obtained, &conversation.peer))
+    }
+
+    /// The answer of a request whose credentials are in memory, with nobody to ask and nothing to wait for. None where
+    /// there is more to do than to hand them out.
+    pub(super) fn at_hand(&self, request: &Request, peer: &Peer) -> Option<Reply> {
+        let Request::Credentials { profile, frozen, .. } = request else { return None };
+        if *self.phase.borrow() != Phase::Serving || self.custody.never_opened() {
+            return None;
+        }
+        self.refresh_settings();
+        let profiles = self.files.load().ok()?;
+        let planned = self.office.planned(&profiles, profile, delivery(*frozen)).ok()?;
+        let session = self.office.at_hand(&planned)?;
+        self.touch();
+        let region = self.region_of(&profiles, profile);
+        Some(self.served(profile, Obtained { session, region }, peer))
+    }
+
+    /// Hands credentials out, on the record.
+    fn served(&self, profile: &str, Obtained { session, region }: Obtained, peer: &Peer) -> Reply {
+        self.record_served(profile, &session, peer.seen());
         // Copies of an STS session for the child that asked; long-lived secrets never come this way.
-        Ok(Reply::Credentials(Credentials {
+        Reply::Credentials(Credentials {
             access_key_id: session.access_key_id.clone(),
             secret_access_key: SecretText::from_text(session.secret.expose().to_owned()),
             session_token: SecretText::from_text(session.token.expose().to_owned()),
             expiration: rfc3339(session.expiration),
             account_id: session.account.clone(),
-            region: self.region_of(profile),
-        }))
+            region,
+        })
     }
 
     /// The session of a profile, within so many seconds. The wait is the caller's; the fetch goes on without it, so
@@ -134,7 +167,7 @@ impl Server {
         delivery: Delivery,
         wait: u64,
         conversation: &mut Conversation,
-    ) -> Result<Arc<Session>, Fault> {
+    ) -> Result<Obtained, Fault> {
         let wait = wait.min(WAIT_LIMIT_SECONDS);
         let deadline = self.world.clock.boot().plus_millis(wait.saturating_mul(1000));
         tokio::select! {
@@ -151,7 +184,7 @@ impl Server {
         if self.open_by_keyring().await {
             self.office.mark_presence();
         }
-        let session = self.session(profile, Delivery::Refreshing, conversation).await?;
+        let Obtained { session, .. } = self.session(profile, Delivery::Refreshing, conversation).await?;
         Ok(Reply::Session(self.row(&session)))
     }
 
@@ -180,7 +213,7 @@ impl Server {
         region: Option<Region>,
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
-        let session = self.session(profile, Delivery::Refreshing, conversation).await?;
+        let Obtained { session, .. } = self.session(profile, Delivery::Refreshing, conversation).await?;
         let subject = self.subject(profile, conversation);
         let profiles = self.files.load().map_err(fault::files)?;
         let asked = |error| fault::session(&error, &subject);
@@ -226,7 +259,7 @@ impl Server {
         profile: &str,
         delivery: Delivery,
         conversation: &mut Conversation,
-    ) -> Result<Arc<Session>, Fault> {
+    ) -> Result<Obtained, Fault> {
         match self.session_as_it_stands(profile, delivery, conversation).await {
             Err(fault) if fault.code == Code::VaultLocked && self.open_by_keyring().await => {
                 self.session_as_it_stands(profile, delivery, conversation).await
@@ -241,27 +274,31 @@ impl Server {
         profile: &str,
         delivery: Delivery,
         conversation: &mut Conversation,
-    ) -> Result<Arc<Session>, Fault> {
+    ) -> Result<Obtained, Fault> {
         let subject = self.subject(profile, conversation);
         if self.custody.never_opened() {
             return Err(fault::closed(&self.custody));
         }
         let profiles = self.files.load().map_err(fault::files)?;
-        let plan = self.office.plan(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
+        let planned =
+            self.office.planned(&profiles, profile, delivery).map_err(|error| fault::session(&error, &subject))?;
+        let plan = planned.plan.clone();
         let office = self.office.clone();
         let work = |listener: Listener| async move { office.credentials(plan, listener).await };
-        conversation.attend(self, work).await.map_err(|error| fault::session_of(&error, &subject, &profiles))
+        let session = conversation.attend(self, work).await;
+        let session = session.map_err(|error| fault::session_of(&error, &subject, &profiles))?;
+        Ok(Obtained { session, region: self.region_of(&profiles, profile) })
     }
 
-    fn remembered(&self, profile: &str, delivery: Delivery) -> Option<Arc<Session>> {
+    fn remembered(&self, profile: &str, delivery: Delivery) -> Option<Obtained> {
         let profiles = self.files.load().ok()?;
-        let plan = self.office.plan(&profiles, profile, delivery).ok()?;
-        self.office.remembered(&plan)
+        let planned = self.office.planned(&profiles, profile, delivery).ok()?;
+        let session = self.office.remembered(&planned.plan)?;
+        Some(Obtained { session, region: self.region_of(&profiles, profile) })
     }
 
     /// The region that tools use with a profile's credentials: its own, else `[aws] region`.
-    fn region_of(&self, profile: &str) -> Option<Region> {
-        let profiles = self.files.load().ok()?;
+    fn region_of(&self, profiles: &ProfileSet, profile: &str) -> Option<Region> {
         let own = profiles.profile(profile).and_then(|profile| profile.value("region")?.text().parse().ok());
         own.or_else(|| self.config().region.clone())
     }

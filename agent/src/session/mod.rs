@@ -13,6 +13,7 @@ mod obtain;
 mod office;
 mod pins;
 pub mod plan;
+mod plans;
 mod resolve;
 mod seal;
 mod settings;
@@ -26,6 +27,7 @@ pub use key::SessionKey;
 pub use office::{Limits, Office};
 pub use pins::ProfileChange;
 pub use plan::{Call, Delivery, Mfa, Plan, RoleRequest, Step};
+pub use plans::Planned;
 pub use view::{ProfileView, SessionView};
 
 use crate::aws::SigningCredentials;

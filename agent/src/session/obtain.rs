@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// Renew in the background from here on, so that nobody waits at the 15 minutes.
-const RENEW_MILLIS: u64 = 20 * 60_000;
+pub(super) const RENEW_MILLIS: u64 = 20 * 60_000;
 /// A session that only signs the next AssumeRole needs no more than the time of the call, and a little.
 pub(super) const SIGN_WITH_MILLIS: u64 = 60_000;
 
@@ -111,9 +111,12 @@ impl Office {
         let held = if last { desk.cache.to_hand_out(&key, now) } else { desk.cache.fresh(&key, now, SIGN_WITH_MILLIS) };
         if let Some(session) = held {
             // In the background only where no code can be needed: the session before it is at hand.
-            let before = index.checked_sub(1).map(|before| SessionKey::of(plan, before));
-            let renewable = before.is_some_and(|before| desk.cache.fresh(&before, now, SIGN_WITH_MILLIS).is_some());
-            if last && renewable && session.left(now) < RENEW_MILLIS && !desk.flights.contains_key(&key) {
+            let is_at_hand = |before| desk.cache.fresh(&SessionKey::of(plan, before), now, SIGN_WITH_MILLIS).is_some();
+            if last
+                && session.left(now) < RENEW_MILLIS
+                && !desk.flights.contains_key(&key)
+                && index.checked_sub(1).is_some_and(is_at_hand)
+            {
                 let flight = self.start(plan.clone(), (index, key), (Occasion::Background, None), desk.locks);
                 desk.flights.insert(key, flight);
             }

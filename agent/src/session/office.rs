@@ -1,9 +1,10 @@
 //! The office itself: what it holds, and what the doors and jobs ask of it.
 
 use super::cache::{Cache, Session};
-use super::obtain::{Flight, SIGN_WITH_MILLIS};
+use super::obtain::{Flight, RENEW_MILLIS, SIGN_WITH_MILLIS};
 use super::pins::Pinning;
 use super::plan::{Call, Delivery, Plan};
+use super::plans::{Planned, Plans};
 use super::seal::{self, Sealed};
 use super::spend::Turnstiles;
 use super::{Error, SessionKey};
@@ -39,7 +40,8 @@ pub struct Office {
     pub(super) turnstiles: Turnstiles,
     pub(super) sources: Sources,
     pub(super) pinning: Arc<Pinning>,
-    limits: RwLock<Limits>,
+    limits: RwLock<Arc<Limits>>,
+    pub(super) plans: Plans,
     pub(super) journal: Arc<Journal>,
     desk: Mutex<Desk>,
     /// AWS is being asked for the time.
@@ -78,32 +80,58 @@ impl Office {
         journal: Arc<Journal>,
     ) -> Arc<Self> {
         let (presence, turnstiles, desk) = (Presence::default(), Turnstiles::default(), Mutex::default());
-        let (pinning, limits) = (Arc::default(), RwLock::new(limits));
+        let (pinning, limits, plans) = (Arc::default(), RwLock::new(Arc::new(limits)), Plans::default());
         let judging = tokio::sync::Mutex::default();
-        Arc::new(Self { world, aws, custody, presence, turnstiles, sources, pinning, limits, journal, desk, judging })
+        Arc::new(Self {
+            world,
+            aws,
+            custody,
+            presence,
+            turnstiles,
+            sources,
+            pinning,
+            limits,
+            plans,
+            journal,
+            desk,
+            judging,
+        })
     }
 
     /// From now on by these settings.
     pub fn set_limits(&self, limits: Limits) {
-        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
-    pub(super) fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> Arc<Limits> {
         self.limits.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The credentials of a plan, from memory where more than 15 minutes are left. The fetch goes on when the
     /// caller leaves. What the profile obtains is pinned at its first success, and refused once it is something else.
-    pub async fn credentials(self: &Arc<Self>, plan: Plan, listener: Listener) -> Result<Arc<Session>, Arc<Error>> {
+    pub async fn credentials(
+        self: &Arc<Self>,
+        plan: impl Into<Arc<Plan>>,
+        listener: Listener,
+    ) -> Result<Arc<Session>, Arc<Error>> {
+        let plan = plan.into();
         let vault = self.vault_number();
         let pinned = self.check_pin(&plan)?;
         let last = plan.steps.len().saturating_sub(1);
-        let plan = Arc::new(plan);
         let session = self.obtain(plan.clone(), last, listener.into()).await?;
         if !pinned {
             self.pin(&plan, vault).await?;
         }
         if session.is_long_lived() { Err(Arc::new(Error::LongLived)) } else { Ok(session) }
+    }
+
+    /// The session a plan ends with, where memory has it and there is nothing else to do for it: it is far from its end,
+    /// and the profile is pinned.
+    pub fn at_hand(&self, planned: &Planned) -> Option<Arc<Session>> {
+        let Planned { key, is_pinned: true, .. } = planned else { return None };
+        let desk = self.reopened();
+        let held = desk.cache.fresh(key, self.world.clock.boot(), RENEW_MILLIS);
+        held.filter(|session| !session.is_long_lived() && !desk.unjudged.contains_key(key))
     }
 
     /// The session a plan ends with, if memory has one that still works; nobody is asked for it.

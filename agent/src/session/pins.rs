@@ -7,7 +7,7 @@ use super::office::Office;
 use super::plan::{Call, Plan};
 use crate::aws::profile::ProfileSet;
 use crate::session::Delivery;
-use crate::vault::{self, PinnedProfile};
+use crate::vault::{self, Knowledge, PinnedProfile};
 use claviger::model::Arn;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,20 +61,7 @@ impl Pinning {
 impl Office {
     /// What a plan obtains.
     pub fn pin_of(&self, plan: &Plan) -> PinnedProfile {
-        let knowledge = self.custody.knowledge();
-        let user = plan.base.access_key().and_then(|name| knowledge.access_keys.get(name)?.as_ref());
-        let roles = plan.steps.iter().filter_map(|step| match &step.call {
-            Call::AssumeRole(request) => Some(request.role.to_string()),
-            Call::SessionToken | Call::Source => None,
-        });
-        PinnedProfile {
-            source: match &plan.base {
-                Base::AccessKey(name) => format!("access key {name}"),
-                Base::Source(source) => source.setting().to_owned(),
-            },
-            account: user.and_then(Arn::account).map(|account| account.to_string()),
-            roles: roles.collect(),
-        }
+        pin_of(plan, &self.custody.knowledge())
     }
 
     /// What a profile is pinned to.
@@ -200,6 +187,23 @@ impl Office {
     /// How many pins are not in the vault yet.
     pub fn unsaved_pins(&self) -> usize {
         self.pinning.unsaved().pins.len()
+    }
+}
+
+/// What a plan obtains, as far as the vault knows the owner of its access key.
+pub(super) fn pin_of(plan: &Plan, knowledge: &Knowledge) -> PinnedProfile {
+    let user = plan.base.access_key().and_then(|name| knowledge.access_keys.get(name)?.as_ref());
+    let roles = plan.steps.iter().filter_map(|step| match &step.call {
+        Call::AssumeRole(request) => Some(request.role.to_string()),
+        Call::SessionToken | Call::Source => None,
+    });
+    PinnedProfile {
+        source: match &plan.base {
+            Base::AccessKey(name) => format!("access key {name}"),
+            Base::Source(source) => source.setting().to_owned(),
+        },
+        account: user.and_then(Arn::account).map(|account| account.to_string()),
+        roles: roles.collect(),
     }
 }
 

@@ -1,10 +1,12 @@
 //! What the office plans and shows without calling anyone.
 
-use super::Error;
 use super::base::Base;
 use super::office::{Limits, Office};
+use super::pins::pin_of;
 use super::plan::{self, Delivery, Given, Plan, PlanError};
+use super::plans::Planned;
 use super::settings::{self, Named};
+use super::{Error, SessionKey};
 use crate::aws::profile::{Profile, ProfileSet, is_own_stub};
 use crate::aws::{Endpoint, EndpointRules};
 use crate::source::SourceRules;
@@ -44,6 +46,27 @@ impl Office {
     pub fn plan(&self, profiles: &ProfileSet, profile: &str, delivery: Delivery) -> Result<Plan, Error> {
         let plan = plan::plan(&self.standing().given(profiles), profile, delivery);
         Ok(plan.map_err(|error| error.with_nearest(profiles))?)
+    }
+
+    /// The same, made once for as long as nothing changes that it depends on.
+    pub fn planned(
+        &self,
+        profiles: &Arc<ProfileSet>,
+        profile: &str,
+        delivery: Delivery,
+    ) -> Result<Arc<Planned>, Error> {
+        let standing = self.standing();
+        if let Some(planned) = self.plans.known(&standing, profiles, profile, delivery) {
+            return Ok(planned);
+        }
+        let plan = plan::plan(&standing.given(profiles), profile, delivery);
+        let plan = plan.map_err(|error| error.with_nearest(profiles))?;
+        let key = SessionKey::of(&plan, plan.steps.len().saturating_sub(1));
+        let pin = standing.knowledge.pins.profiles.get(profile);
+        let is_pinned = pin.is_some_and(|pin| pin.agrees_with(&pin_of(&plan, &standing.knowledge)));
+        let planned = Arc::new(Planned { plan: Arc::new(plan), key, is_pinned });
+        self.plans.keep(standing, profiles, delivery, &planned);
+        Ok(planned)
     }
 
     /// Plans a profile as other files and another vault would have it.
@@ -151,14 +174,23 @@ impl Office {
 }
 
 /// What a plan depends on besides the files, as it is now.
-struct Standing {
+pub(super) struct Standing {
     knowledge: Arc<Knowledge>,
     rules: Arc<EndpointRules>,
     sources: Arc<SourceRules>,
-    limits: Limits,
+    limits: Arc<Limits>,
 }
 
 impl Standing {
+    /// Whether it is this very one, in each part.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let Self { knowledge, rules, sources, limits } = other;
+        Arc::ptr_eq(&self.knowledge, knowledge)
+            && Arc::ptr_eq(&self.rules, rules)
+            && Arc::ptr_eq(&self.sources, sources)
+            && Arc::ptr_eq(&self.limits, limits)
+    }
+
     fn given<'a>(&'a self, profiles: &'a ProfileSet) -> Given<'a> {
         let (region, session_seconds) = (self.limits.region.as_ref(), self.limits.session_seconds);
         Given {

@@ -1,5 +1,6 @@
 //! `endpoint_open`.
 
+use super::Obtained;
 use crate::server::Server;
 use crate::server::conversation::Conversation;
 use crate::server::endpoint::{Error, LINGER_LIMIT_SECONDS, Opening};
@@ -22,8 +23,7 @@ impl Server {
             let message = format!("an endpoint lingers {} hours at most", LINGER_LIMIT_SECONDS / 3600);
             return Err(Fault::new(Code::Usage, message));
         }
-        self.session_within(&profile, Delivery::Refreshing, wait, conversation).await?;
-        let region = self.region_of(&profile);
+        let Obtained { region, .. } = self.session_within(&profile, Delivery::Refreshing, wait, conversation).await?;
         let opening = Opening { profile, kind, linger_millis: linger.saturating_mul(1000), region };
         let opened = self.endpoints.open(self, opening, &conversation.peer).await;
         opened.map(Reply::Endpoint).map_err(|error| not_opened(&error))

@@ -129,8 +129,9 @@ impl Server {
         let subject = Subject { profile: endpoint.profile.clone(), reads, client_reads: None };
         let failed = |error: &crate::session::Error| fault::session(error, &subject);
         let profiles = self.files.load().map_err(fault::files)?;
-        let plan =
-            self.office.plan(&profiles, &endpoint.profile, Delivery::Refreshing).map_err(|error| failed(&error))?;
+        let planned =
+            self.office.planned(&profiles, &endpoint.profile, Delivery::Refreshing).map_err(|error| failed(&error))?;
+        let plan = planned.plan.clone();
         let role = role_of(&plan);
         let millis = match endpoint.door.kind {
             EndpointKind::Container => CONTAINER_MILLIS,
