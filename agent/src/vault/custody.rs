@@ -140,7 +140,7 @@ struct Quick {
     locked_by: LockedBy,
     knowledge: Arc<Knowledge>,
     opened_once: bool,
-    /// The latest version of a vault that this agent has met, whatever the disk says since.
+    /// The latest version of a vault that this agent has met or heard of, whatever the disk says since.
     known: Option<([u8; 16], Version)>,
     warning: Option<&'static str>,
 }
@@ -510,9 +510,7 @@ impl Custody {
         // Before anybody can use it: with it come the sessions that the state has sealed.
         self.openings.fetch_add(1, Ordering::AcqRel);
         let (vault_id, audit_key) = (opened.id(), opened.audit_key());
-        if older.is_none() {
-            quick.known = Some((vault_id, opened.version()));
-        }
+        quick.known = Some((vault_id, older.as_ref().map_or(opened.version(), |older| older.known)));
         quick.open = Some(Open { items: opened.items().clone(), state, vault_id, audit_key, older });
         quick.knowledge = Arc::new(know(opened.items()));
         quick.opened_once = true;

@@ -1,7 +1,7 @@
 //! Passing the open vault to another process of the same agent, and taking it over there.
 
 use super::{BootTime, Custody, Guesses, LockedBy, Open, WallTime};
-use crate::vault::{Error, Result, Vault};
+use crate::vault::{Error, Result, Vault, Version};
 use crate::world::on_wiped_stack;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ impl HandedOver {
     }
 }
 
-/// What is known of the locked vault and of guesses at it.
+/// What is known of the vault and of guesses at it, without a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closure {
     /// What locked it, or would have.
@@ -30,6 +30,8 @@ pub struct Closure {
     pub guess_wait_millis: u64,
     /// When the next guess may be made, on the boot clock.
     pub guess_not_before: Option<BootTime>,
+    /// The latest version that this agent knows, and whose it is: an older vault stays one.
+    pub known: Option<([u8; 16], Version)>,
 }
 
 impl Custody {
@@ -72,14 +74,20 @@ impl Custody {
 
     /// What a successor has to know even where the vault stays closed.
     pub fn closure(&self) -> Closure {
-        let locked_by = self.quick().locked_by;
+        let (locked_by, known) = {
+            let quick = self.quick();
+            (quick.locked_by, quick.known)
+        };
         let guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
-        Closure { locked_by, guess_wait_millis: guesses.wait_millis, guess_not_before: guesses.not_before }
+        Closure { locked_by, guess_wait_millis: guesses.wait_millis, guess_not_before: guesses.not_before, known }
     }
 
-    /// Goes on from there: a restart shortens nobody's wait.
+    /// Goes on from there: a restart shortens nobody's wait, and makes no older vault the latest.
     pub fn resume_closure(&self, closure: Closure) {
-        self.quick().locked_by = closure.locked_by;
+        {
+            let mut quick = self.quick();
+            (quick.locked_by, quick.known) = (closure.locked_by, closure.known);
+        }
         let wait_millis = closure.guess_wait_millis.min(super::GUESS_WAIT_MOST_MILLIS);
         let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
         *guesses = Guesses { wait_millis, not_before: closure.guess_not_before };

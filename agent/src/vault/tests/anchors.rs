@@ -144,7 +144,8 @@ fn each_anchor_alone_notices_an_older_vault_which_is_read_only_until_it_is_accep
         // Looking twice changes nothing.
         custody.lock(LockedBy::Command);
         custody.unlock(&bench.proof(), LATER).expect("opens");
-        assert_eq!(custody.older().expect("still"), older);
+        let still = custody.older().expect("still");
+        assert_eq!((still.by.as_slice(), still.digest()), ([Anchor::Agent, anchor].as_slice(), older.digest()));
         assert_eq!(variant(custody.accept_older(&bench.proof(), "another", LATER)), "ChangedOnDisk");
         assert!(custody.older().is_some());
         custody.accept_older(&bench.proof(), &older.digest(), LATER).expect("accepted");
@@ -187,6 +188,41 @@ fn the_running_agent_remembers_what_nothing_else_does() {
     assert_eq!(custody.older().expect("noticed").by, [Anchor::Agent]);
     // An agent that comes after it knows nothing: what is put back as a whole is noticed by memory and runtime folder.
     assert!(opened(&bench).older().is_none());
+}
+
+#[test]
+fn an_older_vault_stays_one_when_its_anchors_are_gone_since() {
+    let bench = Bench::with_vault(106);
+    let (mut files, known) = rolled_back(&bench);
+    leave(&mut files, Anchor::Runtime);
+    let (bench, custody) = agent(&bench, files);
+    let digest = custody.older().expect("noticed").digest();
+    let gone = || bench.disk.remove(&runtime_file(&bench.disk.files())).expect("removed");
+    gone();
+    custody.lock(LockedBy::Idle);
+    custody.unlock(&bench.proof(), LATER).expect("opens");
+    assert_eq!(custody.older().expect("still").digest(), digest);
+
+    // A successor knows nothing but what it is told, whether it gets the key or not.
+    let handed = custody.hand_over().expect("open");
+    let closure = custody.closure();
+    for keyed in [true, false] {
+        let successor = custody_on(&bench);
+        successor.resume_closure(closure);
+        let open = |custody: &Custody| match keyed {
+            true => custody.take_over(handed.master_key(), LATER),
+            false => custody.unlock(&bench.proof(), LATER),
+        };
+        open(&successor).expect("opens");
+        let older = successor.older().expect("still");
+        assert_eq!((older.by.as_slice(), older.known.generation), ([Anchor::Agent].as_slice(), known), "{keyed}");
+        assert_eq!(older.digest(), digest);
+        refused(edit(&successor, "fourth"));
+        let untold = custody_on(&bench);
+        open(&untold).expect("opens");
+        assert!(untold.older().is_none(), "the control");
+        bench.disk.remove(&runtime_file(&bench.disk.files())).expect("removed");
+    }
 }
 
 #[test]
