@@ -145,6 +145,17 @@ struct Quick {
     warning: Option<&'static str>,
 }
 
+impl Quick {
+    fn close(&mut self, by: LockedBy) {
+        // What locks a vault that a person locked takes nothing from that: only a person opens it again.
+        let stays = self.open.is_none() && self.locked_by == LockedBy::Command;
+        self.open = None;
+        if !stays {
+            self.locked_by = by;
+        }
+    }
+}
+
 struct Open {
     items: Items,
     state: State,
@@ -302,38 +313,37 @@ impl Custody {
     pub fn prove(&self, proof: &SlotProof) -> Result<()> {
         let locks = self.locks.load(Ordering::Acquire);
         on_wiped_stack(|| {
-            let header = self.vault().as_ref().ok_or(Error::Locked)?.header.clone();
-            // As for an opening.
-            let opener = self.guess(|| self.unless_locked(locks, || Opener::find(&header, proof)))?;
+            let opener = self.stretched(proof, locks)?;
             self.vault().as_ref().ok_or(Error::Locked)?.proven_by(&opener)?;
             self.require_newest()
         })
+    }
+
+    /// What opens a slot of the open vault, made of a proof unless a lock came since this count. As for an opening,
+    /// nothing waits for the stretching.
+    fn stretched(&self, proof: &SlotProof, locks: u64) -> Result<Opener> {
+        let header = self.vault().as_ref().ok_or(Error::Locked)?.header.clone();
+        self.guess(|| self.unless_locked(locks, || Opener::find(&header, proof)))
     }
 
     /// Wipes master key, long-lived secrets and the open state. What is known without a secret stays. May wait for a
     /// save or an opening in hand; the seeds are gone before that, and an opening that it overtakes comes to nothing.
     /// Once those with a leave have let go, nothing is left of any of it.
     pub fn lock(&self, by: LockedBy) -> Ended {
-        let ended = self.leaves.end();
-        self.locks.fetch_add(1, Ordering::AcqRel);
-        self.close(by);
+        let ended = {
+            let mut quick = self.quick();
+            // In one: who takes the open vault along has done so before it, with a leave, or finds it closed.
+            let ended = self.leaves.end();
+            self.locks.fetch_add(1, Ordering::AcqRel);
+            quick.close(by);
+            ended
+        };
         let mut vault = self.vault();
         *vault = None;
-        self.close(by);
         if by == LockedBy::Command {
             self.bar_keyring();
         }
         ended
-    }
-
-    fn close(&self, by: LockedBy) {
-        let mut quick = self.quick();
-        // What locks a vault that a person locked takes nothing from that: only a person opens it again.
-        let stays = quick.open.is_none() && quick.locked_by == LockedBy::Command;
-        quick.open = None;
-        if !stays {
-            quick.locked_by = by;
-        }
     }
 
     /// Reads the items.

@@ -1,17 +1,19 @@
 //! Passing the open vault to another process of the same agent, and taking it over there.
 
-use super::{BootTime, Custody, Guesses, LockedBy, Open, WallTime};
+use super::{BootTime, Custody, Guesses, Leave, LockedBy, Open, WallTime};
 use crate::vault::{Error, Result, Vault, Version};
 use crate::world::on_wiped_stack;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
-/// An open vault and its state, out of custody: nothing reads or writes them meanwhile. Dropping it wipes both.
+/// An open vault and its state, out of custody: nothing reads or writes them meanwhile. Dropping it wipes both; a lock
+/// waits for that.
 pub struct HandedOver {
     vault: Vault,
     open: Open,
-    locks: u64,
+    // Behind the two: they are gone before it is.
+    leave: Leave,
 }
 
 impl HandedOver {
@@ -40,13 +42,13 @@ impl Custody {
     pub fn hand_over(&self) -> Option<HandedOver> {
         let mut vault = self.vault();
         let mut quick = self.quick();
-        let (vault, open) = vault.take().zip(quick.open.take())?;
-        Some(HandedOver { vault, open, locks: self.locks.load(Ordering::Acquire) })
+        let open = quick.open.take()?;
+        Some(HandedOver { vault: vault.take()?, open, leave: self.leave() })
     }
 
     /// Whether nobody has locked the vault since it was taken out of custody.
     pub fn still_open(&self, handed: &HandedOver) -> bool {
-        self.locks.load(Ordering::Acquire) == handed.locks
+        !handed.leave.is_over()
     }
 
     /// Takes the vault back into custody, open as it was, unless somebody has locked it meanwhile. Another process may
@@ -58,6 +60,8 @@ impl Custody {
             handed.open.state.write_anew();
             quick.open = Some(handed.open);
             *vault = Some(handed.vault);
+            // Who was told meanwhile to let go of what is sealed looks anew.
+            self.openings.fetch_add(1, Ordering::AcqRel);
         }
     }
 
