@@ -4,6 +4,7 @@
 //! takes both takes `vault` first.
 
 mod anchors;
+mod guesses;
 mod keeping;
 mod keyring;
 mod leave;
@@ -12,12 +13,12 @@ pub use keyring::KeyringChance;
 pub use leave::{Ended, Leave};
 
 use super::anchor::{Older, Outside, Version};
-use super::folder::Opener;
 use super::{AuditHead, ConfirmedCode, Error, Items, KdfCost, Pins, Result, SlotInfo, State, Vault, VaultFolder};
 use crate::world::{BootTime, WallTime, World, keep_in_memory, on_wiped_stack};
 use claviger::model::SlotProof;
 use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
 use claviger::secret::{Passphrase, SecretAccessKey, SecretText, TotpSeed};
+use guesses::Guesses;
 use leave::Leaves;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,10 +29,6 @@ use zeroize::Zeroizing;
 mod handover;
 
 pub use handover::{Closure, HandedOver};
-
-/// After a wrong guess the next one waits a second, doubling to this, for everyone: a guess costs the guesser time
-/// and nobody else's connection.
-const GUESS_WAIT_MOST_MILLIS: u64 = 60_000;
 
 /// What locked the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,12 +172,6 @@ pub struct AuditAccess {
     pub head: Option<AuditHead>,
 }
 
-#[derive(Default)]
-struct Guesses {
-    wait_millis: u64,
-    not_before: Option<BootTime>,
-}
-
 impl Custody {
     /// A locked vault, or none, in this folder.
     pub fn new(world: World, folder: PathBuf, state_file: PathBuf) -> Arc<Self> {
@@ -317,13 +308,6 @@ impl Custody {
             self.vault().as_ref().ok_or(Error::Locked)?.proven_by(&opener)?;
             self.require_newest()
         })
-    }
-
-    /// What opens a slot of the open vault, made of a proof unless a lock came since this count. As for an opening,
-    /// nothing waits for the stretching.
-    fn stretched(&self, proof: &SlotProof, locks: u64) -> Result<Opener> {
-        let header = self.vault().as_ref().ok_or(Error::Locked)?.header.clone();
-        self.guess(|| self.unless_locked(locks, || Opener::find(&header, proof)))
     }
 
     /// Wipes master key, long-lived secrets and the open state. What is known without a secret stays. May wait for a
@@ -545,30 +529,6 @@ impl Custody {
         if let Some(open) = quick.open.as_mut() {
             open.items = vault.items().clone();
         }
-    }
-
-    /// Runs something that fails on a wrong guess, if a guess may be made now.
-    fn guess<T>(&self, attempt: impl FnOnce() -> Result<T>) -> Result<T> {
-        let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.world.clock.boot();
-        if let Some(wait) = guesses.not_before.map(|until| until.millis_since(now)).filter(|wait| *wait > 0) {
-            return Err(Error::Wait { seconds: wait.div_ceil(1000) });
-        }
-        let result = attempt();
-        match &result {
-            Err(Error::WrongProof) => {
-                guesses.wait_millis = guesses.wait_millis.saturating_mul(2).clamp(1000, GUESS_WAIT_MOST_MILLIS);
-                guesses.not_before = Some(self.world.clock.boot().plus_millis(guesses.wait_millis));
-            }
-            Ok(_) => *guesses = Guesses::default(),
-            Err(_) => {}
-        }
-        result
-    }
-
-    /// Begins only where nobody has locked the vault since this count: a lock waits for what has begun.
-    fn unless_locked<T>(&self, locks: u64, begin: impl FnOnce() -> Result<T>) -> Result<T> {
-        if self.locks.load(Ordering::Acquire) == locks { begin() } else { Err(Error::Locked) }
     }
 
     fn vault(&self) -> MutexGuard<'_, Option<Vault>> {

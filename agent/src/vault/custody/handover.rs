@@ -1,6 +1,7 @@
 //! Passing the open vault to another process of the same agent, and taking it over there.
 
-use super::{BootTime, Custody, Guesses, Leave, LockedBy, Open, WallTime};
+use super::guesses::{GUESS_WAIT_MOST_MILLIS, Guesses};
+use super::{BootTime, Custody, Leave, LockedBy, Open, WallTime};
 use crate::vault::{Error, Result, Vault, Version};
 use crate::world::on_wiped_stack;
 use std::sync::PoisonError;
@@ -92,7 +93,7 @@ impl Custody {
             let mut quick = self.quick();
             (quick.locked_by, quick.known) = (closure.locked_by, closure.known);
         }
-        let wait_millis = closure.guess_wait_millis.min(super::GUESS_WAIT_MOST_MILLIS);
+        let wait_millis = closure.guess_wait_millis.min(GUESS_WAIT_MOST_MILLIS);
         let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
         *guesses = Guesses { wait_millis, not_before: closure.guess_not_before };
     }
