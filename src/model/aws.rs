@@ -65,10 +65,10 @@ text_noun! {
     /// The name a person gives an access key or an authenticator: 1 to 64 letters, digits and `_+=,.@-`.
     Name, |text| within(text, 1, 64, "a name is 1 to 64 letters, digits and _+=,.@-", |c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c));
 
-    /// An access key id, 16 to 128 capital letters and digits (IAM API, AccessKey). Not secret: it goes to logs and to AWS
-    /// as it is. The API allows small letters too, but no id has them, and nearly every secret does: one that was given
+    /// An access key id, 16 to 128 capital letters, digits and `_` (IAM API, AccessKey). Not secret: it goes to logs and to
+    /// AWS as it is. The API allows small letters too, but no id has them, and nearly every secret does: one that was given
     /// in the id's place is refused. Emulators use other prefixes than AKIA and ASIA, so the prefix is not checked.
-    AccessKeyId, |text| within(text, 16, 128, "an access key id is 16 to 128 capital letters and digits", |c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    AccessKeyId, |text| within(text, 16, 128, "an access key id is 16 to 128 capital letters, digits and _", |c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
 
     /// An account: twelve digits.
     AccountId, |text| within(text, 12, 12, "an account id is 12 digits", |c| c.is_ascii_digit());

@@ -2,6 +2,7 @@
 //! it; and damage of every file through the real agent.
 
 use crate::home::{Agent, Home, PASSPHRASE};
+use crate::installed::{CLOSED, Installed};
 use crate::sandbox::Sandbox;
 use claviger_agent::testing::{figure, rounds};
 use serde_json::{Value, json};
@@ -121,6 +122,40 @@ fn a_locked_agent_remembers_and_an_open_one_overwrites_nothing() {
     home.unlock().good();
     assert_eq!(home.status()["older"], Value::Null);
     add(&home, "other").good();
+}
+
+#[test]
+fn a_restart_makes_no_older_vault_the_latest() {
+    let installed = Installed::new(CLOSED, None);
+    let _first = installed.start();
+    let home = &installed.home;
+    let add =
+        |name| installed.run(&["access-key", "add", name, "--stdin", "--no-verify"], &[NEWER.0, NEWER.1].concat());
+    installed.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    add("first").good();
+    let older = fs::read(home.file("data/vault")).expect("a vault");
+    add("second").good();
+    installed.run(&["lock"], "").good();
+    fs::write(home.file("data/vault"), &older).expect("put back");
+    fs::remove_file(home.file("data/state")).expect("removed");
+    fs::remove_file(runtime_anchor(home)).expect("removed");
+    let unlock = || installed.run(&["unlock", "--passphrase-fd", "0"], PASSPHRASE);
+    assert_eq!(unlock().exit, Some(4));
+    let noticed = |what: &str| {
+        let status = installed.status();
+        let known = json!(["the running agent", "the audit record"]);
+        assert_eq!((&status["vault"], &status["older"]["known_by"]), (&json!("unlocked"), &known), "{what}");
+        add("third").fault_told(4, "the vault is an older one");
+    };
+    noticed("before");
+    installed.run(&["agent", "restart"], "").good();
+    noticed("with the key");
+    installed.set_mode("claviger-agent", 0o755);
+    installed.run(&["agent", "restart"], "").good();
+    assert_eq!((installed.status()["vault"].clone(), unlock().exit), (json!("locked"), Some(4)));
+    noticed("without the key");
+    installed.run(&["unlock", "--accept-older", "--passphrase-fd", "0"], PASSPHRASE).good();
+    add("third").good();
 }
 
 #[test]

@@ -354,6 +354,41 @@ async fn a_sealed_session_of_another_boot_waits_for_awss_time() {
 }
 
 #[tokio::test]
+async fn a_failed_call_for_awss_time_answers_all_who_waited_for_it() {
+    let mut rig = rig();
+    let first = rig.serves("first").await;
+    rig.reboot(20_000, 0);
+    let calls = |rig: &Rig| rig.network.seen("GetCallerIdentity").len();
+    // Four attempts each: whoever asks alone, fifty at once, and another one later.
+    (0..12).for_each(|_| rig.network.script("GetCallerIdentity", Way::NotSent));
+    rig.fail("prod").await;
+    assert_eq!(calls(&rig), 4);
+    let asked: Vec<_> = (0..50).map(|_| rig.asked()).collect();
+    for asked in asked {
+        let error = asked.await.unwrap().err().expect("an error");
+        assert!(matches!(&*error, Error::Aws(aws::Error::Unreachable { .. })), "{error:?}");
+    }
+    assert_eq!(calls(&rig), 8);
+    rig.fail("prod").await;
+    assert_eq!((calls(&rig), rig.network.codes().len()), (12, 1));
+    assert_eq!(rig.serves("again").await.access_key_id, first.access_key_id);
+}
+
+/// A restart ends what is under way, and may fail after that.
+#[tokio::test]
+async fn what_waits_for_awss_time_is_there_after_a_restart_that_failed() {
+    let mut rig = rig();
+    let first = rig.serves("first").await;
+    rig.reboot(20_000, 0);
+    rig.office.reopen();
+    rig.office.lock(false);
+    let handed = rig.custody.hand_over().expect("open");
+    rig.custody.take_back(handed);
+    assert_eq!(rig.serves("after").await.access_key_id, first.access_key_id);
+    assert_eq!((rig.network.codes().len(), rig.calls("AssumeRole")), (1, 1));
+}
+
+#[tokio::test]
 async fn what_waits_for_awss_time_can_be_logged_out() {
     let mut rig = rig();
     rig.serves("first").await;
@@ -423,6 +458,19 @@ async fn the_first_request_after_a_sleep_finds_it_locked() {
             _ => {}
         }
     }
+}
+
+/// Whoever is slow to let go of a secret holds up a lock, and no request but that.
+#[tokio::test]
+async fn requests_do_not_wait_until_a_lock_that_is_due_has_wiped_everything() {
+    let desk = Desk::with("");
+    let held = desk.rig.custody.leave();
+    desk.rig.clock.suspend_millis(2 * MINUTE);
+    let status = desk.request(json!({"status": {}})).await;
+    assert_eq!(status["reply"]["status"]["locked_by"], "suspend", "{status}");
+    let unlock = json!({"unlock": {"proof": crate::rig::recovery()}});
+    assert!(desk.request(unlock).await["reply"].is_object());
+    assert!(held.is_over() && desk.rig.custody.is_unlocked());
 }
 
 /// What a sleep locks is a setting; eight hours of it are idle time all the same, also for the very first request.

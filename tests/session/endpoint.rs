@@ -6,7 +6,7 @@ use claviger::paths::Paths;
 use claviger_agent::audit::Journal;
 use claviger_agent::aws::AwsFiles;
 use claviger_agent::config::ConfigSource;
-use claviger_agent::keyring::{SecretService, SessionBus};
+use claviger_agent::keyring::{KeyStore, SecretService, SessionBus};
 use claviger_agent::server::listen::Socket;
 use claviger_agent::server::succession::{Program, Succession};
 use claviger_agent::server::{Rooms, Server, Settings};
@@ -45,12 +45,17 @@ impl Desk {
 
     /// With this config.toml.
     pub(crate) fn with(config: &str) -> Self {
+        Self::beside(None, config)
+    }
+
+    /// The same with a keyring.
+    pub(crate) fn beside(keyring: Option<Arc<dyn KeyStore>>, config: &str) -> Self {
         let rig = rig();
         rig.clock.hold();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.toml"), config).unwrap();
         std::fs::write(folder.path().join("profiles"), PROFILES).unwrap();
-        let server = server(&rig, folder.path());
+        let server = server(&rig, folder.path(), keyring);
         let paths = paths(folder.path());
         let socket = Socket::bind(&paths, &*testing::world(rig.clock.clone(), 1).disk).unwrap();
         let serving = server.clone();
@@ -85,14 +90,15 @@ fn paths(folder: &Path) -> Paths {
     Paths { config: folder.to_owned(), data: folder.to_owned(), run: vec![folder.join("run")], home: folder.to_owned() }
 }
 
-fn server(rig: &Rig, folder: &Path) -> Arc<Server> {
+fn server(rig: &Rig, folder: &Path, keyring: Option<Arc<dyn KeyStore>>) -> Arc<Server> {
     let world = testing::world(rig.clock.clone(), 7);
     let files = AwsFiles::new(world.clone(), folder.join("none"), folder.join("none"), folder.join("profiles"));
     let run = vec![folder.join("run")];
     let source = ConfigSource::new(world.clone(), folder.join("config.toml"), folder.to_owned());
     let settings = Arc::new(Settings::read(source, rig.clock.clone()).unwrap());
     let journal = Journal::new(world.clone(), folder.join("record"), Box::new(|_, _| {}));
-    let keyring = Arc::new(SecretService::new(SessionBus::find(|_| None, u32::MAX), rig.clock.clone()));
+    let none = || Arc::new(SecretService::new(SessionBus::find(|_| None, u32::MAX), rig.clock.clone()));
+    let keyring = keyring.unwrap_or_else(|| none());
     let lock = std::fs::File::create(folder.join("agent.lock")).unwrap();
     let succession = Succession::new(Program::as_started().unwrap(), lock, false);
     let (custody, office) = (rig.custody.clone(), rig.office.clone());
@@ -102,6 +108,7 @@ fn server(rig: &Rig, folder: &Path) -> Arc<Server> {
 
 fn control(socket: &Path, request: &Value) -> Value {
     let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let hello = json!({"id": 1, "hello": {"protocol": 1, "client": "test/0"}});
     let request = json!({"id": 2, "request": request});
     stream.write_all(format!("{hello}\n{request}\n").as_bytes()).unwrap();
@@ -224,7 +231,7 @@ async fn a_successor_goes_on_with_what_it_is_handed() {
         assert_eq!(wrong().await, 403);
     }
 
-    let successor = server(&desk.rig, desk.folder.path());
+    let successor = server(&desk.rig, desk.folder.path(), None);
     let given = desk.server.endpoints.hand_over();
     assert_eq!((given.len(), desk.server.endpoints.hand_over().len()), (2, 0));
     for (listener, record) in &given {

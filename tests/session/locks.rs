@@ -1,15 +1,20 @@
 //! What a lock takes away and what an unlock gives back (design, section 6), and what guesses cost.
 
+use crate::endpoint::Desk;
 use crate::network::Way;
 use crate::rig::{HOUR, MINUTE, PASSPHRASE, Rig, ada, phone, quiet, recovery, rig};
-use claviger::secret::{Passphrase, RecoveryCode, SecretText};
+use claviger::secret::{Passphrase, RecoveryCode, Secret, SecretText};
 use claviger::wire::SlotProof;
 use claviger_agent::ask::Listener;
+use claviger_agent::keyring::{self, Item, KeyStore};
 use claviger_agent::session::Error;
 use claviger_agent::testing::{self, FakeClock};
 use claviger_agent::vault::{self, FreshCode, LockedBy, VaultState};
-use claviger_agent::world::{Clock, WallTime};
+use claviger_agent::world::{BoxFuture, Clock, WallTime};
 use claviger_sandbox::Seed;
+use serde_json::json;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Notify, oneshot};
 
 const AUDIT: &str = "[audit]\nsource_profile = prod\nrole_arn = arn:aws:iam::123456789012:role/audit-read\n";
 
@@ -330,4 +335,54 @@ async fn pins_that_were_not_saved_do_not_get_into_the_restored_vault() {
     rig.clock.advance_millis(2 * MINUTE);
     rig.get("prod").await;
     assert_eq!(rig.custody.knowledge().pins.profiles.len(), 1, "its own");
+}
+
+/// A keyring that takes its time to forget.
+struct Slow {
+    asked: Notify,
+    go: Notify,
+    forgot: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl KeyStore for Slow {
+    fn answers(&self) -> BoxFuture<'_, keyring::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn forget(&self, _: Item) -> BoxFuture<'_, keyring::Result<()>> {
+        let told = self.forgot.lock().unwrap().take().expect("once");
+        Box::pin(async move {
+            self.asked.notify_one();
+            self.go.notified().await;
+            told.send(()).unwrap();
+            Ok(())
+        })
+    }
+
+    fn keep<'a>(&'a self, _: Item, _: &'a Secret<[u8; 32]>) -> BoxFuture<'a, keyring::Result<()>> {
+        Box::pin(async { Err(keyring::Error::Absent) })
+    }
+
+    fn read<'a>(&'a self, _: &'a [Item]) -> BoxFuture<'a, keyring::Result<(Item, Secret<[u8; 32]>)>> {
+        Box::pin(async { Err(keyring::Error::NoItem) })
+    }
+}
+
+#[tokio::test]
+async fn a_lock_does_not_keep_a_removed_slots_item_in_the_keyring() {
+    let (told, forgot) = oneshot::channel();
+    let slow = Arc::new(Slow { asked: Notify::new(), go: Notify::new(), forgot: Mutex::new(Some(told)) });
+    let desk = Desk::beside(Some(slow.clone()), "");
+    let (custody, now) = (&desk.rig.custody, desk.rig.clock.wall());
+    let place = custody.place_keyring(&recovery()).unwrap();
+    custody.add_keyring(&recovery(), place, &Secret::new([7; 32]), now).unwrap();
+    let remove = json!({"slot_remove": {"proof": recovery(), "slot": place.slot}});
+    let removing = async {
+        slow.asked.notified().await;
+        desk.server.lock(LockedBy::Command).await;
+    };
+    let (removed, ()) = tokio::join!(desk.request(remove), removing);
+    assert_eq!(removed["fault"]["code"], "vault.locked", "{removed}");
+    slow.go.notify_one();
+    forgot.await.expect("the item is gone as the slot is");
 }

@@ -6,7 +6,7 @@ use super::entry::{Entry, Event, Outcome};
 use super::error::Error;
 use super::folder;
 use super::log::{Limits, Log};
-use super::read::{self, Filter, Page, Story};
+use super::read::{self, Filter, Page, Seen, Story};
 use super::verify::{Verdict, Walk};
 use crate::world::{Defence, World};
 use claviger::model::{AuditAws, AuditPeer, AuditRecord, AuditSubject, AuditVault};
@@ -48,6 +48,8 @@ pub struct Journal {
     writer: Mutex<Writer>,
     /// Held for an fsync, so that those who come together share one.
     syncing: Mutex<Head>,
+    /// What was seen of a vault's record when its version was looked for: only what came since is looked at again.
+    seen: Mutex<Option<(String, Key, Seen)>>,
     written: Notify,
 }
 
@@ -77,9 +79,9 @@ impl Journal {
     pub(super) fn limited(world: World, root: PathBuf, keep: KeepHead, limits: Limits) -> Arc<Self> {
         let boot = world.clock.boot_id().unwrap_or_default();
         let life = world.clock.wall().0.unsigned_abs();
-        let (writer, syncing) = (Mutex::default(), Mutex::default());
+        let (writer, syncing, seen) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (acts, written) = (AtomicU64::new(0), Notify::new());
-        Arc::new(Self { world, root, boot, keep, limits, life, acts, writer, syncing, written })
+        Arc::new(Self { world, root, boot, keep, limits, life, acts, writer, syncing, seen, written })
     }
 
     /// The vault was opened: what waited is written. Blocks on the disk. Where the files cannot be had now, the next
@@ -162,7 +164,12 @@ impl Journal {
 
     /// The version of a vault that its record holds last. Blocks.
     pub fn last_saved(&self, vault: &str, key: &Key) -> Option<AuditVault> {
-        read::last_saved(&self.world, &self.root.join(vault), key)
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.take().filter(|(of, by, _)| of == vault && **by == **key).map(|(_, _, seen)| seen);
+        let now = read::last_saved(&self.world, &self.root.join(vault), key, before);
+        let version = now.version.clone();
+        *seen = Some((vault.to_owned(), key.clone(), now));
+        version
     }
 
     /// Opens an act, durably, before it is done. An error means that it must not be done. Whoever drops the [`Act`]
@@ -172,7 +179,7 @@ impl Journal {
         entry.act = Some(format!("{:x}-{number:x}", self.life));
         entry.outcome = Outcome::Begun;
         let record = entry.clone().stamp(&self.world, &self.boot);
-        let in_record;
+        let (in_record, seq);
         {
             let mut writer = self.writer();
             if !writer.log.as_mut().is_none_or(Log::has_room) {
@@ -183,12 +190,17 @@ impl Journal {
                 written?;
             }
             in_record = writer.access.is_some();
+            seq = writer.log.as_ref().map(|log| log.end.seq);
             if let Some(id) = entry.act.clone().filter(|_| in_record) {
                 writer.acts.insert(id, entry.clone());
             }
         }
         let act = Act { journal: self.clone(), entry: Some(entry), in_record };
         self.synced().await.map_err(|source| Error::of(source, self.root.clone()))?;
+        // What is synced now may be the file after the one that it was written to.
+        if self.writer().log.as_ref().is_some_and(|log| seq.is_some_and(|seq| seq <= log.doubtful)) {
+            return Err(Error::of(io::ErrorKind::Other.into(), self.root.clone()));
+        }
         Ok(act)
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Log {
     /// The file in use, and how long it is without what an error may have left behind.
     pub(super) number: u64,
     pub(super) size: u64,
+    /// Records up to this one may be lost: a sync of their file failed.
+    pub(super) doubtful: u64,
     file: Option<Box<dyn DiskFile>>,
     /// Up to here the disk has room for the file.
     allocated: u64,
@@ -74,6 +76,7 @@ impl Log {
             end: found.end.unwrap_or_default(),
             number: found.number,
             size: found.size,
+            doubtful: 0,
             file: None,
             allocated: 0,
             low: false,
@@ -112,6 +115,8 @@ impl Log {
         let must = self.size >= self.limits.file_bytes.saturating_mul(2);
         if must || (self.size >= self.limits.file_bytes && !self.low) {
             self.rotate(must);
+            // Where the old file takes no more, this record is the first of the next.
+            self.ready()?;
         }
         self.write(record)
     }
@@ -139,6 +144,7 @@ impl Log {
 
     /// What was written may be lost: the file takes no more.
     pub(super) fn abandon(&mut self) {
+        self.doubtful = self.end.seq;
         self.file = None;
         self.number += 1;
         self.size = 0;

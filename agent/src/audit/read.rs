@@ -138,8 +138,17 @@ pub(super) fn why(world: &World, folder: &Path, id: &str) -> io::Result<Story> {
     Ok(story)
 }
 
-/// The vault's version that was recorded last, under this key. Looks from the end: it stands in every life of an agent.
-pub(super) fn last_saved(world: &World, folder: &Path, key: &Key) -> Option<AuditVault> {
+/// How far a look for the vault's version went, and what it found.
+#[derive(Default)]
+pub(super) struct Seen {
+    number: u64,
+    bytes: usize,
+    pub(super) version: Option<AuditVault>,
+}
+
+/// The vault's version that was recorded last, under this key. Looks from the end back to where the look before ended;
+/// the first one may have far to go, past all that happened since the last save.
+pub(super) fn last_saved(world: &World, folder: &Path, key: &Key, before: Option<Seen>) -> Seen {
     let sealer = Sealer::new(key);
     let version = |line: &[u8]| {
         let wanted = line.windows(VERSION.len()).any(|part| part == VERSION);
@@ -147,11 +156,23 @@ pub(super) fn last_saved(world: &World, folder: &Path, key: &Key) -> Option<Audi
         let saved = line.event == Event::VaultSaved.as_str() && sealer.holds(&line);
         line.record().filter(|_| saved)?.vault
     };
-    folder::numbers(world, folder).ok()?.into_iter().rev().find_map(|number| {
-        let bytes = folder::read(world, folder, number).ok()?;
-        let lines: Vec<_> = folder::lines(&bytes).0.collect();
-        lines.into_iter().rev().find_map(version)
-    })
+    let before = before.unwrap_or_default();
+    let mut seen: Option<Seen> = None;
+    let numbers = folder::numbers(world, folder).unwrap_or_default();
+    for number in numbers.into_iter().rev().take_while(|number| *number >= before.number) {
+        let Ok(bytes) = folder::read(world, folder, number) else { continue };
+        let whole = bytes.len() - folder::lines(&bytes).1.len();
+        let seen = seen.get_or_insert(Seen { number, bytes: whole, version: None });
+        let known = if number == before.number { before.bytes } else { 0 };
+        let lines: Vec<_> = folder::lines(bytes.get(known..).unwrap_or_default()).0.collect();
+        seen.version = lines.into_iter().rev().find_map(version);
+        if seen.version.is_some() {
+            break;
+        }
+    }
+    let Some(mut seen) = seen else { return before };
+    seen.version = seen.version.or(before.version);
+    seen
 }
 
 /// Shows each record whose line has this text in it.

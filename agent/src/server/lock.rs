@@ -1,7 +1,7 @@
 //! Opening, locking, and the idle lock.
 
 use super::{CLOSE_MILLIS, DRAIN_MILLIS, Phase, Server};
-use crate::vault::{self, Leave, LockedBy, VaultState};
+use crate::vault::{self, Ended, Leave, LockedBy, VaultState};
 use crate::world::BootTime;
 use claviger::wire::SlotProof;
 use std::sync::Arc;
@@ -66,10 +66,18 @@ impl Server {
         tracing::info!(?by, "unlocked");
     }
 
-    /// Wipes master key and long-lived secrets, and the sessions too unless it is the idle lock.
-    /// The vault first: what the office is told to forget must not be fetched again in between. Ends the requests that
+    /// Wipes master key and long-lived secrets, and the sessions too unless it is the idle lock. Ends the requests that
     /// have a secret in hand, and returns once they have let go of it.
     pub async fn lock(self: &Arc<Self>, by: LockedBy) {
+        if let Some(ended) = self.close(by).await {
+            // What was stretching a passphrase or waiting for AWS with a secret has it no more.
+            ended.let_go().await;
+        }
+    }
+
+    /// The same, without the wait for those who have a secret in hand: whoever asks from now on finds it locked.
+    /// The vault first: what the office is told to forget must not be fetched again in between.
+    async fn close(self: &Arc<Self>, by: LockedBy) -> Option<Ended> {
         self.record_lock(by).await;
         let server = self.clone();
         let locked = tokio::task::spawn_blocking(move || {
@@ -77,17 +85,14 @@ impl Server {
             server.office.lock(by != LockedBy::Idle);
             ended
         });
-        let locked = locked.await;
+        let ended = locked.await.ok();
         // The idle watch sleeps without a limit now.
         self.activity.wake.notify_one();
         if by == LockedBy::Command {
             self.endpoints.end_lingering();
         }
-        if let Ok(ended) = locked {
-            // What was stretching a passphrase or waiting for AWS with a secret has it no more.
-            ended.let_go().await;
-        }
         tracing::info!(?by, "locked");
+        ended
     }
 
     /// A request has come.
@@ -120,19 +125,20 @@ impl Server {
     }
 
     /// Locks what should be locked by now. Every door looks here first: when a machine wakes up, a request may be
-    /// faster than the timer of the idle lock, and logind's word may be missing.
+    /// faster than the timer of the idle lock, and logind's word may be missing. Those who come meanwhile wait until all
+    /// is closed, and nobody for those who still let go of a secret.
     pub(super) async fn lock_if_due(self: &Arc<Self>) {
         let mut seen = self.activity.slept.lock().await;
         let slept = self.world.clock.slept_millis();
         if slept.saturating_sub(*seen) > SLEPT_MILLIS {
             let serves = matches!(self.custody.state(), VaultState::Unlocked | VaultState::Locked(LockedBy::Idle));
             if serves && self.config().lock_on_suspend {
-                self.lock(LockedBy::Suspend).await;
+                drop(self.close(LockedBy::Suspend).await);
             }
             *seen = slept;
         }
         if self.custody.is_unlocked() && self.idle_left() == 0 {
-            self.lock(LockedBy::Idle).await;
+            drop(self.close(LockedBy::Idle).await);
         }
     }
 

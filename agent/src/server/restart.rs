@@ -4,8 +4,8 @@ use super::desktop::Shut;
 use super::fault;
 use super::succession::{self, Packet, Reach, Successor};
 use super::{CLOSE_MILLIS, DRAIN_MILLIS, Phase, Server};
-use crate::vault::{Closure, HandedOver, LockedBy};
-use crate::world::BootTime;
+use crate::vault::{Closure, HandedOver, LockedBy, Version};
+use crate::world::{BootTime, WallTime};
 use claviger::wire::{Code, Fault, Restarted};
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,10 +30,20 @@ struct Circumstances {
     locked_by: Option<String>,
     guess_wait_millis: u64,
     guess_not_before: Option<u64>,
+    known: Option<Known>,
     last_request: Option<u64>,
     presence: Option<u64>,
     clock_offset: Option<i64>,
     shut: Shut,
+}
+
+/// The latest version of the vault that is known.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    vault_id: [u8; 16],
+    generation: u64,
+    mac: [u8; 32],
+    saved: i64,
 }
 
 impl Server {
@@ -168,6 +178,12 @@ impl Server {
             locked_by: Some(locked_by.as_str().to_owned()),
             guess_wait_millis: closure.guess_wait_millis,
             guess_not_before: closure.guess_not_before.map(|time| time.0),
+            known: closure.known.map(|(vault_id, Version { generation, mac, saved })| Known {
+                vault_id,
+                generation,
+                mac,
+                saved: saved.0,
+            }),
             last_request: Some(self.activity.last.load(Ordering::Acquire)),
             presence: presence.filter(|_| handed.is_some()).map(|time| time.0),
             clock_offset,
@@ -208,6 +224,9 @@ impl Server {
             locked_by,
             guess_wait_millis: passed.guess_wait_millis,
             guess_not_before: passed.guess_not_before.map(BootTime),
+            known: passed.known.map(|Known { vault_id, generation, mac, saved }| {
+                (vault_id, Version { generation, mac, saved: WallTime(saved) })
+            }),
         });
         self.desktop.stay_shut(passed.shut);
         self.office.relearn(passed.presence.map(BootTime), passed.clock_offset);
@@ -267,6 +286,7 @@ mod tests {
                 b"true",
                 b"\"locked_by\":",
                 b"\"idle\"",
+                b"\"known\":{\"vault_id\":[0]}",
                 b"\"shut\":{}",
                 b"[]",
             ],

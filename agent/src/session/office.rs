@@ -1,6 +1,7 @@
 //! The office itself: what it holds, and what the doors and jobs ask of it.
 
 use super::cache::{Cache, Session};
+use super::judge::Failed;
 use super::obtain::{Flight, RENEW_MILLIS, SIGN_WITH_MILLIS};
 use super::pins::Pinning;
 use super::plan::{Call, Delivery, Plan};
@@ -44,8 +45,8 @@ pub struct Office {
     pub(super) plans: Plans,
     pub(super) journal: Arc<Journal>,
     desk: Mutex<Desk>,
-    /// AWS is being asked for the time.
-    pub(super) judging: tokio::sync::Mutex<()>,
+    /// Held while AWS is asked for the time; why it was not told, where the last call failed.
+    pub(super) judging: tokio::sync::Mutex<Option<Failed>>,
 }
 
 /// What changes, behind one lock that is held for a few lines and never across an await.

@@ -4,6 +4,7 @@
 //! takes both takes `vault` first.
 
 mod anchors;
+mod guesses;
 mod keeping;
 mod keyring;
 mod leave;
@@ -12,12 +13,12 @@ pub use keyring::KeyringChance;
 pub use leave::{Ended, Leave};
 
 use super::anchor::{Older, Outside, Version};
-use super::folder::Opener;
 use super::{AuditHead, ConfirmedCode, Error, Items, KdfCost, Pins, Result, SlotInfo, State, Vault, VaultFolder};
 use crate::world::{BootTime, WallTime, World, keep_in_memory, on_wiped_stack};
 use claviger::model::SlotProof;
 use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
 use claviger::secret::{Passphrase, SecretAccessKey, SecretText, TotpSeed};
+use guesses::Guesses;
 use leave::Leaves;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,10 +29,6 @@ use zeroize::Zeroizing;
 mod handover;
 
 pub use handover::{Closure, HandedOver};
-
-/// After a wrong guess the next one waits a second, doubling to this, for everyone: a guess costs the guesser time
-/// and nobody else's connection.
-const GUESS_WAIT_MOST_MILLIS: u64 = 60_000;
 
 /// What locked the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,9 +137,20 @@ struct Quick {
     locked_by: LockedBy,
     knowledge: Arc<Knowledge>,
     opened_once: bool,
-    /// The latest version of a vault that this agent has met, whatever the disk says since.
+    /// The latest version of a vault that this agent has met or heard of, whatever the disk says since.
     known: Option<([u8; 16], Version)>,
     warning: Option<&'static str>,
+}
+
+impl Quick {
+    fn close(&mut self, by: LockedBy) {
+        // What locks a vault that a person locked takes nothing from that: only a person opens it again.
+        let stays = self.open.is_none() && self.locked_by == LockedBy::Command;
+        self.open = None;
+        if !stays {
+            self.locked_by = by;
+        }
+    }
 }
 
 struct Open {
@@ -162,12 +170,6 @@ pub struct AuditAccess {
     pub key: Zeroizing<[u8; 32]>,
     /// Its last record, as far as the state knows.
     pub head: Option<AuditHead>,
-}
-
-#[derive(Default)]
-struct Guesses {
-    wait_millis: u64,
-    not_before: Option<BootTime>,
 }
 
 impl Custody {
@@ -302,9 +304,7 @@ impl Custody {
     pub fn prove(&self, proof: &SlotProof) -> Result<()> {
         let locks = self.locks.load(Ordering::Acquire);
         on_wiped_stack(|| {
-            let header = self.vault().as_ref().ok_or(Error::Locked)?.header.clone();
-            // As for an opening.
-            let opener = self.guess(|| self.unless_locked(locks, || Opener::find(&header, proof)))?;
+            let opener = self.stretched(proof, locks)?;
             self.vault().as_ref().ok_or(Error::Locked)?.proven_by(&opener)?;
             self.require_newest()
         })
@@ -314,26 +314,20 @@ impl Custody {
     /// save or an opening in hand; the seeds are gone before that, and an opening that it overtakes comes to nothing.
     /// Once those with a leave have let go, nothing is left of any of it.
     pub fn lock(&self, by: LockedBy) -> Ended {
-        let ended = self.leaves.end();
-        self.locks.fetch_add(1, Ordering::AcqRel);
-        self.close(by);
+        let ended = {
+            let mut quick = self.quick();
+            // In one: who takes the open vault along has done so before it, with a leave, or finds it closed.
+            let ended = self.leaves.end();
+            self.locks.fetch_add(1, Ordering::AcqRel);
+            quick.close(by);
+            ended
+        };
         let mut vault = self.vault();
         *vault = None;
-        self.close(by);
         if by == LockedBy::Command {
             self.bar_keyring();
         }
         ended
-    }
-
-    fn close(&self, by: LockedBy) {
-        let mut quick = self.quick();
-        // What locks a vault that a person locked takes nothing from that: only a person opens it again.
-        let stays = quick.open.is_none() && quick.locked_by == LockedBy::Command;
-        quick.open = None;
-        if !stays {
-            quick.locked_by = by;
-        }
     }
 
     /// Reads the items.
@@ -510,9 +504,7 @@ impl Custody {
         // Before anybody can use it: with it come the sessions that the state has sealed.
         self.openings.fetch_add(1, Ordering::AcqRel);
         let (vault_id, audit_key) = (opened.id(), opened.audit_key());
-        if older.is_none() {
-            quick.known = Some((vault_id, opened.version()));
-        }
+        quick.known = Some((vault_id, older.as_ref().map_or(opened.version(), |older| older.known)));
         quick.open = Some(Open { items: opened.items().clone(), state, vault_id, audit_key, older });
         quick.knowledge = Arc::new(know(opened.items()));
         quick.opened_once = true;
@@ -537,30 +529,6 @@ impl Custody {
         if let Some(open) = quick.open.as_mut() {
             open.items = vault.items().clone();
         }
-    }
-
-    /// Runs something that fails on a wrong guess, if a guess may be made now.
-    fn guess<T>(&self, attempt: impl FnOnce() -> Result<T>) -> Result<T> {
-        let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.world.clock.boot();
-        if let Some(wait) = guesses.not_before.map(|until| until.millis_since(now)).filter(|wait| *wait > 0) {
-            return Err(Error::Wait { seconds: wait.div_ceil(1000) });
-        }
-        let result = attempt();
-        match &result {
-            Err(Error::WrongProof) => {
-                guesses.wait_millis = guesses.wait_millis.saturating_mul(2).clamp(1000, GUESS_WAIT_MOST_MILLIS);
-                guesses.not_before = Some(self.world.clock.boot().plus_millis(guesses.wait_millis));
-            }
-            Ok(_) => *guesses = Guesses::default(),
-            Err(_) => {}
-        }
-        result
-    }
-
-    /// Begins only where nobody has locked the vault since this count: a lock waits for what has begun.
-    fn unless_locked<T>(&self, locks: u64, begin: impl FnOnce() -> Result<T>) -> Result<T> {
-        if self.locks.load(Ordering::Acquire) == locks { begin() } else { Err(Error::Locked) }
     }
 
     fn vault(&self) -> MutexGuard<'_, Option<Vault>> {

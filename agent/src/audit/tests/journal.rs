@@ -3,8 +3,8 @@
 use super::{Bench, Entry, Event, Filter, Wrong, all, bad, events, file, key_of, record_files, served, verify};
 use crate::audit::{Access, Act, RECORD_LIMIT};
 use crate::testing::MemoryDisk;
-use crate::world::Clock;
-use claviger::model::{AuditPeer, AuditProcess, AuditSubject};
+use crate::world::{Clock, Disk};
+use claviger::model::{AuditPeer, AuditProcess, AuditSubject, AuditVault};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -342,7 +342,7 @@ async fn what_was_begun_in_the_record_of_one_vault_ends_there_when_another_takes
 fn the_version_of_the_vault_is_found_from_the_end_and_by_its_key_alone() {
     let bench = Bench::new();
     let journal = bench.opened();
-    let version = |generation| claviger::model::AuditVault { generation, mac: "00".repeat(32), saved: 7 };
+    let version = |generation| AuditVault { generation, mac: "00".repeat(32), saved: 7 };
     assert_eq!(journal.last_saved(super::VAULT, &key_of(7)), None);
     for generation in [1, 2] {
         journal.note_of(super::VAULT, Entry::new(Event::VaultSaved).vault(version(generation)));
@@ -353,4 +353,32 @@ fn the_version_of_the_vault_is_found_from_the_end_and_by_its_key_alone() {
     assert_eq!(journal.last_saved(super::VAULT, &key_of(7)), Some(version(2)));
     assert_eq!(journal.last_saved(super::VAULT, &key_of(8)), None);
     assert_eq!(journal.last_saved("ffee", &key_of(7)), None);
+}
+
+#[test]
+fn what_was_looked_through_for_the_version_is_not_looked_through_again() {
+    let mut bench = Bench::new();
+    bench.limits.file_bytes = 1200;
+    let journal = bench.opened();
+    let last = || journal.last_saved(super::VAULT, &key_of(7));
+    let version = |generation| AuditVault { generation, mac: "00".repeat(32), saved: 5 };
+    let save = |generation| journal.note_of(super::VAULT, Entry::new(Event::VaultSaved).vault(version(generation)));
+    save(1);
+    (0..8).for_each(|number| journal.note(served(number)));
+    assert!(bench.names().len() > 2, "{:?}", bench.names());
+    assert_eq!(last(), Some(version(1)));
+    // It is not there any more, but nobody looks.
+    bench.disk.remove(&file(1)).unwrap();
+    journal.note(served(8));
+    assert_eq!(last(), Some(version(1)));
+    assert_eq!(bench.opened().last_saved(super::VAULT, &key_of(7)), None, "the control");
+    // What came since is looked at, also in another file.
+    save(2);
+    assert_eq!(last(), Some(version(2)));
+    (0..8).for_each(|number| journal.note(served(number)));
+    save(3);
+    (0..8).for_each(|number| journal.note(served(number)));
+    assert_eq!((last(), last()), (Some(version(3)), Some(version(3))));
+    assert_eq!(journal.last_saved(super::VAULT, &key_of(8)), None);
+    assert_eq!(last(), Some(version(3)));
 }

@@ -1,8 +1,11 @@
 //! A full disk: a thousand records have their place, then acts are refused, and what is not recorded is counted.
 
 use super::{Bench, Entry, Event, Filter, all, record_files, served};
-use crate::audit::{Error, RECORD_LIMIT};
+use crate::audit::{Error, Journal, RECORD_LIMIT};
+use std::future::Future;
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 
 #[tokio::test]
 async fn a_thousand_records_of_any_length_are_sure_then_acts_fail_and_hand_outs_are_counted() {
@@ -109,5 +112,61 @@ async fn whatever_call_fails_nothing_is_torn_and_the_next_record_says_what_is_mi
             let counted = records.iter().filter(|record| !record.event.starts_with("audit.")).count() as u64 + missing;
             assert!(counted + 2 * refused >= wanted, "call {call}, {kind:?}: {counted} of {wanted}, {refused} refused");
         }
+    }
+}
+
+/// A journal whose next record begins another file.
+fn full() -> (Bench, Arc<Journal>) {
+    let mut bench = Bench::new();
+    bench.limits.file_bytes = 1200;
+    let journal = bench.opened();
+    while record_files(&bench.disk.files()).iter().all(|(_, bytes)| bytes.len() < 1200) {
+        journal.note(served(0));
+    }
+    bench.disk.settle();
+    (bench, journal)
+}
+
+#[test]
+fn a_record_whose_file_cannot_be_synced_is_the_first_of_the_next() {
+    let (bench, journal) = full();
+    let before = all(&journal, &Filter::default()).len();
+    bench.disk.settle();
+    // The first call is the sync of the old file.
+    bench.disk.fail(0, ErrorKind::Other);
+    journal.note(served(1));
+    assert_eq!((journal.warnings(), bench.names().len()), (Vec::<String>::new(), 2));
+    assert_eq!(bench.disk.syncs().len(), 1, "the folder's alone");
+    let records = all(&journal, &Filter::default());
+    assert_eq!((records.len(), journal.verify(None).bad), (before + 1, None));
+    assert_eq!(record_files(&bench.disk.files())[1].1.iter().filter(|byte| **byte == b'\n').count(), 1);
+}
+
+#[test]
+fn an_act_whose_file_could_not_be_synced_is_refused_though_the_next_one_can() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    for fails in [true, false] {
+        let mut bench = Bench::new();
+        bench.limits.file_bytes = 1200;
+        let journal = bench.opened();
+        let begun = runtime.block_on(async {
+            // Its sync does not begin yet.
+            let (go, wait) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || wait.recv().is_err());
+            let mut act = Box::pin(journal.begin(Entry::new(Event::MfaExport)));
+            assert!(act.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            while record_files(&bench.disk.files()).iter().all(|(_, bytes)| bytes.len() < 1200) {
+                journal.note(served(0));
+            }
+            bench.disk.settle();
+            if fails {
+                bench.disk.fail(0, ErrorKind::Other);
+            }
+            journal.note(served(1));
+            assert_eq!(bench.names().len(), 2);
+            drop((go, busy));
+            act.await.is_ok()
+        });
+        assert_eq!(begun, !fails);
     }
 }

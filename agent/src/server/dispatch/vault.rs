@@ -88,12 +88,17 @@ impl Server {
             Request::SlotList {} => self.slot_rows(),
             Request::SlotRemove { proof, slot } => {
                 let place = custody.keyring_place(slot).map_err(fault::vault)?;
-                let removed =
-                    blocking(conversation.leave.clone(), move || custody.remove_slot(&proof, slot, now)).await;
-                // Also after this error it is gone.
-                if let (Some(place), Ok(()) | Err(vault::Error::CopiesLeft { .. })) = (place, &removed) {
-                    self.forget_in_keyring(place).await;
-                }
+                let (server, leave) = (self.clone(), conversation.leave.clone());
+                // In a task of its own: a lock, or a client that hangs up, does not leave an item that opens nothing.
+                let removing = tokio::spawn(async move {
+                    let removed = blocking(leave, move || custody.remove_slot(&proof, slot, now)).await;
+                    // Also after this error it is gone.
+                    if let (Some(place), Ok(()) | Err(vault::Error::CopiesLeft { .. })) = (place, &removed) {
+                        server.forget_in_keyring(place).await;
+                    }
+                    removed
+                });
+                let removed = removing.await.unwrap_or(Err(vault::Error::Interrupted));
                 removed.map_err(fault::vault)?;
                 self.office.mark_presence();
                 Ok(Reply::Done {})

@@ -7,6 +7,7 @@ use crate::vault::{Error, Result, State, Vault};
 use crate::world::{Defence, WallTime, on_wiped_stack};
 use claviger::model::SlotProof;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 impl Custody {
     /// Where versions are remembered besides this agent's memory and the state file. Only the first call counts.
@@ -29,10 +30,12 @@ impl Custody {
     /// all that is remembered. `shown` is [`Older::digest`]; [`Error::ChangedOnDisk`] where another is open by now.
     /// Without an older vault there is nothing to do.
     pub fn accept_older(&self, proof: &SlotProof, shown: &str, now: WallTime) -> Result<()> {
+        let locks = self.locks.load(Ordering::Acquire);
         on_wiped_stack(|| {
+            let opener = self.stretched(proof, locks)?;
             let mut vault = self.vault();
             let open = vault.as_mut().ok_or(Error::Locked)?;
-            self.guess(|| open.prove(proof))?;
+            open.proven_by(&opener)?;
             let Some(older) = self.older() else { return Ok(()) };
             if older.digest() != shown {
                 return Err(Error::ChangedOnDisk);
@@ -47,7 +50,7 @@ impl Custody {
                 if let Some(quick) = self.quick().open.as_mut() {
                     quick.older = None;
                 }
-                self.tell_anchors(open);
+                self.refresh(open);
             }
             saved
         })

@@ -1,17 +1,20 @@
 //! Passing the open vault to another process of the same agent, and taking it over there.
 
-use super::{BootTime, Custody, Guesses, LockedBy, Open, WallTime};
-use crate::vault::{Error, Result, Vault};
+use super::guesses::{GUESS_WAIT_MOST_MILLIS, Guesses};
+use super::{BootTime, Custody, Leave, LockedBy, Open, WallTime};
+use crate::vault::{Error, Result, Vault, Version};
 use crate::world::on_wiped_stack;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
-/// An open vault and its state, out of custody: nothing reads or writes them meanwhile. Dropping it wipes both.
+/// An open vault and its state, out of custody: nothing reads or writes them meanwhile. Dropping it wipes both; a lock
+/// waits for that.
 pub struct HandedOver {
     vault: Vault,
     open: Open,
-    locks: u64,
+    // Behind the two: they are gone before it is.
+    leave: Leave,
 }
 
 impl HandedOver {
@@ -21,7 +24,7 @@ impl HandedOver {
     }
 }
 
-/// What is known of the locked vault and of guesses at it.
+/// What is known of the vault and of guesses at it, without a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closure {
     /// What locked it, or would have.
@@ -30,6 +33,8 @@ pub struct Closure {
     pub guess_wait_millis: u64,
     /// When the next guess may be made, on the boot clock.
     pub guess_not_before: Option<BootTime>,
+    /// The latest version that this agent knows, and whose it is: an older vault stays one.
+    pub known: Option<([u8; 16], Version)>,
 }
 
 impl Custody {
@@ -38,13 +43,13 @@ impl Custody {
     pub fn hand_over(&self) -> Option<HandedOver> {
         let mut vault = self.vault();
         let mut quick = self.quick();
-        let (vault, open) = vault.take().zip(quick.open.take())?;
-        Some(HandedOver { vault, open, locks: self.locks.load(Ordering::Acquire) })
+        let open = quick.open.take()?;
+        Some(HandedOver { vault: vault.take()?, open, leave: self.leave() })
     }
 
     /// Whether nobody has locked the vault since it was taken out of custody.
     pub fn still_open(&self, handed: &HandedOver) -> bool {
-        self.locks.load(Ordering::Acquire) == handed.locks
+        !handed.leave.is_over()
     }
 
     /// Takes the vault back into custody, open as it was, unless somebody has locked it meanwhile. Another process may
@@ -56,6 +61,8 @@ impl Custody {
             handed.open.state.write_anew();
             quick.open = Some(handed.open);
             *vault = Some(handed.vault);
+            // Who was told meanwhile to let go of what is sealed looks anew.
+            self.openings.fetch_add(1, Ordering::AcqRel);
         }
     }
 
@@ -72,15 +79,21 @@ impl Custody {
 
     /// What a successor has to know even where the vault stays closed.
     pub fn closure(&self) -> Closure {
-        let locked_by = self.quick().locked_by;
+        let (locked_by, known) = {
+            let quick = self.quick();
+            (quick.locked_by, quick.known)
+        };
         let guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
-        Closure { locked_by, guess_wait_millis: guesses.wait_millis, guess_not_before: guesses.not_before }
+        Closure { locked_by, guess_wait_millis: guesses.wait_millis, guess_not_before: guesses.not_before, known }
     }
 
-    /// Goes on from there: a restart shortens nobody's wait.
+    /// Goes on from there: a restart shortens nobody's wait, and makes no older vault the latest.
     pub fn resume_closure(&self, closure: Closure) {
-        self.quick().locked_by = closure.locked_by;
-        let wait_millis = closure.guess_wait_millis.min(super::GUESS_WAIT_MOST_MILLIS);
+        {
+            let mut quick = self.quick();
+            (quick.locked_by, quick.known) = (closure.locked_by, closure.known);
+        }
+        let wait_millis = closure.guess_wait_millis.min(GUESS_WAIT_MOST_MILLIS);
         let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
         *guesses = Guesses { wait_millis, not_before: closure.guess_not_before };
     }

@@ -37,12 +37,23 @@ impl Custody {
             let mut vault = self.vault();
             let after = |id: &[u8; 16], audit_key: &Key32| self.highest(id, audit_key);
             let restored = self.guess(|| self.folder.restore(from, proof, passphrase, replace, &after, now))?;
-            self.close(LockedBy::Command);
+            {
+                // No lock: one that comes meanwhile says itself what it is.
+                let mut quick = self.quick();
+                if quick.open.take().is_some() {
+                    quick.locked_by = LockedBy::Start;
+                }
+            }
             *vault = None;
             between();
-            self.open(&mut vault, restored, locks, now)?;
-            self.allow_keyring(vault.as_ref());
-            Ok(())
+            let opened = self.open(&mut vault, restored, locks, now);
+            match &opened {
+                Ok(()) => self.allow_keyring(vault.as_ref()),
+                // It is not what it was: a person opens it.
+                Err(_) if self.locks.load(Ordering::Acquire) == locks => self.quick().close(LockedBy::Command),
+                Err(_) => {}
+            }
+            opened
         })
     }
 }

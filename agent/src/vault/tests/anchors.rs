@@ -3,10 +3,16 @@
 
 use super::{Bench, DAY, NOW, access_key, confirmed, name, path, recovery, totp, variant};
 use crate::testing::{Files, MemoryDisk, figure};
-use crate::vault::{Anchor, Custody, Error, LockedBy, Older, Version, Witness};
-use crate::world::{Disk, WallTime};
+use crate::vault::{
+    Anchor, Custody, Error, LockedBy, Older, TRASH_MILLIS, Trashed, TrashedItem, VaultState, Version, Witness,
+};
+use crate::world::{BootTime, BoxFuture, Clock, Disk, WallTime, World};
+use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Waker};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 const LATER: WallTime = WallTime(NOW.0 + 2 * DAY);
@@ -144,7 +150,8 @@ fn each_anchor_alone_notices_an_older_vault_which_is_read_only_until_it_is_accep
         // Looking twice changes nothing.
         custody.lock(LockedBy::Command);
         custody.unlock(&bench.proof(), LATER).expect("opens");
-        assert_eq!(custody.older().expect("still"), older);
+        let still = custody.older().expect("still");
+        assert_eq!((still.by.as_slice(), still.digest()), ([Anchor::Agent, anchor].as_slice(), older.digest()));
         assert_eq!(variant(custody.accept_older(&bench.proof(), "another", LATER)), "ChangedOnDisk");
         assert!(custody.older().is_some());
         custody.accept_older(&bench.proof(), &older.digest(), LATER).expect("accepted");
@@ -169,6 +176,87 @@ fn a_wrong_proof_accepts_nothing() {
     assert!(custody.older().is_some());
 }
 
+/// A clock that does something when it is looked at next.
+struct Watched(Arc<dyn Clock>, Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Clock for Watched {
+    fn wall(&self) -> WallTime {
+        self.0.wall()
+    }
+
+    fn boot(&self) -> BootTime {
+        let act = self.1.lock().expect("its act").take();
+        if let Some(act) = act {
+            act();
+        }
+        self.0.boot()
+    }
+
+    fn sleep_until(&self, deadline: BootTime) -> BoxFuture<'_, ()> {
+        self.0.sleep_until(deadline)
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        self.0.boot_id()
+    }
+
+    fn slept_millis(&self) -> i64 {
+        self.0.slept_millis()
+    }
+
+    fn disturbed(&self) -> BoxFuture<'_, ()> {
+        self.0.disturbed()
+    }
+}
+
+#[test]
+fn a_lock_does_not_wait_for_the_stretching_of_an_acceptance() {
+    let bench = Bench::with_vault(107);
+    let files = rolled_back(&bench).0;
+    let bench = Bench::on(MemoryDisk::with(files), 5, bench.code.clone());
+    let clock = Arc::new(Watched(bench.world.clock.clone(), Mutex::default()));
+    let world = World { clock: clock.clone(), ..bench.world.clone() };
+    let custody = Custody::new(world, path(""), path("state"));
+    custody.set_anchors(vec![RUN.into()], LastLine(bench.disk.clone()));
+    custody.unlock(&bench.proof(), LATER).expect("opens");
+    let (digest, locking) = (custody.older().expect("noticed").digest(), custody.clone());
+    // A guess begins with a look at the clock.
+    *clock.1.lock().expect("its act") = Some(Box::new(move || {
+        let (done, locked) = mpsc::channel();
+        std::thread::spawn(move || {
+            drop(locking.lock(LockedBy::Suspend));
+            done.send(()).expect("somebody waits");
+        });
+        locked.recv_timeout(Duration::from_secs(60)).expect("the lock waits for the proof");
+    }));
+    assert_eq!(variant(custody.accept_older(&bench.proof(), &digest, LATER)), "Locked");
+}
+
+#[test]
+fn what_an_acceptance_sweeps_is_gone_at_once() {
+    let bench = Bench::with_vault(108);
+    let custody = opened(&bench);
+    let item = TrashedItem::AccessKey(access_key("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"));
+    let trashed = Trashed { name: name("gone"), item, removed: NOW };
+    custody
+        .edit(NOW, |items| -> Result<(), Error> {
+            items.trash.push(trashed);
+            Ok(())
+        })
+        .expect("a save");
+    let older = bench.file();
+    edit(&custody, "second").expect("a save");
+    custody.lock(LockedBy::Stop);
+    let mut files = bench.disk.files();
+    put(&mut files, "vault", &older);
+    let (bench, custody) = agent(&bench, files);
+    let swept = || custody.with_items(|items| items.trash.is_empty()).expect("reads");
+    assert!(!swept(), "the control");
+    let digest = custody.older().expect("noticed").digest();
+    custody.accept_older(&bench.proof(), &digest, WallTime(NOW.0 + TRASH_MILLIS)).expect("accepted");
+    assert!(swept());
+}
+
 #[test]
 fn the_running_agent_remembers_what_nothing_else_does() {
     let bench = Bench::with_vault(92);
@@ -187,6 +275,41 @@ fn the_running_agent_remembers_what_nothing_else_does() {
     assert_eq!(custody.older().expect("noticed").by, [Anchor::Agent]);
     // An agent that comes after it knows nothing: what is put back as a whole is noticed by memory and runtime folder.
     assert!(opened(&bench).older().is_none());
+}
+
+#[test]
+fn an_older_vault_stays_one_when_its_anchors_are_gone_since() {
+    let bench = Bench::with_vault(106);
+    let (mut files, known) = rolled_back(&bench);
+    leave(&mut files, Anchor::Runtime);
+    let (bench, custody) = agent(&bench, files);
+    let digest = custody.older().expect("noticed").digest();
+    let gone = || bench.disk.remove(&runtime_file(&bench.disk.files())).expect("removed");
+    gone();
+    custody.lock(LockedBy::Idle);
+    custody.unlock(&bench.proof(), LATER).expect("opens");
+    assert_eq!(custody.older().expect("still").digest(), digest);
+
+    // A successor knows nothing but what it is told, whether it gets the key or not.
+    let handed = custody.hand_over().expect("open");
+    let closure = custody.closure();
+    for keyed in [true, false] {
+        let successor = custody_on(&bench);
+        successor.resume_closure(closure);
+        let open = |custody: &Custody| match keyed {
+            true => custody.take_over(handed.master_key(), LATER),
+            false => custody.unlock(&bench.proof(), LATER),
+        };
+        open(&successor).expect("opens");
+        let older = successor.older().expect("still");
+        assert_eq!((older.by.as_slice(), older.known.generation), ([Anchor::Agent].as_slice(), known), "{keyed}");
+        assert_eq!(older.digest(), digest);
+        refused(edit(&successor, "fourth"));
+        let untold = custody_on(&bench);
+        open(&untold).expect("opens");
+        assert!(untold.older().is_none(), "the control");
+        bench.disk.remove(&runtime_file(&bench.disk.files())).expect("removed");
+    }
 }
 
 #[test]
@@ -266,6 +389,94 @@ fn nothing_honest_is_taken_for_an_older_vault() {
         let next = custody_on(&bench);
         next.unlock(&recovery(&backup), LATER).expect("opens");
         assert!(next.older().is_none(), "a restore, lost {lost}");
+    }
+}
+
+/// Whatever remembers less than there was: what a restore saves is later than all that anyone remembers, and the state
+/// beside the vault, which nobody asks then, is another key's.
+#[test]
+fn a_restore_beside_anchors_that_lag_is_no_older_vault() {
+    let bench = Bench::with_vault(109);
+    let custody = opened(&bench);
+    let copy = bench.file();
+    edit(&custody, "second").expect("a save");
+    let before = bench.disk.files();
+    edit(&custody, "third").expect("a save");
+    custody.lock(LockedBy::Stop);
+    let files = bench.disk.files();
+    let anchors = [runtime_file(&files), path("state"), PathBuf::from(RECORD)];
+    // Each of them whole, one save behind, or gone; the vault there or lost.
+    for combination in 0..54 {
+        let mut files = files.clone();
+        put(&mut files, "copy", &copy);
+        for (place, file) in anchors.iter().enumerate() {
+            match combination / 3_usize.pow(place as u32) % 3 {
+                0 => {}
+                1 => drop(files.insert(file.clone(), before[file].clone())),
+                _ => drop(files.remove(file)),
+            }
+        }
+        if combination >= 27 {
+            files.remove(&path("vault"));
+        }
+        let bench = Bench::on(MemoryDisk::with(files), 9, bench.code.clone());
+        let custody = custody_on(&bench);
+        custody.restore(&path("copy"), &bench.proof(), None, true, LATER, || {}).expect("restored");
+        assert!(custody.older().is_none(), "{combination}");
+        let next = opened(&bench);
+        assert!(next.older().is_none(), "{combination}, and another agent");
+        edit(&next, "fourth").expect("a save");
+        assert!(opened(&bench).older().is_none(), "{combination}, and a save later");
+    }
+}
+
+#[test]
+fn a_lock_that_overtakes_a_restore_says_what_it_is() {
+    let bench = Bench::with_vault(110);
+    let mut files = bench.disk.files();
+    put(&mut files, "copy", &bench.file());
+    for first in [true, false] {
+        let (bench, custody) = agent(&bench, files.clone());
+        let mut locking = None;
+        let mut lock = || {
+            let (leave, custody) = (custody.leave(), custody.clone());
+            locking = Some(std::thread::spawn(move || drop(custody.lock(LockedBy::Idle))));
+            while !leave.is_over() {
+                std::thread::yield_now();
+            }
+        };
+        let restored = if first {
+            lock();
+            locking.take().expect("begun").join().expect("a lock");
+            custody.restore(&path("copy"), &bench.proof(), None, true, LATER, || {})
+        } else {
+            custody.restore(&path("copy"), &bench.proof(), None, true, LATER, &mut lock)
+        };
+        if let Some(locking) = locking {
+            locking.join().expect("a lock");
+        }
+        let wanted = if first { ("ok", VaultState::Unlocked) } else { ("Locked", VaultState::Locked(LockedBy::Idle)) };
+        assert_eq!((variant(restored).as_str(), custody.state()), wanted);
+    }
+}
+
+/// A successor may have it: until that is gone too, nothing may say that the vault is locked.
+#[test]
+fn a_lock_waits_for_a_vault_that_is_being_handed_over() {
+    for taken_back in [true, false] {
+        let bench = Bench::with_vault(111);
+        let custody = opened(&bench);
+        let handed = custody.hand_over().expect("open");
+        let mut waiting = pin!(custody.lock(LockedBy::Suspend).let_go());
+        let mut look = || waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(look().is_pending());
+        assert!(!custody.still_open(&handed));
+        if taken_back {
+            custody.take_back(handed);
+        } else {
+            drop(handed);
+        }
+        assert!(look().is_ready() && !custody.is_unlocked());
     }
 }
 
