@@ -128,18 +128,31 @@ impl Server {
     /// faster than the timer of the idle lock, and logind's word may be missing. Those who come meanwhile wait until all
     /// is closed, and nobody for those who still let go of a secret.
     pub(super) async fn lock_if_due(self: &Arc<Self>) {
-        let mut seen = self.activity.slept.lock().await;
+        // Almost never; and where it is, those who come meanwhile find it so too, until all is closed.
+        if !self.has_slept() && !self.is_idle() {
+            return;
+        }
+        let _turn = self.activity.locking.lock().await;
         let slept = self.world.clock.slept_millis();
-        if slept.saturating_sub(*seen) > SLEPT_MILLIS {
+        if self.has_slept() {
             let serves = matches!(self.custody.state(), VaultState::Unlocked | VaultState::Locked(LockedBy::Idle));
             if serves && self.config().lock_on_suspend {
                 drop(self.close(LockedBy::Suspend).await);
             }
-            *seen = slept;
+            self.activity.slept.store(slept, Ordering::Release);
         }
-        if self.custody.is_unlocked() && self.idle_left() == 0 {
+        if self.is_idle() {
             drop(self.close(LockedBy::Idle).await);
         }
+    }
+
+    fn has_slept(&self) -> bool {
+        let seen = self.activity.slept.load(Ordering::Acquire);
+        self.world.clock.slept_millis().saturating_sub(seen) > SLEPT_MILLIS
+    }
+
+    fn is_idle(&self) -> bool {
+        self.custody.is_unlocked() && self.idle_left() == 0
     }
 
     /// Locks when the machine has slept, also where no logind tells. Woken by the kernel alone.

@@ -38,7 +38,7 @@ use crate::vault::Custody;
 use crate::world::World;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};
 use succession::Succession;
 use tokio::sync::{Notify, watch};
 
@@ -124,7 +124,9 @@ struct Activity {
     /// Boot clock of the last request, in milliseconds.
     last: AtomicU64,
     /// What the clock said of the machine's sleep when that was last looked at, in milliseconds.
-    slept: tokio::sync::Mutex<i64>,
+    slept: AtomicI64,
+    /// Held while it is locked because that was due.
+    locking: tokio::sync::Mutex<()>,
     connections: AtomicUsize,
     requests: AtomicUsize,
     /// Connections to the endpoints.
@@ -142,7 +144,8 @@ impl Server {
         journal.note(Entry::new(Event::AgentStart));
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
-            slept: tokio::sync::Mutex::new(world.clock.slept_millis()),
+            slept: AtomicI64::new(world.clock.slept_millis()),
+            locking: tokio::sync::Mutex::default(),
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
