@@ -177,10 +177,11 @@ async fn two_access_keys_of_one_user_queue_together() {
     let (mut ends, mut answers) = (Vec::new(), Answers::new());
     for profile in ["p1", "second"] {
         let (listener, end) = Listener::new(false);
-        ends.push(end);
         let (office, plan) = (rig.office.clone(), rig.frozen(profile));
         answers.spawn(async move { office.credentials(plan, listener).await });
-        crate::rig::settle().await;
+        // On its way there it is recorded on the disk.
+        crate::rig::until("it queues", || !end.is_empty()).await;
+        ends.push(end);
     }
     let begin = rig.clock.boot();
     let told: Vec<u64> = ends.iter_mut().map(|end| waiting(end).millis_since(begin)).collect();
