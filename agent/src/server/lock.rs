@@ -128,11 +128,12 @@ impl Server {
     /// faster than the timer of the idle lock, and logind's word may be missing. Those who come meanwhile wait until all
     /// is closed, and nobody for those who still let go of a secret.
     pub(super) async fn lock_if_due(self: &Arc<Self>) {
-        // Almost never; and where it is, those who come meanwhile find it so too, until all is closed.
-        if !self.has_slept() && !self.is_idle() {
+        if !self.has_slept() && !self.is_idle() && !self.activity.closing.load(Ordering::Acquire) {
             return;
         }
         let _turn = self.activity.locking.lock().await;
+        // Said while it is still due, so that nobody passes who finds it closed by half.
+        self.activity.closing.store(true, Ordering::Release);
         let slept = self.world.clock.slept_millis();
         if self.has_slept() {
             let serves = matches!(self.custody.state(), VaultState::Unlocked | VaultState::Locked(LockedBy::Idle));
@@ -144,6 +145,7 @@ impl Server {
         if self.is_idle() {
             drop(self.close(LockedBy::Idle).await);
         }
+        self.activity.closing.store(false, Ordering::Release);
     }
 
     fn has_slept(&self) -> bool {

@@ -38,7 +38,7 @@ use crate::vault::Custody;
 use crate::world::World;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 use succession::Succession;
 use tokio::sync::{Notify, watch};
 
@@ -127,6 +127,8 @@ struct Activity {
     slept: AtomicI64,
     /// Held while it is locked because that was due.
     locking: tokio::sync::Mutex<()>,
+    /// Somebody is at that.
+    closing: AtomicBool,
     connections: AtomicUsize,
     requests: AtomicUsize,
     /// Connections to the endpoints.
@@ -146,6 +148,7 @@ impl Server {
             last: AtomicU64::new(world.clock.boot().0),
             slept: AtomicI64::new(world.clock.slept_millis()),
             locking: tokio::sync::Mutex::default(),
+            closing: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
