@@ -45,7 +45,11 @@ pub(crate) fn run(only: Option<&str>) -> Outcome {
         Job::cargo(&format!("build --quiet --locked --profile soak {programs}")).run()?;
     }
     for (name, words) in steps {
-        let job = Job::cargo(&format!("test --quiet --locked --profile soak {words} -- --nocapture --test-threads=2"));
+        let (targets, filter) = words.rsplit_once(' ').unwrap_or((words, ""));
+        let build = format!("test --quiet --locked --profile soak {targets}");
+        // The time told is the test's own.
+        Job::cargo(&format!("{build} --no-run")).run()?;
+        let job = Job::cargo(&format!("{build} {filter} -- --nocapture --test-threads=2"));
         let (told, time) = timed(|| job.with("CLAVIGER_SOAK", "1").shown());
         let date = Job::new(["date", "-u", "+%Y-%m-%d"]).stdout()?;
         let figures = figures(name, &told?, date.trim(), &format!("{:.0} s", time.as_secs_f64()));
