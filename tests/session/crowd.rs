@@ -260,6 +260,8 @@ impl Crowd {
             self.rig.unlock().unwrap();
         }
         self.rig.clock.release();
+        // A refusal that nobody met, since everybody left before a code was typed.
+        self.rig.network.unscript();
         let before = self.rig.network.count();
         let mut askers = Vec::new();
         for _ in 0..10 {

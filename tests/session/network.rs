@@ -61,6 +61,11 @@ impl SandboxHttp {
         self.inner().ways.push((action, way));
     }
 
+    /// What was scripted and has not come is over.
+    pub(crate) fn unscript(&self) {
+        self.inner().ways.clear();
+    }
+
     /// From now on another account answers, which knows none of the sessions.
     pub(crate) fn replace(&self, sandbox: Sandbox) {
         self.inner().sandbox = sandbox;
