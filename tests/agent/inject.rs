@@ -398,7 +398,9 @@ fn kills(operation: Operation, weak: Option<&'static str>) -> Vec<String> {
     // Threads share the work differently each time, so not every number comes again.
     assert!(died * 4 > hit, "{died} of {hit}");
     if weak.is_none() {
-        figure(&format!("{}: kills", operation.name()), format!("{died} of {hit} tried, of {all} points"));
+        let rounds = rounds(1, 100);
+        let value = format!("{died} of {hit} tried, of {all} points, in {rounds} rounds");
+        figure(&format!("{}: kills", operation.name()), value);
     }
     Vec::new()
 }

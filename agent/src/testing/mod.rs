@@ -16,9 +16,11 @@ use tokio::sync::watch;
 #[used]
 pub static MARKER: [u8; 19] = *b"claviger-test-seams";
 
-/// How often a test does something: `usual` times in `cargo xtask test`, `soak` times in `cargo xtask soak`.
+/// How often a test does something: `usual` times in `cargo xtask test`, `soak` times in `cargo xtask soak`, or so many
+/// in the hundred of those: `CLAVIGER_SOAK`.
 pub fn rounds(usual: usize, soak: usize) -> usize {
-    if std::env::var_os("CLAVIGER_SOAK").is_some() { soak } else { usual }
+    let percent = std::env::var("CLAVIGER_SOAK").ok().and_then(|percent| percent.parse::<usize>().ok());
+    percent.map_or(usual, |percent| soak.saturating_mul(percent).div_ceil(100))
 }
 
 /// Tells a figure of a test, which `cargo xtask soak` takes over into docs/reference/reliability.md.

@@ -31,6 +31,7 @@ cargo xtask TASK
 
 Options of test, soak and bench:
   --only WORD   the steps whose name contains WORD
+  --percent N   of the rounds of soak, so many in the hundred; behind --only
 
 Environment: CARGO_TARGET_DIR (where to build), CI=true (a missing tool is an error).
 ";
@@ -57,8 +58,9 @@ fn task(words: &[&str]) -> Outcome {
         ["test"] => test::run(None),
         ["test", "--only", word] => test::run(Some(word)),
         ["lint"] => lint::run(),
-        ["soak"] => soak::run(None),
-        ["soak", "--only", word] => soak::run(Some(word)),
+        ["soak"] => soak::run(None, "100"),
+        ["soak", "--only", word] => soak::run(Some(word), "100"),
+        ["soak", "--only", word, "--percent", percent] => soak::run(Some(word), percent),
         ["bench"] => bench::run(None),
         ["bench", "--only", word] => bench::run(Some(word)),
         ["dist"] => dist::run().map(drop),

@@ -34,7 +34,11 @@ const STEPS: &[(&str, &str)] = &[
 ];
 
 /// Builds the programs that tests run, then runs the steps whose name contains `only`.
-pub(crate) fn run(only: Option<&str>) -> Outcome {
+/// `percent` of their rounds.
+pub(crate) fn run(only: Option<&str>, percent: &str) -> Outcome {
+    if !percent.parse().is_ok_and(|percent: usize| (1..=100).contains(&percent)) {
+        return Err(Failure::new("--percent is 1 to 100"));
+    }
     let steps: Vec<_> = STEPS.iter().filter(|(name, _)| only.is_none_or(|word| name.contains(word))).collect();
     if steps.is_empty() {
         return Err(Failure::new(format!("no step is called {}", only.unwrap_or_default())));
@@ -50,9 +54,10 @@ pub(crate) fn run(only: Option<&str>) -> Outcome {
         // The time told is the test's own.
         Job::cargo(&format!("{build} --no-run")).run()?;
         let job = Job::cargo(&format!("{build} {filter} -- --nocapture --test-threads=2"));
-        let (told, time) = timed(|| job.with("CLAVIGER_SOAK", "1").shown());
+        let (told, time) = timed(|| job.with("CLAVIGER_SOAK", percent).shown());
         let date = Job::new(["date", "-u", "+%Y-%m-%d"]).stdout()?;
-        let figures = figures(name, &told?, date.trim(), &format!("{:.0} s", time.as_secs_f64()));
+        let part = if percent == "100" { String::new() } else { format!(", {percent} % of its rounds") };
+        let figures = figures(name, &told?, date.trim(), &format!("{:.0} s{part}", time.as_secs_f64()));
         if figures.is_empty() {
             return Err(Failure::new(format!("{name} told no figure")));
         }
