@@ -32,17 +32,32 @@ pub fn keep_in_memory(bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::keep_in_memory;
 
+    /// What the kernel does with the page at an address: VmFlags of proc_pid_smaps(5).
+    fn flags(address: usize) -> String {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut inside = false;
+        for line in maps.lines() {
+            let hex = |text| usize::from_str_radix(text, 16).ok();
+            let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
+            if let Some((start, end)) = range.and_then(|(start, end)| hex(start).zip(hex(end))) {
+                inside = (start..end).contains(&address);
+            } else if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| inside) {
+                return flags.to_owned();
+            }
+        }
+        panic!("no such page");
+    }
+
     #[test]
-    fn the_pages_of_a_secret_are_locked() {
-        let locked = || {
-            let status = std::fs::read_to_string("/proc/self/status").unwrap();
-            let line = status.lines().find(|line| line.starts_with("VmLck:")).unwrap().to_owned();
-            line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
-        };
+    fn the_pages_of_a_secret_are_locked_and_in_no_dump() {
         let secret = vec![7_u8; 3 * 4096];
-        let before = locked();
         keep_in_memory(&secret).unwrap();
-        assert!(locked() >= before + 12, "three pages are 12 KiB");
+        for at in [0, 4096, 2 * 4096, secret.len() - 1] {
+            let flags = flags(secret.as_ptr().addr() + at);
+            assert!(flags.contains(" lo") && flags.contains(" dd"), "{flags}");
+        }
+        let stack = 7_u8;
+        assert!(!flags(std::ptr::from_ref(&stack).addr()).contains(" lo"), "the control");
         keep_in_memory(&[]).unwrap();
     }
 }
