@@ -142,9 +142,10 @@ async fn who_queues_for_a_step_is_told_a_step_for_each_one_ahead() {
     let (mut ends, mut answers) = (Vec::new(), Answers::new());
     for profile in 1..4 {
         let (listener, end) = Listener::new(false);
-        ends.push(end);
         answers.spawn(rig_frozen(&rig, profile, listener));
-        crate::rig::settle().await;
+        // On its way there it is recorded on the disk.
+        crate::rig::until("it queues", || !end.is_empty()).await;
+        ends.push(end);
     }
     let begin = rig.clock.boot();
     let told: Vec<u64> = ends.iter_mut().map(|end| waiting(end).millis_since(begin)).collect();
