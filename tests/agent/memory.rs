@@ -180,10 +180,21 @@ const CONTROL_ROUNDS: usize = 20;
 
 #[test]
 fn where_memory_is_not_wiped_the_scan_finds_it_after_a_lock() {
-    for without in ["wiping", "wiped-stack"] {
+    // Optimised code leaves too little on its stacks to be found again: that control is for the other builds.
+    let defences = if rounds(0, 1) == 1 { &["wiping"][..] } else { &["wiping", "wiped-stack"] };
+    for &without in defences {
         let stage = Stage::new(Some(without));
         // What lay there may have been written over, or its page given back: that is chance.
+        let mut wire = stage.connect();
+        let proof = json!({"recovery": stage.recovery});
         let left = (0..CONTROL_ROUNDS).find_map(|_| {
+            for request in [
+                json!({"access_key_export": {"name": "dev", "proof": proof}}),
+                json!({"mfa_export": {"name": "ada", "proof": proof}}),
+                json!({"mfa_code": {"name": "ada", "now": true}}),
+            ] {
+                assert!(wire.ask(2, &request)["id"] == 2);
+            }
             stage.run(&["lock"], "");
             let (locked, _) = stage.scan();
             stage.run(&["unlock", "--passphrase-fd", "0"], PASSPHRASE);

@@ -1,6 +1,6 @@
 //! The control protocol under good and bad clients.
 
-use crate::home::Home;
+use crate::home::{Home, PASSPHRASE};
 use crate::sandbox::Sandbox;
 use crate::wire::Wire;
 use serde_json::{Value, json};
@@ -226,4 +226,16 @@ fn ten_thousand_profiles_are_listed_page_by_page() {
         rows.as_array().expect("rows").iter().filter_map(|row| row["profile"].as_str()).collect();
     assert_eq!((rows.as_array().map(Vec::len), names.len()), (Some(10_000), 10_000));
     assert!(names.contains("p0") && names.contains("p9999"));
+}
+
+#[test]
+fn an_id_is_free_once_its_answer_is_there() {
+    let home = Home::new();
+    home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    let mut wire = home.connect();
+    // Each has to wait for the disk, in a task of its own.
+    for turn in 0..500 {
+        let answer = wire.ask(2, &json!({"slot_list": {}}));
+        assert!(answer["reply"].is_object(), "{turn}: {answer}");
+    }
 }

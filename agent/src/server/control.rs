@@ -96,7 +96,7 @@ impl Server {
                 Ok(Line::End) if !hung_up(stream) => return,
                 Ok(Line::End) | Err(_) => break,
             };
-            in_hand.retain(|_, request| !request.task.is_finished());
+            in_hand.retain(|_, request| !request.answers.is_closed());
             mishandle(&line);
             let parsed = match line::decode(&line) {
                 Ok(parsed) => parsed,

@@ -49,10 +49,13 @@ impl Conversation {
         }
     }
 
-    /// Sends the last line about this request, which is in hand until that is written.
+    /// Sends the last line about this request, which is in hand until that is written. Its id is free before that is
+    /// sent: the client may use it again at once.
     pub(super) async fn end(self, message: AgentMessage, held: Held) {
-        if let Some(line) = encode(self.id, message) {
-            drop(self.outbox.send(OutLine { held: Some(held), ..line }).await);
+        let Self { id, outbox, answers, .. } = self;
+        drop(answers);
+        if let Some(line) = encode(id, message) {
+            drop(outbox.send(OutLine { held: Some(held), ..line }).await);
         }
     }
 
