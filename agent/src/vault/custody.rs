@@ -117,7 +117,9 @@ pub struct Custody {
     world: World,
     folder: VaultFolder,
     state_file: PathBuf,
-    vault: Mutex<Option<Vault>>,
+    /// Boxed, as what is open beside it: where a lock would only mark a place in here as empty, the bytes that lie in it
+    /// would stay, with what they took along from the stack when it was moved here.
+    vault: Mutex<Option<Box<Vault>>>,
     quick: Mutex<Quick>,
     guesses: Mutex<Guesses>,
     on_settings: OnceLock<Box<SettingsHook>>,
@@ -133,7 +135,7 @@ pub struct Custody {
 type SettingsHook = dyn Fn(Option<&str>) + Send + Sync;
 
 struct Quick {
-    open: Option<Open>,
+    open: Option<Box<Open>>,
     locked_by: LockedBy,
     knowledge: Arc<Knowledge>,
     opened_once: bool,
@@ -293,7 +295,7 @@ impl Custody {
             if vault.is_none() {
                 let opened = self.folder.open_by(&opener)?;
                 self.open(&mut vault, opened, locks, now)?;
-                self.allow_keyring(vault.as_ref());
+                self.allow_keyring(vault.as_deref());
             }
             Ok(())
         })
@@ -489,7 +491,7 @@ impl Custody {
     }
 
     /// Enters an opened vault and its state.
-    fn open(&self, slot: &mut Option<Vault>, opened: Vault, locks: u64, now: WallTime) -> Result<()> {
+    fn open(&self, slot: &mut Option<Box<Vault>>, opened: Vault, locks: u64, now: WallTime) -> Result<()> {
         let (mut state, how) = State::open(self.world.clone(), self.state_file.clone(), opened.state_access(), now)?;
         let older = self.ask_anchors(&opened, &mut state);
         self.tell_settings(opened.items());
@@ -505,10 +507,10 @@ impl Custody {
         self.openings.fetch_add(1, Ordering::AcqRel);
         let (vault_id, audit_key) = (opened.id(), opened.audit_key());
         quick.known = Some((vault_id, older.as_ref().map_or(opened.version(), |older| older.known)));
-        quick.open = Some(Open { items: opened.items().clone(), state, vault_id, audit_key, older });
+        quick.open = Some(Box::new(Open { items: opened.items().clone(), state, vault_id, audit_key, older }));
         quick.knowledge = Arc::new(know(opened.items()));
         quick.opened_once = true;
-        *slot = Some(opened);
+        *slot = Some(Box::new(opened));
         Ok(())
     }
 
@@ -531,7 +533,7 @@ impl Custody {
         }
     }
 
-    fn vault(&self) -> MutexGuard<'_, Option<Vault>> {
+    fn vault(&self) -> MutexGuard<'_, Option<Box<Vault>>> {
         self.vault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -34,7 +34,7 @@ impl Custody {
         on_wiped_stack(|| {
             let opener = self.stretched(proof, locks)?;
             let mut vault = self.vault();
-            let open = vault.as_mut().ok_or(Error::Locked)?;
+            let open = vault.as_deref_mut().ok_or(Error::Locked)?;
             open.proven_by(&opener)?;
             let Some(older) = self.older() else { return Ok(()) };
             if older.digest() != shown {
@@ -64,8 +64,8 @@ impl Custody {
     }
 
     /// The vault to change.
-    pub(super) fn editable<'a>(&self, vault: &'a mut Option<Vault>) -> Result<&'a mut Vault> {
-        let open = vault.as_mut().ok_or(Error::Locked)?;
+    pub(super) fn editable<'a>(&self, vault: &'a mut Option<Box<Vault>>) -> Result<&'a mut Vault> {
+        let open = vault.as_deref_mut().ok_or(Error::Locked)?;
         self.require_newest().map(|()| open)
     }
 

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 /// An open vault and its state, out of custody: nothing reads or writes them meanwhile. Dropping it wipes both; a lock
 /// waits for that.
 pub struct HandedOver {
-    vault: Vault,
-    open: Open,
+    vault: Box<Vault>,
+    open: Box<Open>,
     // Behind the two: they are gone before it is.
     leave: Leave,
 }

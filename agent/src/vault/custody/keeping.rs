@@ -48,7 +48,7 @@ impl Custody {
             between();
             let opened = self.open(&mut vault, restored, locks, now);
             match &opened {
-                Ok(()) => self.allow_keyring(vault.as_ref()),
+                Ok(()) => self.allow_keyring(vault.as_deref()),
                 // It is not what it was: a person opens it.
                 Err(_) if self.locks.load(Ordering::Acquire) == locks => self.quick().close(LockedBy::Command),
                 Err(_) => {}
