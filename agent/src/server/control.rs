@@ -97,7 +97,7 @@ impl Server {
                 Ok(Line::End) if !hung_up(stream) => return,
                 Ok(Line::End) | Err(_) => break,
             };
-            in_hand.retain(|_, request| !request.answers.is_closed());
+            in_hand.retain(|_, request| !request.task.is_finished());
             mishandle(&line);
             let parsed = match line::decode(&line) {
                 Ok(parsed) => parsed,
@@ -119,7 +119,9 @@ impl Server {
                     }
                 },
                 (ClientMessage::Request(request), Some(hello)) => {
-                    if in_hand.len() >= REQUESTS_LIMIT || in_hand.contains_key(&parsed.id) {
+                    // One whose answer is on its way still counts, and its id is free.
+                    let taken = in_hand.get(&parsed.id).is_some_and(|request| !request.answers.is_closed());
+                    if in_hand.len() >= REQUESTS_LIMIT || taken {
                         refuse(outbox, parsed.id, Fault::new(Code::AgentBusy, format!("at most {REQUESTS_LIMIT} requests are in hand on a connection, each with an id of its own"))).await;
                         continue;
                     }

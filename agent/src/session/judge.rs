@@ -10,8 +10,9 @@ pub(super) type Failed = (SessionKey, aws::Error);
 
 impl Office {
     /// Asks AWS for the time where the session of a plan's step cannot be judged without: by that session itself, at
-    /// its own endpoint, with a call that needs no permission and no code. One call however many wait for it, and one answer
-    /// for them, also where it fails. An error where AWS cannot be reached: then the session is neither handed out nor lost, and no code is spent in its place.
+    /// its own endpoint, with a call that needs no permission and no code. One call however many wait for it, and one
+    /// answer for them, also where it fails. An error where AWS cannot be reached: then the session is neither handed out
+    /// nor lost, and no code is spent in its place.
     pub(super) async fn judge(&self, plan: &Plan, index: usize, key: &SessionKey) -> Result<(), Error> {
         if !self.reopened().unjudged.contains_key(key) {
             return Ok(());
