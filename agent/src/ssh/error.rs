@@ -41,7 +41,7 @@ pub enum Error {
     /// A host name over [`super::limits::HOST_NAME`], or none of text.
     #[error("a destination constraint has no proper host name")]
     HostName,
-    /// A key blob that is no key of its type, or is longer than [`super::limits::HOST_KEY`].
+    /// A key blob that is no key of its type, or is longer than [`super::limits::PUBLIC_KEY`].
     #[error("a public key is malformed")]
     KeyMalformed,
     /// A key of a type that cannot be verified here.

@@ -21,7 +21,7 @@ impl HostKey {
     /// its type, names and time are not, as they depend on what for.
     ///
     /// # Errors
-    /// [`Error::KeyMalformed`], also for one over [`limits::HOST_KEY`]; [`Error::KeyUnsupported`];
+    /// [`Error::KeyMalformed`], also for one over [`limits::PUBLIC_KEY`]; [`Error::KeyUnsupported`];
     /// [`Error::SignatureInvalid`] of the authority's.
     pub fn decode(blob: &[u8]) -> Result<Self, Error> {
         let key = read(blob)?;
@@ -86,9 +86,11 @@ pub(super) fn check(blob: &[u8]) -> Result<(), Error> {
     }
 }
 
-fn read(blob: &[u8]) -> Result<KeyData, Error> {
+/// Reads a public key or certificate blob of a known type; signatures are not verified. The one place that calls
+/// ssh-key with bytes of someone else.
+pub(super) fn read(blob: &[u8]) -> Result<KeyData, Error> {
     // Certificates nest, and are read by recursion.
-    if blob.len() > limits::HOST_KEY {
+    if blob.len() > limits::PUBLIC_KEY {
         return Err(Error::KeyMalformed);
     }
     let key = KeyData::decode(&mut &*blob).map_err(|_| Error::KeyMalformed)?;

@@ -33,6 +33,7 @@ pub const USER_PATTERN: usize = 256;
 /// Bytes of a constraint's host name (`NI_MAXHOST` of the resolver): matching takes time by its length.
 pub const HOST_NAME: usize = 1025;
 
-/// Bytes of a host's public key or certificate. A certificate may name a certificate as its authority, and that one
-/// another; so many bytes hold few enough of them for a small stack, and RSA of 16384 bits with many names.
-pub const HOST_KEY: usize = 32 * 1024;
+/// Bytes of a public key or certificate that is read. A certificate may name a certificate as its authority, and that
+/// one another: ssh-key reads them by recursion, and a message full of them would end the stack and the program with it.
+/// So many bytes need half of a thread's 2 MiB at the most, and hold RSA of 16384 bits with hundreds of names.
+pub const PUBLIC_KEY: usize = 32 * 1024;

@@ -40,7 +40,7 @@ impl Destination {
         end(from)?;
         let (from_user, from) = hop(origin)?;
         let (user, to) = hop(target)?;
-        if from_user.is_some() {
+        if !from_user.is_empty() {
             return Err(Error::DestinationInconsistent);
         }
         let from = match (from.host.is_empty(), from.keys.is_empty()) {
@@ -51,7 +51,7 @@ impl Destination {
         if to.host.is_empty() || to.keys.is_empty() {
             return Err(Error::DestinationInconsistent);
         }
-        Ok(Self { from, to, user })
+        Ok(Self { from, to, user: (!user.is_empty()).then(|| user.into()) })
     }
 
     /// One constraint, without its length.
@@ -77,7 +77,7 @@ pub(super) fn decode_all(mut from: &[u8]) -> Result<Vec<Destination>, Error> {
 }
 
 /// A user and a place, either of which may be empty here.
-fn hop(mut from: &[u8]) -> Result<(Option<Box<[u8]>>, Place), Error> {
+fn hop(mut from: &[u8]) -> Result<(&[u8], Place), Error> {
     let user = name(&mut from)?;
     let host = name(&mut from)?;
     reserved(&mut from)?;
@@ -94,7 +94,7 @@ fn hop(mut from: &[u8]) -> Result<(Option<Box<[u8]>>, Place), Error> {
         host_key::check(blob)?;
         keys.push(HopKey { blob: blob.into(), authority: byte(&mut from)? != 0 });
     }
-    Ok(((!user.is_empty()).then(|| user.into()), Place { host, keys }))
+    Ok((user, Place { host, keys }))
 }
 
 fn encode_hop(user: Option<&[u8]>, place: Option<&Place>) -> Vec<u8> {
