@@ -76,8 +76,8 @@ impl HostKey {
     }
 }
 
-/// Refuses a blob of a known type that is no key of it. Types that are not known pass: such a key is equal to none that
-/// a connection can be bound to.
+/// Refuses a blob of a known type that is no key of it. Certificates and types that are not known pass: such a blob can
+/// only be compared.
 pub(super) fn check(blob: &[u8]) -> Result<(), Error> {
     let kind = std::str::from_utf8(string(&mut &*blob)?).map_err(|_| Error::KeyMalformed)?;
     match Algorithm::new(kind) {

@@ -97,15 +97,15 @@ fn answered(frame: &[u8], binding: &mut Binding, keys: &[Constraints]) -> Result
     Ok(())
 }
 
+/// Constraints of every kind that was recorded.
+fn keys() -> Vec<Constraints> {
+    let names = ["add-ed25519", "add-destination", "add-route", "add-user", "add-authority"];
+    names.map(|name| super::tests::constraints(&talk(name)[0])).into()
+}
+
 #[test]
 fn connections_of_the_agent_withstand_damage() {
-    let keys: Vec<Constraints> = ["add-ed25519", "add-destination", "add-route", "add-user", "add-authority"]
-        .map(|name| {
-            let message = talk(name).swap_remove(0);
-            let Ok(Request::Add(add)) = Request::parse(&message) else { panic!("{name}") };
-            add.decode(skip_key).expect("constraints").2
-        })
-        .into();
+    let keys = keys();
     let mut long = Vec::new();
     put_string(&mut long, &[&b"\x0d\0\0\0\x01k\0\x03\xff\0"[..], &vec![b'd'; 0x3_ff00], b"\0\0\0\0"].concat());
     let parser = Parser {
@@ -115,6 +115,29 @@ fn connections_of_the_agent_withstand_damage() {
         taken: 100,
         refusals: &["FrameEmpty", "FrameTooLong", "SignatureInvalid", "Tainted", "Trailing", "Truncated", "no message"],
         parse: &|input| served(input, &keys),
+    };
+    parser.withstands_damage();
+}
+
+/// Each alone and as long as it came: on a connection that comes through one host, and on one that does not.
+#[test]
+fn messages_of_the_agent_withstand_damage() {
+    let keys = keys();
+    let mut forwarded = Binding::default();
+    forwarded.bind(&Host::new(1).bind(b"session", true)).expect("bound");
+    let parser = Parser {
+        name: "ssh-message",
+        more: super::tests::every_message(),
+        tokens: TOKENS,
+        taken: 100,
+        refusals: &["ConstraintUnknown", "KeyMalformed", "KeyUnsupported", "SignatureInvalid", "Trailing", "Truncated"],
+        parse: &|input| {
+            let outcomes = [Binding::default(), forwarded.clone()].map(|mut on| answered(input, &mut on, &keys));
+            match outcomes {
+                [Ok(()), Ok(())] => Verdict::Accepted,
+                [Err(error), _] | [_, Err(error)] => Verdict::refused(&error),
+            }
+        },
     };
     parser.withstands_damage();
 }

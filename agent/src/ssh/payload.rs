@@ -2,27 +2,27 @@
 //! anything else. For the rules of keys, and for the record.
 
 use super::codec::fields::{byte, end, name, string};
-use super::{Error, HostKey};
+use super::{Error, host_key};
 
 /// What is to be signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payload<'a> {
     /// Anything else. What looks like one of the others and contradicts itself or the key is this.
     Raw,
     /// `ssh-keygen -Y sign`, git, and what else makes SSHSIG signatures.
     Signature(SignatureRequest<'a>),
     /// A login.
-    Userauth(Box<UserauthRequest<'a>>),
+    Userauth(UserauthRequest<'a>),
 }
 
 /// A `SSH_MSG_USERAUTH_REQUEST` for service `ssh-connection`, by `publickey` or
 /// `publickey-hostbound-v00@openssh.com`, with the key that is to sign.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserauthRequest<'a> {
     /// The signature algorithm.
     pub algorithm: &'a str,
-    /// The host key, where the client binds the request to one.
-    pub host_key: Option<HostKey>,
+    /// The host key's blob, where the client binds the request to one. Of any type: hosts may have newer ones.
+    pub host_key: Option<&'a [u8]>,
     /// The session that it is good for.
     pub session_id: &'a [u8],
     /// The user on the host. Bytes of someone else: escape before showing.
@@ -45,7 +45,7 @@ impl<'a> Payload<'a> {
     pub fn parse(data: &'a [u8], key: &[u8]) -> Self {
         match data.strip_prefix(b"SSHSIG") {
             Some(rest) => signature(rest).map_or(Self::Raw, Self::Signature),
-            None => userauth(data, key).map_or(Self::Raw, |request| Self::Userauth(Box::new(request))),
+            None => userauth(data, key).map_or(Self::Raw, Self::Userauth),
         }
     }
 }
@@ -67,10 +67,11 @@ fn userauth<'a>(mut from: &'a [u8], key: &[u8]) -> Result<UserauthRequest<'a>, E
     }
     let host_key = match method {
         b"publickey" => None,
-        b"publickey-hostbound-v00@openssh.com" => Some(HostKey::decode(string(&mut from)?)?),
+        b"publickey-hostbound-v00@openssh.com" => Some(string(&mut from)?),
         _ => return unlike,
     };
     end(from)?;
+    host_key.map_or(Ok(()), host_key::check)?;
     Ok(UserauthRequest { algorithm, host_key, session_id, user })
 }
 

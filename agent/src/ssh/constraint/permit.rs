@@ -46,8 +46,8 @@ impl Constraints {
         if *request.session_id != *last.session_id {
             return Err(Error::SessionMismatch);
         }
-        match &request.host_key {
-            Some(host_key) if *host_key != last.host_key => Err(Error::HostKeyMismatch),
+        match request.host_key {
+            Some(host_key) if host_key != last.host_key.blob() => Err(Error::HostKeyMismatch),
             None if binding.hops().len() > 1 => Err(Error::HostKeyMissing),
             _ => Ok(Some(route)),
         }
