@@ -1,0 +1,25 @@
+//! The SSH agent's office, the pure part: what a client's bytes say, what its connection is bound to, and whether a
+//! key's constraints permit what is asked (RFC 9987, OpenSSH's PROTOCOL.agent).
+//!
+//! Nothing here has a socket or a clock, and nothing here holds a private key. What a message says and this room does
+//! not know is refused by name, never passed over: a constraint that is not understood must not be dropped.
+
+mod binding;
+pub mod codec;
+mod constraint;
+mod error;
+mod host_key;
+pub mod limits;
+#[cfg(test)]
+mod mutations;
+mod pattern;
+mod payload;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use binding::{Binding, BindingState, Hop};
+pub use constraint::{Constraints, Destination, HopKey, Place, Route};
+pub use error::Error;
+pub use host_key::HostKey;
+pub use payload::{Payload, SignatureRequest, UserauthRequest};
