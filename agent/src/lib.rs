@@ -4,7 +4,7 @@
 //! roof      main · run · harden · testing · weak
 //! 5 doors   server/
 //! 4 jobs    jobs/
-//! 3 office  session/
+//! 3 office  session/  ssh/
 //! 2 desk    mfa/  source/
 //! 1 edge    audit/  aws/  vault/  keyring/  logind/
 //! 0 ground  ask · config, over world             ── crate claviger: wire → model → secret
@@ -23,6 +23,7 @@ mod run;
 pub mod server;
 pub mod session;
 pub mod source;
+pub mod ssh;
 pub mod vault;
 pub mod world;
 
