@@ -7,10 +7,7 @@ mod openssh;
 mod pem;
 mod ppk;
 
-#[cfg(test)]
 pub(super) use cost::Cost;
-#[cfg(not(test))]
-use cost::Cost;
 
 use super::SoftKey;
 use super::error::{Error, Result};

@@ -41,7 +41,7 @@ fn look(content: &[u8], most: Cost) -> Result<bool> {
         return Ok(false);
     }
     let known = std::str::from_utf8(cipher).ok().and_then(|name| Cipher::new(name).ok());
-    if kdf != b"bcrypt" || !known.is_some_and(|cipher| cipher != Cipher::TdesCbc) {
+    if kdf != b"bcrypt" || known.is_none_or(|cipher| cipher == Cipher::TdesCbc) {
         return Err(Error::EncryptionUnsupported);
     }
     string(&mut options)?;

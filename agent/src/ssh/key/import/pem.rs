@@ -101,7 +101,7 @@ fn encrypted(content: &[u8], passphrase: Option<&Passphrase>, most: Cost) -> Res
         Kdf::Scrypt(scrypt) => {
             let (size, lanes) = (u64::from(scrypt.block_size), u64::from(scrypt.parallelization));
             // Bytes: 128 times block size times cost, and as much again for each lane's block.
-            let blocks = u64::from(scrypt.cost_parameter).saturating_add(lanes);
+            let blocks = scrypt.cost_parameter.saturating_add(lanes);
             most.memory(blocks.saturating_mul(size).div_ceil(8), lanes.saturating_mul(2))?;
         }
         _ => return Err(Error::EncryptionUnsupported),

@@ -148,13 +148,7 @@ impl<'a> File<'a> {
         let mut private = self.private.as_slice();
         let key = SoftKey::of(match kind {
             KeyType::Ecdsa(curve) => PrivateHalf::Ecdsa(Ecdsa::new(curve, positive(&mut private)?, None)?),
-            KeyType::Ed25519 => {
-                // Least byte first, and a last byte of zero is left out.
-                let seed = string(&mut private)?;
-                let mut whole = Zeroizing::new([0; 32]);
-                whole.get_mut(..seed.len()).ok_or(Error::Malformed)?.copy_from_slice(seed);
-                PrivateHalf::Ed25519(Ed25519::new(whole.as_slice())?)
-            }
+            KeyType::Ed25519 => PrivateHalf::Ed25519(Ed25519::new(string(&mut private)?)?),
             KeyType::Rsa => {
                 let (d, p, q) = (positive(&mut private)?, positive(&mut private)?, positive(&mut private)?);
                 let iqmp = positive(&mut private)?;
