@@ -1,4 +1,5 @@
-//! Ed25519 (RFC 8032, RFC 8709).
+//! Ed25519 (RFC 8032, RFC 8709), by ed25519-dalek: aws-lc is a little faster, and its copy of the seed could be swapped
+//! out.
 
 use super::error::{Error, Result};
 use crate::world::{Entropy, keep_in_memory};
