@@ -1,7 +1,7 @@
-//! The SSH agent's office, the pure part: what a client's bytes say, what its connection is bound to, and whether a
-//! key's constraints permit what is asked (RFC 9987, OpenSSH's PROTOCOL.agent).
+//! The SSH agent's office: what a client's bytes say, what its connection is bound to, whether a key's constraints
+//! permit what is asked, and the keys themselves (RFC 9987, OpenSSH's PROTOCOL.agent).
 //!
-//! Nothing here has a socket or a clock, and nothing here holds a private key. What a message says and this room does
+//! Nothing here has a socket or a clock. What a message says and this room does
 //! not know is refused by name, never passed over: a constraint that is not understood must not be dropped.
 
 mod binding;
@@ -9,6 +9,7 @@ pub mod codec;
 mod constraint;
 mod error;
 mod host_key;
+pub mod key;
 pub mod limits;
 #[cfg(test)]
 mod mutations;

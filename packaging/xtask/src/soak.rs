@@ -28,6 +28,7 @@ const STEPS: &[(&str, &str)] = &[
     ("clocks", "-p claviger --test session clock"),
     ("parsers of the agent", "-p claviger-agent --features test-seams --lib withstand"),
     ("parsers of the client", "-p claviger --lib withstand"),
+    ("ssh keys", "-p claviger-agent --features test-seams --lib ssh::key::tests::signatures"),
     ("attackers", "-p claviger --test agent attack"),
     ("memory", "-p claviger --test agent memory"),
     ("canaries", "-p claviger --test agent canary"),

@@ -111,6 +111,12 @@ const TOOLS: &[Tool] = &[
         debian: true,
     },
     Tool {
+        name: "ssh-keygen",
+        probe: &["sh", "-c", "command -v ssh-keygen && command -v ssh-add"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "openssh-client"],
+        debian: true,
+    },
+    Tool {
         name: "strace",
         probe: &["strace", "--version"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "strace"],
