@@ -4,8 +4,8 @@
 
 use crate::agent::Program;
 use crate::raw::{
-    CLOSED, EXTENSION_FAILURE, FAILURE, LIST, Raw, SIGNED, SUCCESS, add, add_constrained, bind, bind_of, login, message,
-    new_key, only_to, sign, string,
+    CLOSED, EXTENSION_FAILURE, FAILURE, LIST, Raw, SIGNED, SUCCESS, add, add_constrained, bind, bind_of, login,
+    message, new_key, only_to, sign, string,
 };
 use crate::stage::Stage;
 use claviger_agent::ssh::key::SoftKey;
@@ -125,7 +125,10 @@ fn constraints_that_nobody_knows_refuse_the_key(program: Program) {
     }
     // The control.
     let key = new_key();
-    assert_eq!(raw.kind(&add_constrained(&key, &[&only_to(&new_key())[..], &[2, 1, 0, 0, 255, 255]].concat())), SUCCESS);
+    assert_eq!(
+        raw.kind(&add_constrained(&key, &[&only_to(&new_key())[..], &[2, 1, 0, 0, 255, 255]].concat())),
+        SUCCESS
+    );
     assert!(raw.lists(&key));
 }
 

@@ -25,7 +25,9 @@ fn files_are_signed(program: Program) {
         for hash in ["sha256", "sha512"] {
             let hash = format!("hashalg={hash}");
             let public = stage.path(&format!("{name}.pub"));
-            stage.run(&["ssh-keygen", "-Y", "sign", "-n", "file", "-O", &hash, "-f", &public, &stage.path("data")]).good();
+            stage
+                .run(&["ssh-keygen", "-Y", "sign", "-n", "file", "-O", &hash, "-f", &public, &stage.path("data")])
+                .good();
             stage.write("signers", &format!("ada {}\n", stage.public(name)));
             verify("file", &data).good();
             // The controls.
@@ -48,8 +50,14 @@ fn a_commit_is_signed(program: Program) {
     let folder = stage.path("tree");
     let signing = format!("user.signingkey={}", stage.path("key.pub"));
     let signers = format!("gpg.ssh.allowedSignersFile={}", stage.path("signers"));
-    let settings =
-        ["user.name=Ada", "user.email=ada@example.com", "gpg.format=ssh", "init.defaultBranch=main", &signing, &signers];
+    let settings = [
+        "user.name=Ada",
+        "user.email=ada@example.com",
+        "gpg.format=ssh",
+        "init.defaultBranch=main",
+        &signing,
+        &signers,
+    ];
     let git = |words: &[&str]| {
         let mut all = vec!["git", "-C", &folder];
         settings.iter().for_each(|setting| all.extend(["-c", setting]));

@@ -8,6 +8,7 @@ mod load;
 mod own;
 mod page;
 mod peers;
+mod ssh;
 
 use crate::dist;
 use crate::run::{Failure, Outcome, make_folder, root, say, write};
@@ -31,7 +32,7 @@ const FEW: usize = 10;
 const MANY: usize = 10_000;
 
 /// What can be measured, by name; the measures of one name share what they need.
-const MEASURES: [&str; 6] = ["process", "peers", "load", "profiles", "rest", "start"];
+const MEASURES: [&str; 7] = ["process", "peers", "load", "ssh", "profiles", "rest", "start"];
 
 /// Builds, measures what `only` is part of, and fails where a gate does. The page is written by a run of everything.
 pub(crate) fn run(only: Option<&str>) -> Outcome {
@@ -54,6 +55,10 @@ pub(crate) fn run(only: Option<&str>) -> Outcome {
     }
     if wanted("load") {
         add(&mut findings, load::measure(&stage)?);
+    }
+    if wanted("ssh") {
+        crate::tools::require("openssh")?;
+        add(&mut findings, ssh::measure(&stage)?);
     }
     if wanted("profiles") {
         let many = ready("bench-many", &binaries, MANY)?;

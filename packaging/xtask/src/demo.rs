@@ -29,6 +29,7 @@ pub(crate) fn build() -> Outcome<PathBuf> {
         Job::cargo(&format!("build --quiet --locked -p {package}")).run()?;
         copy_program(&target().join("debug").join(package), &folder)?;
     }
+    copy_program(&target().join("debug/claviger-ssh-agent"), &folder)?;
     Ok(folder)
 }
 

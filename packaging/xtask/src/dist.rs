@@ -13,8 +13,8 @@ fn marker() -> String {
 /// What is built, and how; each package has a program of its name.
 const PACKAGES: [(&str, Linked); 3] =
     [("claviger", Linked::Static), ("claviger-agent", Linked::Any), ("claviger-sandbox", Linked::Any)];
-/// Programs beside those: what `bench` needs.
-const FURTHER: [(&str, &str); 1] = [("claviger-sandbox", "claviger-load")];
+/// Programs beside those: ssh-agent's place, and what `bench` needs.
+const FURTHER: [(&str, &str); 2] = [("claviger-agent", "claviger-ssh-agent"), ("claviger-sandbox", "claviger-load")];
 
 /// Builds them and checks them; returns their folder.
 pub(crate) fn run() -> Outcome<PathBuf> {

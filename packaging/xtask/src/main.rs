@@ -9,6 +9,7 @@ mod dist;
 mod elf;
 mod lint;
 mod python;
+mod regress;
 mod run;
 mod soak;
 mod stage;

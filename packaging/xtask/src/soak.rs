@@ -29,6 +29,8 @@ const STEPS: &[(&str, &str)] = &[
     ("parsers of the agent", "-p claviger-agent --features test-seams --lib withstand"),
     ("parsers of the client", "-p claviger --lib withstand"),
     ("ssh keys", "-p claviger-agent --features test-seams --lib ssh::key::tests::signatures"),
+    ("ssh frames", "-p claviger --test ssh frames"),
+    ("ssh connections", "-p claviger --test ssh memory"),
     ("attackers", "-p claviger --test agent attack"),
     ("memory", "-p claviger --test agent memory"),
     ("canaries", "-p claviger --test agent canary"),

@@ -1,7 +1,7 @@
 //! `test`: everything CI runs, fastest first. It stops at the first failure.
 
 use crate::run::{Failure, Job, Outcome, root, say, target, timed};
-use crate::{demo, dist, lint, python, supply, tools};
+use crate::{demo, dist, lint, python, regress, supply, tools};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -106,10 +106,16 @@ fn steps() -> Vec<Step> {
     let outside = unit("-p claviger --test agent").needs("python3").needs("setpriv");
     let outside = outside.needs("dbus-daemon").needs("gnome-keyring").needs("strace");
     steps.push(outside.needs("systemd-socket-activate").needs("root, for a second user"));
+    let ssh = unit("-p claviger --test ssh").needs("git").needs("openssh").needs("setsid");
+    steps.push(ssh);
     let supply = Step::new("supply chain: bans, licences, sources", supply::run);
     steps.push(supply.needs("cargo deny"));
     steps.push(Step::new("seams: a build with test seams is recognised", seams));
     steps.push(Step::new("demo: as shipped", || demo::play(&plain()?)));
+    for name in regress::SCRIPTS {
+        let step = Step::new(format!("regress: {name}"), move || regress::run(name, &plain()?));
+        steps.push(step.needs("openssh").needs("openssh-tests"));
+    }
     for path in python::scripts() {
         let step = Step::new(format!("python: {path}"), {
             let path = path.clone();
@@ -121,6 +127,9 @@ fn steps() -> Vec<Step> {
         }
         if path.contains("test_browser") {
             step = step.needs("chromium");
+        }
+        if path.contains("test_ssh") {
+            step = step.needs("openssh");
         }
         if path.contains("test_doors") {
             steps.push(Step::new("build: rustsdk", || rig("rustsdk")));
@@ -146,7 +155,7 @@ fn seams() -> Outcome {
 /// The programs as shipped: without the marker.
 fn plain() -> Outcome<PathBuf> {
     let folder = demo::build()?;
-    for program in ["claviger", "claviger-agent"] {
+    for program in ["claviger", "claviger-agent", "claviger-ssh-agent"] {
         if contains_seams(&folder.join(program))? {
             return Err(Failure::new(format!("{program} as shipped contains test seams")));
         }
@@ -197,7 +206,7 @@ mod tests {
     fn no_test_target_is_forgotten() {
         let manifest = std::fs::read_to_string(crate::run::root().join("Cargo.toml")).expect("the manifest");
         let targets = manifest.split("[[test]]\nname = \"").skip(1).filter_map(|rest| rest.split('"').next());
-        let mut found: Vec<&str> = targets.filter(|name| !["agent", "house"].contains(name)).collect();
+        let mut found: Vec<&str> = targets.filter(|name| !["agent", "house", "ssh"].contains(name)).collect();
         found.sort_unstable();
         assert_eq!(found, super::ANYWHERE);
     }

@@ -61,6 +61,12 @@ const TOOLS: &[Tool] = &[
         debian: true,
     },
     Tool {
+        name: "git",
+        probe: &["git", "--version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "git"],
+        debian: true,
+    },
+    Tool {
         name: "mandoc",
         probe: &["sh", "-c", "command -v mandoc"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "mandoc"],
@@ -70,6 +76,52 @@ const TOOLS: &[Tool] = &[
         name: "node",
         probe: &["sh", "-c", "node --version && npm --version"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "nodejs", "npm"],
+        debian: true,
+    },
+    Tool {
+        name: "openssh",
+        // Client, server and what they copy files with, all of one version.
+        probe: &[
+            "sh",
+            "-c",
+            concat!(
+                "set -e; for program in ssh ssh-add ssh-agent ssh-keygen scp sftp; do command -v $program; done; ",
+                "test -x /usr/sbin/sshd; test -x /usr/lib/openssh/sftp-server; ",
+                "test $(dpkg-query -W -f '${Version}\\n' openssh-client openssh-server openssh-sftp-server | sort -u | wc -l) = 1"
+            ),
+        ],
+        install: &[
+            "apt-get",
+            "install",
+            "-y",
+            "--no-install-recommends",
+            "openssh-client",
+            "openssh-server",
+            "openssh-sftp-server",
+        ],
+        debian: true,
+    },
+    Tool {
+        name: "openssh-tests",
+        // The package names the versions of the others in its dependencies; a newer one brings newer ones.
+        probe: &[
+            "sh",
+            "-c",
+            concat!(
+                "test -f /usr/lib/openssh/regress/test-exec.sh && ",
+                "test $(dpkg-query -W -f '${Version}\\n' openssh-client openssh-server openssh-tests | sort -u | wc -l) = 1"
+            ),
+        ],
+        install: &[
+            "apt-get",
+            "install",
+            "-y",
+            "--no-install-recommends",
+            "openssh-client",
+            "openssh-server",
+            "openssh-sftp-server",
+            "openssh-tests",
+        ],
         debian: true,
     },
     Tool {
@@ -108,6 +160,12 @@ const TOOLS: &[Tool] = &[
         name: "setpriv",
         probe: &["setpriv", "--version"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "util-linux"],
+        debian: true,
+    },
+    Tool {
+        name: "setsid",
+        probe: &["sh", "-c", "command -v setsid && command -v timeout"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "util-linux", "coreutils"],
         debian: true,
     },
     Tool {

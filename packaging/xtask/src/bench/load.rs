@@ -43,7 +43,7 @@ fn load(stage: &Stage, socket: &Path) -> Outcome<(f64, u64)> {
 }
 
 /// The number under a key of a flat JSON object.
-fn number(line: &str, key: &str) -> Option<f64> {
+pub(super) fn number(line: &str, key: &str) -> Option<f64> {
     let (_, rest) = line.split_once(&format!("\"{key}\":"))?;
     rest.trim_start().split([',', '}']).next()?.trim().parse().ok()
 }

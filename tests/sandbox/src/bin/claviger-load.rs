@@ -1,6 +1,6 @@
 //! `claviger-load`: load on an agent's socket, and a bare server to compare it with.
 
-use claviger_sandbox::load::{self, Kind, Load, Stuck};
+use claviger_sandbox::load::{self, Ask, Kind, Load, Outcome, SshLoad, Stuck};
 use serde_json::json;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 const USAGE: &str =
     "usage: claviger-load SOCKET --profile NAME [--clients N] [--requests N] [--connect-each] [--stuck N]
+       claviger-load ssh SOCKET list|COMMENT [--clients N] [--requests N]
        claviger-load echo SOCKET [--bytes N]
 
 The first asks for credentials that the agent holds already: so many clients (256), one request in flight each, so many
@@ -15,7 +16,9 @@ requests altogether (1000000); --connect-each makes a connection for each; --stu
 It prints one line of JSON: requests, errors, seconds, per_second, p50_us, p99_us, p999_us, max_us, answer_bytes,
 server_cpu_seconds (or null), stuck, cut_off. Exit code 1 where there were errors.
 
-The second is a bare server in the agent's place: a fixed line of N bytes (900) to each line. It prints `ready`, and
+The second asks an SSH agent for its list, or for signatures by the key of this comment. It prints the same.
+
+The third is a bare server in the agent's place: a fixed line of N bytes (900) to each line. It prints `ready`, and
 ends with its process.
 ";
 
@@ -23,6 +26,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let run = match words.first().map(String::as_str) {
         Some("echo") => echo(words.get(1..).unwrap_or_default()),
+        Some("ssh") => ssh(words.get(1..).unwrap_or_default()),
         Some(first) if !first.starts_with('-') => ask(&words),
         _ => Err(USAGE.to_owned()),
     };
@@ -55,6 +59,24 @@ fn ask(words: &[String]) -> Result<ExitCode, String> {
     let request = json!({"credentials": {"profile": load.profile, "wait": 60}}).to_string();
     let in_the_way = Stuck::start(&load.socket, stuck, &Kind::ALL, &request).map_err(|error| error.to_string())?;
     let outcome = load.run().map_err(|error| error.to_string())?;
+    tell(&outcome, stuck, in_the_way.cut_off())
+}
+
+fn ssh(words: &[String]) -> Result<ExitCode, String> {
+    let [socket, ask, options @ ..] = words else { return Err(USAGE.to_owned()) };
+    let ask = if ask == "list" { Ask::List } else { Ask::Sign(ask.clone()) };
+    let mut load = SshLoad { socket: PathBuf::from(socket), ask, clients: 1, requests: 10_000 };
+    for option in options.chunks(2) {
+        match option {
+            [word, value] if word == "--clients" => load.clients = number(value)?,
+            [word, value] if word == "--requests" => load.requests = number(value)? as u64,
+            _ => return Err(USAGE.to_owned()),
+        }
+    }
+    tell(&load.run().map_err(|error| error.to_string())?, 0, 0)
+}
+
+fn tell(outcome: &Outcome, stuck: usize, cut_off: u64) -> Result<ExitCode, String> {
     let latencies = &outcome.latencies;
     #[expect(clippy::cast_precision_loss, reason = "seconds")]
     let seconds = outcome.nanos as f64 / 1e9;
@@ -70,7 +92,7 @@ fn ask(words: &[String]) -> Result<ExitCode, String> {
         "answer_bytes": outcome.answer_bytes,
         "server_cpu_seconds": outcome.server_seconds,
         "stuck": stuck,
-        "cut_off": in_the_way.cut_off(),
+        "cut_off": cut_off,
     });
     print(&format!("{line}\n")).map_err(|error| error.to_string())?;
     Ok(if outcome.errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

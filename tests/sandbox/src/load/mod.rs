@@ -1,12 +1,14 @@
-//! Load on the agent's control socket: many clients that ask for cached credentials, one request in flight each, and
-//! how long each answer took. One thread and epoll(7), so that it costs little beside what it measures.
+//! Load on the agent's sockets: many clients that ask for cached credentials, or an SSH agent for signatures, one request
+//! in flight each, and how long each answer took. One thread and epoll(7), so that it costs little beside what it measures.
 
 mod echo;
 mod histogram;
+mod ssh;
 mod stuck;
 
 pub use echo::echo;
 pub use histogram::Histogram;
+pub use ssh::{Ask, SshLoad};
 pub use stuck::{Kind, Stuck};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -47,7 +49,7 @@ pub struct Outcome {
     pub nanos: u64,
     /// How long each answer took; with a connection for each request from before it was made.
     pub latencies: Histogram,
-    /// Length of the last answer, newline included.
+    /// Length of the last answer, newline or length word included.
     pub answer_bytes: usize,
     /// Processor time of the process that listens meanwhile, in seconds, where the kernel tells it.
     pub server_seconds: Option<f64>,
@@ -66,16 +68,27 @@ impl Outcome {
 struct Asker {
     stream: UnixStream,
     begun: u64,
-    /// The line that has come so far.
-    line: Vec<u8>,
-    /// Lines that come before the answer.
+    /// What has come of the next answer.
+    come: Vec<u8>,
+    /// Answers that come before the one to the request.
     greetings: u32,
+}
+
+/// What is said on a connection.
+struct Talk {
+    /// Said before the first request; it is answered where there is one.
+    greeting: &'static str,
+    request: Vec<u8>,
+    /// The length of the answer that these bytes begin with, once it is whole.
+    whole: fn(&[u8]) -> Option<usize>,
+    /// Whether an answer is what was asked for.
+    good: fn(&[u8]) -> bool,
 }
 
 /// A run.
 struct Run<'a> {
     load: &'a Load,
-    request: String,
+    talk: Talk,
     watch: OwnedFd,
     askers: Vec<Option<Asker>>,
     begun: u64,
@@ -88,10 +101,19 @@ impl Load {
     pub fn run(&self) -> io::Result<Outcome> {
         let name = serde_json::to_string(&self.profile)?;
         let request = format!("{{\"id\":{ID},\"request\":{{\"credentials\":{{\"profile\":{name},\"wait\":60}}}}}}\n");
+        self.talk(Talk {
+            greeting: HELLO,
+            request: request.into_bytes(),
+            whole: |come| come.iter().position(|byte| *byte == b'\n').map(|end| end + 1),
+            good: |answer| answer.starts_with(REPLY),
+        })
+    }
+
+    fn talk(&self, talk: Talk) -> io::Result<Outcome> {
         let outcome =
             Outcome { errors: 0, nanos: 0, latencies: Histogram::default(), answer_bytes: 0, server_seconds: None };
         let (watch, askers) = (epoll::create(CreateFlags::CLOEXEC)?, Vec::new());
-        Run { load: self, request, watch, askers, begun: 0, ended: 0, outcome }.all()
+        Run { load: self, talk, watch, askers, begun: 0, ended: 0, outcome }.all()
     }
 }
 
@@ -134,14 +156,15 @@ impl Run<'_> {
         if let Some(asker) = place.as_mut().filter(|_| !self.load.connect_each) {
             asker.begun = begun;
             // One that has gone shows when it is read.
-            let _ = asker.stream.write_all(self.request.as_bytes());
+            let _ = asker.stream.write_all(&self.talk.request);
             return Ok(());
         }
         let mut stream = UnixStream::connect(&self.load.socket)?;
-        let _ = stream.write_all(format!("{HELLO}{}", self.request).as_bytes());
+        let _ = stream.write_all(&[self.talk.greeting.as_bytes(), &self.talk.request].concat());
         stream.set_nonblocking(true)?;
         epoll::add(&self.watch, &stream, EventData::new_u64(at as u64), EventFlags::IN)?;
-        *place = Some(Asker { stream, begun, line: Vec::new(), greetings: 1 });
+        let greetings = u32::from(!self.talk.greeting.is_empty());
+        *place = Some(Asker { stream, begun, come: Vec::new(), greetings });
         Ok(())
     }
 
@@ -155,24 +178,23 @@ impl Run<'_> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(_) => return self.ended(at, false, 0, true),
         };
-        asker.line.extend_from_slice(buffer.get(..count).unwrap_or_default());
-        while let Some(end) = asker.line.iter().position(|byte| *byte == b'\n') {
-            let length = end + 1;
-            let reply = asker.line.starts_with(REPLY);
-            asker.line.drain(..length);
+        asker.come.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        while let Some(length) = (self.talk.whole)(&asker.come) {
+            let good = asker.come.get(..length).is_some_and(self.talk.good);
+            asker.come.drain(..length);
             if asker.greetings > 0 {
                 asker.greetings -= 1;
                 continue;
             }
-            return self.ended(at, reply, length, false);
+            return self.ended(at, good, length, false);
         }
         Ok(())
     }
 
-    fn ended(&mut self, at: usize, reply: bool, length: usize, gone: bool) -> io::Result<()> {
+    fn ended(&mut self, at: usize, good: bool, length: usize, gone: bool) -> io::Result<()> {
         let Some(asker) = self.askers.get_mut(at).and_then(Option::as_mut) else { return Ok(()) };
         self.outcome.latencies.record(now() - asker.begun);
-        self.outcome.errors += u64::from(!reply);
+        self.outcome.errors += u64::from(!good);
         self.outcome.answer_bytes = length.max(self.outcome.answer_bytes);
         self.ended += 1;
         if gone && let Some(place) = self.askers.get_mut(at) {
