@@ -36,8 +36,8 @@ fn keys_come_and_go(program: Program) {
     stage.certify("ca", "ed25519", "ada");
     stage.run(&["ssh-add", "-q", &stage.path("ed25519")]).good();
     assert_eq!(stage.listed().len(), 7);
-    // Key and certificate; then by the public key alone.
-    stage.run(&["ssh-add", "-q", "-d", &stage.path("ed25519.pub")]).good();
+    // Key and certificate; then the key alone.
+    stage.run(&["ssh-add", "-q", "-d", &stage.path("ed25519")]).good();
     assert!(!stage.listed().contains(&"ed25519".to_owned()) && !stage.signs("ed25519"));
     assert_eq!(stage.listed(), ["p256", "p384", "p521", "rsa2048", "rsa3072"]);
     stage.run(&["ssh-add", "-q", "-k", "-d", &stage.path("p384.pub")]).good();

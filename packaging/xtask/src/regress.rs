@@ -20,7 +20,9 @@ const PATIENCE: &str = "900";
 
 /// Runs a script on both agents, at the same time: they mostly wait.
 pub(crate) fn run(name: &str, binaries: &Path) -> Outcome {
-    let folder = std::env::temp_dir().join(format!("claviger-regress-{}-{name}", std::process::id()));
+    // Without the script's name: it may be a word that the script greps its configuration for.
+    let at = SCRIPTS.iter().position(|script| *script == name).unwrap_or_default();
+    let folder = std::env::temp_dir().join(format!("claviger-regress-{}-{at}", std::process::id()));
     let ours = binaries.join("claviger-ssh-agent");
     let (stock, own) = std::thread::scope(|scope| {
         let stock = scope.spawn(|| play(name, STOCK.as_ref(), &folder.join("stock")));
