@@ -304,7 +304,7 @@ fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Fault> {
 }
 
 /// Gives the client's pipe back and holds none of its descriptors.
-fn leave_standard_streams() -> std::io::Result<()> {
+pub(crate) fn leave_standard_streams() -> std::io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;

@@ -19,6 +19,7 @@ mod peer;
 mod record;
 mod restart;
 mod settings;
+pub mod ssh;
 mod status;
 pub mod succession;
 
