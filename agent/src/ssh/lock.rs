@@ -42,6 +42,19 @@ impl SoftLock {
         free
     }
 
+    /// Its bytes, for [`SoftLock::restore`]. None where nothing is locked.
+    pub fn encoded(&self) -> Option<Zeroizing<Vec<u8>>> {
+        self.held.as_ref().map(|bolt| Zeroizing::new([bolt.salt.as_slice(), bolt.digest.as_slice()].concat()))
+    }
+
+    /// Locks with the passphrase that another lock had; false where the bytes are none.
+    pub fn restore(&mut self, bytes: &[u8]) -> bool {
+        let parts = bytes.split_first_chunk::<16>();
+        let bolt = parts
+            .and_then(|(salt, digest)| Some(Bolt { salt: *salt, digest: Zeroizing::new(digest.try_into().ok()?) }));
+        bolt.is_some_and(|bolt| self.lock(bolt))
+    }
+
     /// When a passphrase may be tried, and what it is compared with; None where nothing is locked.
     pub fn guess(&self) -> Option<(Option<BootTime>, Bolt)> {
         Some((self.not_before, self.held.clone()?))

@@ -92,11 +92,6 @@ impl Ring {
         self.keys.is_empty()
     }
 
-    /// Whether a lock has put keys aside.
-    pub fn has_sealed(&self) -> bool {
-        !self.sealed.is_empty()
-    }
-
     /// When the next key's lifetime ends.
     pub fn next_end(&self) -> Option<BootTime> {
         self.keys.iter().filter_map(|held| held.until).min()
@@ -105,6 +100,27 @@ impl Ring {
     /// Lets go of keys whose lifetime is over.
     pub fn expire(&mut self, now: BootTime) {
         self.keys.retain(|held| held.until.is_none_or(|until| until > now));
+    }
+
+    /// The keys as bytes that [`Ring::restore`] takes.
+    pub fn encoded(&mut self, now: BootTime) -> Vec<Zeroizing<Vec<u8>>> {
+        self.expire(now);
+        self.keys.iter().filter_map(|held| held.encode().ok()).collect()
+    }
+
+    /// What locks have put aside.
+    pub fn sealed(&self) -> &[Vec<u8>] {
+        &self.sealed
+    }
+
+    /// Takes a key from its bytes; false where they are none.
+    pub fn restore(&mut self, fields: &[u8]) -> bool {
+        HeldKey::decode(fields).map(|held| self.keys.push(Arc::new(held))).is_ok()
+    }
+
+    /// Takes what a lock has put aside, for [`Ring::take_back`].
+    pub fn restore_sealed(&mut self, sealed: Vec<u8>) {
+        self.sealed.push(sealed);
     }
 
     /// Puts the keys aside as bytes that `seal` has made unreadable; where it makes none they are let go of.
@@ -222,11 +238,11 @@ mod tests {
         ring.add((same(&second), b"second", Constraints::default()), &unbound, (BootTime(0), WALL)).expect("room");
         let flip = |bytes: &[u8]| bytes.iter().map(|byte| byte ^ 0x55).collect::<Vec<u8>>();
         ring.put_aside(BootTime(1), |bytes| Some(flip(bytes)));
-        assert!(ring.is_empty() && ring.has_sealed() && ring.find(first.blob(), BootTime(1)).is_none());
+        assert!(ring.is_empty() && ring.sealed().len() == 2 && ring.find(first.blob(), BootTime(1)).is_none());
         ring.add((same(&second), b"newer", Constraints::default()), &unbound, (BootTime(2), WALL)).expect("room");
         ring.add((same(&third), b"third", Constraints::default()), &unbound, (BootTime(2), WALL)).expect("room");
         ring.take_back(BootTime(3), |_| None);
-        assert!(ring.has_sealed(), "the wrong vault loses nothing");
+        assert!(!ring.sealed().is_empty(), "the wrong vault loses nothing");
         ring.take_back(BootTime(3), |bytes| Some(Zeroizing::new(flip(bytes))));
         let names = |ring: &mut Ring, now| {
             let visible = ring.visible(&unbound, (BootTime(now), WALL));

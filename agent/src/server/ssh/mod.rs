@@ -5,6 +5,7 @@
 
 mod answer;
 mod connection;
+mod handover;
 mod record;
 mod serve;
 mod sign;
@@ -29,6 +30,7 @@ pub struct Door {
     lock: Mutex<SoftLock>,
     /// One guess at the passphrase of that lock at a time.
     guess: tokio::sync::Mutex<()>,
+    guests: Mutex<Vec<serve::Guest>>,
     /// A key was added: another lifetime may end first.
     added: Notify,
 }
@@ -43,6 +45,7 @@ impl Door {
             ring: Mutex::default(),
             lock: Mutex::default(),
             guess: tokio::sync::Mutex::default(),
+            guests: Mutex::default(),
             added: Notify::new(),
         })
     }

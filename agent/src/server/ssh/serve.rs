@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use tokio::task::AbortHandle;
 
 /// How long accepting rests after it failed: those descriptors that are in use will come free.
@@ -32,10 +32,9 @@ impl Listening {
 
 /// Serves whoever connects, without end.
 pub async fn keep(door: Arc<Door>, socket: Listening) {
-    let guests = Guests::default();
     loop {
         match socket.0.accept().await {
-            Ok(stream) => guests.welcome(&door, None, stream),
+            Ok(stream) => door.welcome(None, stream),
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 door.world.clock.sleep_until(door.world.clock.boot().plus_millis(BREATH_MILLIS)).await;
@@ -44,11 +43,8 @@ pub async fn keep(door: Arc<Door>, socket: Listening) {
     }
 }
 
-/// The connections there are.
-#[derive(Default)]
-pub(in crate::server) struct Guests(Mutex<Vec<Guest>>);
-
-struct Guest {
+/// A connection, as the others see it.
+pub(super) struct Guest {
     task: AbortHandle,
     activity: Arc<Activity>,
 }
@@ -62,12 +58,12 @@ pub(super) struct Activity {
     pub(super) busy: AtomicBool,
 }
 
-impl Guests {
+impl Door {
     /// Serves a connection in a task of its own. Another user's is refused before a byte is read; root is not: it
     /// could read the keys anyway, and `sudo` with this agent works as with OpenSSH's. Where there are as many as may
     /// be, the one gives way that has asked for nothing the longest: a far side that opens them without end keeps
     /// nobody out.
-    pub(in crate::server) fn welcome(&self, door: &Arc<Door>, server: Option<&Arc<Server>>, stream: Stream) {
+    pub(in crate::server) fn welcome(self: &Arc<Self>, server: Option<&Arc<Server>>, stream: Stream) {
         let own = rustix::process::geteuid().as_raw();
         let credentials = stream.peer_creds().ok();
         match credentials.as_ref().and_then(|peer| peer.euid()) {
@@ -76,9 +72,9 @@ impl Guests {
         }
         let peer = Peer::of(credentials.and_then(|peer| peer.pid()));
         let activity = Arc::new(Activity::default());
-        activity.last.store(door.world.clock.boot().0, Ordering::Relaxed);
-        let connection = Connection::new(door.clone(), server.cloned(), peer, activity.clone());
-        let mut guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        activity.last.store(self.world.clock.boot().0, Ordering::Relaxed);
+        let connection = Connection::new(self.clone(), server.cloned(), peer, activity.clone());
+        let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
         guests.retain(|guest| !guest.task.is_finished());
         if guests.len() >= limits::CONNECTIONS {
             let idle = guests.iter().enumerate().filter(|(_, guest)| !guest.activity.busy.load(Ordering::Relaxed));

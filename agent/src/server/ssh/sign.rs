@@ -26,6 +26,9 @@ pub(super) enum NotSigned {
 impl Connection {
     /// The answer to a request to sign.
     pub(super) async fn sign(&self, blob: &[u8], data: &[u8], flags: u32) -> Vec<u8> {
+        if let Some(server) = &self.server {
+            server.touch();
+        }
         let held = self.door.ring().find(blob, self.door.world.clock.boot());
         let Some(held) = held else {
             tracing::info!("an SSH client asked to sign with a key that is not here");
