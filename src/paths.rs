@@ -52,6 +52,11 @@ impl Paths {
         self.run.iter().map(|folder| folder.join(SOCKET))
     }
 
+    /// The sockets that an SSH client may try, best first.
+    pub fn ssh_sockets(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.run.iter().map(|folder| folder.join(SSH_SOCKET))
+    }
+
     /// The configuration file.
     pub fn config_file(&self) -> PathBuf {
         self.config.join("config.toml")
@@ -90,6 +95,9 @@ impl Paths {
 
 /// The control socket's name in its folder.
 pub const SOCKET: &str = "agent.sock";
+
+/// The file name of the SSH agent's socket.
+pub const SSH_SOCKET: &str = "ssh.sock";
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,12 @@
 //! The claviger daemon. The floor plan; a room imports from lower floors only, never sideways:
 //!
 //! ```text
-//! roof      main · run · harden · testing · weak
+//! roof      main · run · standalone · harden · testing · weak
 //! 5 doors   server/
 //! 4 jobs    jobs/
 //! 3 office  session/  ssh/
 //! 2 desk    mfa/  source/
-//! 1 edge    audit/  aws/  vault/  keyring/  logind/
+//! 1 edge    audit/  aws/  vault/  keyring/  logind/  prompt/
 //! 0 ground  ask · config, over world             ── crate claviger: wire → model → secret
 //! ```
 
@@ -19,11 +19,13 @@ pub mod jobs;
 pub mod keyring;
 pub mod logind;
 pub mod mfa;
+pub mod prompt;
 mod run;
 pub mod server;
 pub mod session;
 pub mod source;
 pub mod ssh;
+pub mod standalone;
 pub mod vault;
 pub mod world;
 

@@ -6,7 +6,9 @@ use crate::config::ConfigSource;
 use crate::harden;
 use crate::keyring::{SecretService, SessionBus};
 use crate::logind::{Logind, SYSTEM_BUS};
-use crate::server::listen::{OneServer, Socket};
+use crate::prompt::{Programs, Prompts};
+use crate::server::listen::{OneServer, Socket, Way};
+use crate::server::ssh::Door;
 use crate::server::succession::{self, Packet, Predecessor, Program, Succession};
 use crate::server::{RecordAnchor, Rooms, Server, Settings};
 use crate::session::Office;
@@ -24,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
 
 /// A log longer than this begins anew at the next start.
 const LOG_LIMIT: u64 = 4 * 1024 * 1024;
@@ -185,13 +188,15 @@ fn serve(prepared: Prepared, program: Program, place: Place<'_>) -> Result<Word,
 async fn serve_until_stopped(prepared: Prepared, program: Program, place: Place<'_>) -> Result<Word, Fault> {
     let Prepared { launch, paths, settings, world } = prepared;
     let (mut terminate, mut interrupt) = (stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?);
-    let (predecessor, socket, mut one, packets) = match place {
-        Place::Fresh(one, activated) => (None, first_socket(activated, &paths, &world)?, one, Vec::new()),
+    let (predecessor, socket, passed, mut one, packets) = match place {
+        Place::Fresh(one, activated) => (None, first_socket(activated, &paths, &world)?, None, one, Vec::new()),
         Place::Of(predecessor) => {
-            let (socket, one, packets) = take_place(predecessor.as_ref())?;
-            (Some(predecessor), socket, one, packets)
+            let (socket, ssh, one, packets) = take_place(predecessor.as_ref())?;
+            (Some(predecessor), socket, ssh, one, packets)
         }
     };
+    // Without it the rest of the agent still serves.
+    let ssh = passed.map_or_else(|| Socket::bind(Way::Ssh, &paths, &*world.disk), Ok);
     let lock = one.second().map_err(|error| failed("the lock", &error))?;
     let server = build(world, settings, &paths, Succession::new(program, lock, launch == Launch::Detached))?;
     let endpoints = server.inherit(packets)?;
@@ -213,6 +218,17 @@ async fn serve_until_stopped(prepared: Prepared, program: Program, place: Place<
     let logind = Logind::new(Path::new(SYSTEM_BUS), uid(), server.world.clock.clone());
     tokio::spawn(server.clone().watch_desktop(logind));
     tokio::spawn(server.journal.clone().keep_flushed());
+    tokio::spawn(server.ssh.clone().reap());
+    let ssh = match ssh {
+        Ok(ssh) => {
+            let (serving, paths) = (server.clone(), paths.clone());
+            Some(tokio::spawn(async move { ssh.accept(serving, &paths).await }))
+        }
+        Err(fault) => {
+            tracing::warn!(%fault, "no SSH agent");
+            None
+        }
+    };
     one.serving();
     tracing::info!(version = claviger::VERSION, "serving");
     match predecessor.and_then(Option::take) {
@@ -226,6 +242,9 @@ async fn serve_until_stopped(prepared: Prepared, program: Program, place: Place<
     // In a task: the thread that waits here is none of the runtime's, and would have to be woken for each connection.
     let serving = server.clone();
     drop(tokio::spawn(async move { socket.accept(serving, &paths).await }).await);
+    if let Some(ssh) = ssh {
+        drop(ssh.await);
+    }
     if !server.is_handed_over() {
         drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
     }
@@ -238,25 +257,32 @@ async fn serve_until_stopped(prepared: Prepared, program: Program, place: Place<
 /// The socket of an agent that takes nobody's place.
 fn first_socket(activated: Option<OwnedFd>, paths: &Paths, world: &World) -> Result<Socket, Fault> {
     match activated {
-        Some(socket) => Socket::inherited(socket).map_err(|error| failed("socket activation", &error)),
-        None => Socket::bind(paths, &*world.disk),
+        Some(socket) => Socket::inherited(Way::Control, socket).map_err(|error| failed("socket activation", &error)),
+        None => Socket::bind(Way::Control, paths, &*world.disk),
     }
 }
 
-/// Socket and lock of the agent before, and what else it passes.
-fn take_place(predecessor: Option<&Predecessor>) -> Result<(Socket, OneServer, Vec<Packet>), Fault> {
+/// What an agent before has passed: its socket, that of its SSH agent, its lock, and the rest.
+type Passed = (Socket, Option<Socket>, OneServer, Vec<Packet>);
+
+fn take_place(predecessor: Option<&Predecessor>) -> Result<Passed, Fault> {
     let received = predecessor.map(Predecessor::receive).transpose();
     let mut packets = received.map_err(|error| failed("the agent before", &error))?.unwrap_or_default();
     let mut take = |name: &str| {
-        let at = packets.iter().position(|packet| packet.name == name && packet.descriptor.is_some());
-        let packet = at.map(|at| packets.remove(at)).and_then(|packet| Some((packet.descriptor?, packet.bytes)));
-        packet.ok_or_else(|| Fault::new(Code::AgentStartFailed, format!("the agent before passed no {name}")))
+        let at = packets.iter().position(|packet| packet.name == name && packet.descriptor.is_some())?;
+        let packet = packets.remove(at);
+        Some((packet.descriptor?, packet.bytes))
     };
-    let (socket, bound) = take(succession::SOCKET)?;
-    let (lock, _) = take(succession::LOCK)?;
-    let bound = (!bound.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(&bound)));
-    let socket = Socket::passed_on(socket, bound).map_err(|error| failed("the socket", &error))?;
-    Ok((socket, OneServer::inherited(lock), packets))
+    let missing = |name: &str| Fault::new(Code::AgentStartFailed, format!("the agent before passed no {name}"));
+    let listening = |way, (socket, bound): (OwnedFd, Zeroizing<Vec<u8>>)| {
+        let bound = (!bound.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(&bound)));
+        Socket::passed_on(way, socket, bound).map_err(|error| failed("the socket", &error))
+    };
+    let socket = listening(Way::Control, take(succession::SOCKET).ok_or_else(|| missing(succession::SOCKET))?)?;
+    // An older version has none.
+    let ssh = take(succession::SSH_SOCKET).map(|passed| listening(Way::Ssh, passed)).transpose()?;
+    let (lock, _) = take(succession::LOCK).ok_or_else(|| missing(succession::LOCK))?;
+    Ok((socket, ssh, OneServer::inherited(lock), packets))
 }
 
 /// The rooms, from the ground up.
@@ -284,8 +310,10 @@ fn build(world: World, settings: Settings, paths: &Paths, succession: Succession
     );
     let bus = SessionBus::find(|name| std::env::var(name).ok(), uid());
     let keyring = Arc::new(SecretService::new(bus, world.clock.clone()));
+    let programs = Programs { pinentry: None, askpass: None, environment: Vec::new() };
+    let ssh = Door::new(world.clone(), Prompts::new(world.clock.clone(), programs), None);
     let run_folders = paths.run.clone();
-    let rooms = Rooms { settings, files, custody, office, keyring, journal, run_folders, succession };
+    let rooms = Rooms { settings, files, custody, office, keyring, journal, ssh, run_folders, succession };
     Ok(Server::new(world, rooms))
 }
 
@@ -304,7 +332,7 @@ fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Fault> {
 }
 
 /// Gives the client's pipe back and holds none of its descriptors.
-fn leave_standard_streams() -> std::io::Result<()> {
+pub(crate) fn leave_standard_streams() -> std::io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;

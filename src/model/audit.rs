@@ -36,6 +36,9 @@ pub struct AuditRecord {
     pub reason: Option<String>,
     /// Its number; each record's is one more than that of the one before.
     pub seq: u64,
+    /// What the SSH agent was asked to sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<AuditSsh>,
     /// What it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<AuditSubject>,
@@ -154,6 +157,33 @@ pub struct AuditSubject {
     pub slot: Option<String>,
 }
 
+/// A signature of the SSH agent, made or refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditSsh {
+    /// Where the connection comes from, as it has proved: `unbound`, `bound` to one login of this machine, `forwarded`,
+    /// or `tainted` where a proof was wrong.
+    pub binding: String,
+    /// Whether a person allowed it; absent where nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<bool>,
+    /// The host, by the name in the key's destinations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The fingerprint of the host key that the connection is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_key: Option<String>,
+    /// The fingerprint of the key.
+    pub key: String,
+    /// The namespace of a signature (PROTOCOL.sshsig).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// What was to be signed: `userauth`, `sshsig` or `other`.
+    pub payload: String,
+    /// The user on the host, for a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
 /// From when on records are wanted: `90m`, `12h`, `7d` ago, or a date or time as RFC 3339 begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -230,13 +260,13 @@ mod tests {
 
     #[test]
     fn the_members_stand_in_the_order_of_their_names() {
-        let full = r#"{"act":"a","aws":{},"boot":"b","boot_ms":1,"count":1,"error":"e","event":"x","outcome":"done","peer":{"uid":0},"reason":"r","seq":1,"subject":{},"through":1,"time":"t","v":1,"vault":{"generation":1,"mac":"m","saved":1}}"#;
+        let full = r#"{"act":"a","aws":{},"boot":"b","boot_ms":1,"count":1,"error":"e","event":"x","outcome":"done","peer":{"uid":0},"reason":"r","seq":1,"ssh":{"binding":"b","key":"k","payload":"p"},"subject":{},"through":1,"time":"t","v":1,"vault":{"generation":1,"mac":"m","saved":1}}"#;
         let record: AuditRecord = serde_json::from_str(full).expect("a record");
         assert_eq!(serde_json::to_string(&record).expect("JSON"), full);
         let names: Vec<&str> = full.split("\"").skip(1).step_by(2).collect();
         let members = [
-            "act", "aws", "boot", "boot_ms", "count", "error", "event", "outcome", "peer", "reason", "seq", "subject",
-            "through", "time", "v", "vault",
+            "act", "aws", "boot", "boot_ms", "count", "error", "event", "outcome", "peer", "reason", "seq", "ssh",
+            "subject", "through", "time", "v", "vault",
         ];
         let mut sorted = members;
         sorted.sort_unstable();

@@ -5,7 +5,7 @@ pub mod aws;
 pub mod label;
 pub mod slot;
 
-pub use audit::{AuditAws, AuditPeer, AuditProcess, AuditRecord, AuditSubject, AuditVault, Since};
+pub use audit::{AuditAws, AuditPeer, AuditProcess, AuditRecord, AuditSsh, AuditSubject, AuditVault, Since};
 pub use aws::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Partition, Region};
 pub use label::{Label, Message};
 pub use slot::{SlotKind, SlotProof};

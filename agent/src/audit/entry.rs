@@ -1,7 +1,7 @@
 //! What other rooms hand in, and how it becomes a record: stamped, bounded, printable.
 
 use crate::world::{WallTime, World, rfc3339};
-use claviger::model::{AuditAws, AuditPeer, AuditRecord, AuditSubject, AuditVault, Label};
+use claviger::model::{AuditAws, AuditPeer, AuditRecord, AuditSsh, AuditSubject, AuditVault, Label};
 
 /// Longest line in bytes, seal and newline included: a page of the disk, so that it is written whole or torn once.
 pub const RECORD_LIMIT: usize = 4096;
@@ -87,6 +87,10 @@ events! {
     SlotAdd, "slot.add";
     /// A vault slot was removed.
     SlotRemove, "slot.remove";
+    /// A signature was asked of the SSH agent and not made.
+    SshRefused, "ssh.refused";
+    /// The SSH agent signed.
+    SshSigned, "ssh.signed";
     /// The vault's trash was emptied.
     TrashEmpty, "trash.empty";
     /// Something came back from the vault's trash.
@@ -145,6 +149,7 @@ pub struct Entry {
     pub(super) error: Option<String>,
     pub(super) peer: Option<AuditPeer>,
     pub(super) reason: Option<String>,
+    pub(super) ssh: Option<AuditSsh>,
     pub(super) subject: AuditSubject,
     pub(super) through: Option<u64>,
     pub(super) vault: Option<AuditVault>,
@@ -162,6 +167,7 @@ impl Entry {
             error: None,
             peer: None,
             reason: None,
+            ssh: None,
             subject: AuditSubject::default(),
             through: None,
             vault: None,
@@ -198,6 +204,12 @@ impl Entry {
         self
     }
 
+    /// With what the SSH agent was asked to sign.
+    pub fn ssh(mut self, ssh: AuditSsh) -> Self {
+        self.ssh = Some(ssh);
+        self
+    }
+
     /// About what.
     pub fn subject(mut self, subject: AuditSubject) -> Self {
         self.subject = subject;
@@ -223,6 +235,7 @@ impl Entry {
             peer: self.peer,
             reason: self.reason,
             seq: 0,
+            ssh: self.ssh,
             subject: Some(self.subject).filter(|subject| *subject != AuditSubject::default()),
             through: self.through,
             time: timestamp(world.clock.wall()),
@@ -281,6 +294,11 @@ fn each_text(record: &mut AuditRecord, change: &mut dyn FnMut(&mut String)) {
     }
     if let Some(AuditSubject { name, principal, profile, role, slot }) = record.subject.as_mut() {
         texts.extend([name, principal, profile, role, slot].into_iter().flatten());
+    }
+    if let Some(AuditSsh { binding: _, confirmed: _, host, host_key: _, key: _, namespace, payload: _, user }) =
+        record.ssh.as_mut()
+    {
+        texts.extend([host, namespace, user].into_iter().flatten());
     }
     if let Some(peer) = record.peer.as_mut() {
         texts.extend([peer.exe.as_mut(), peer.tty.as_mut()].into_iter().flatten());

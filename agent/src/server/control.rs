@@ -333,13 +333,13 @@ fn cut_off(repeatable: bool) -> Fault {
     Fault::new(Code::RequestCancelled, "the agent restarted before the request was done")
 }
 
-fn shut(Stream::UdSocket(socket): &Stream, how: Shutdown) {
+pub(super) fn shut(Stream::UdSocket(socket): &Stream, how: Shutdown) {
     // One that is closed already is as good.
     let _ = rustix::net::shutdown(socket, how);
 }
 
 /// Whether the peer has gone altogether: nothing can be sent to it any more.
-fn hung_up(Stream::UdSocket(socket): &Stream) -> bool {
+pub(super) fn hung_up(Stream::UdSocket(socket): &Stream) -> bool {
     let mut polled = [PollFd::new(socket, PollFlags::empty())];
     let answered = rustix::event::poll(&mut polled, Some(&rustix::event::Timespec::default()));
     answered.is_err() || polled.iter().any(|socket| socket.revents().contains(PollFlags::HUP))

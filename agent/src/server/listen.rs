@@ -5,7 +5,7 @@ use super::succession::Door;
 use super::{Phase, Server};
 use crate::world::Defence;
 use claviger::client::Client;
-use claviger::paths::{Paths, SOCKET};
+use claviger::paths::{Paths, SOCKET, SSH_SOCKET};
 use claviger::wire::{Code, Fault, Hello, PROTOCOL, Request};
 use interprocess::local_socket::tokio::Listener;
 use interprocess::local_socket::traits::tokio::Listener as _;
@@ -192,8 +192,27 @@ impl Bound {
     }
 }
 
-/// The control socket, listening.
+/// Where a socket leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// To the control protocol.
+    Control,
+    /// To the SSH agent.
+    Ssh,
+}
+
+impl Way {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Control => SOCKET,
+            Self::Ssh => SSH_SOCKET,
+        }
+    }
+}
+
+/// A socket of the agent, listening.
 pub struct Socket {
+    way: Way,
     listener: Listener,
     /// Where it was bound here; an inherited one is systemd's to keep.
     bound: Option<Bound>,
@@ -209,26 +228,26 @@ struct Watch {
 }
 
 impl Socket {
-    /// Takes over the socket that systemd passed.
-    pub fn inherited(socket: OwnedFd) -> io::Result<Self> {
+    /// Takes over a socket that systemd passed.
+    pub fn inherited(way: Way, socket: OwnedFd) -> io::Result<Self> {
         rustix::fs::fcntl_setfl(&socket, OFlags::NONBLOCK)?;
         let listener = interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(socket)
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        Ok(Self { listener: listener.into(), bound: None, watch: None })
+        Ok(Self { way, listener: listener.into(), bound: None, watch: None })
     }
 
     /// Takes over the socket that a predecessor listened on, and cares for its path if that one did.
-    pub fn passed_on(socket: OwnedFd, bound: Option<PathBuf>) -> io::Result<Self> {
+    pub fn passed_on(way: Way, socket: OwnedFd, bound: Option<PathBuf>) -> io::Result<Self> {
         let watch = bound.as_deref().and_then(Path::parent).and_then(watch);
-        Ok(Self { bound: bound.map(Bound::new), watch, ..Self::inherited(socket)? })
+        Ok(Self { bound: bound.map(Bound::new), watch, ..Self::inherited(way, socket)? })
     }
 
     /// Binds in the first runtime folder that can be used. The caller holds the lock of the one server, so a socket
     /// found there is a dead one's.
-    pub fn bind(paths: &Paths, disk: &dyn crate::world::Disk) -> Result<Self, Fault> {
+    pub fn bind(way: Way, paths: &Paths, disk: &dyn crate::world::Disk) -> Result<Self, Fault> {
         let mut refusals = Vec::new();
         for folder in &paths.run {
-            match bind_in(folder, disk) {
+            match bind_in(way, folder, disk) {
                 Ok(socket) => return Ok(socket),
                 Err(error) => refusals.push(format!("{}: {error}", folder.display())),
             }
@@ -255,7 +274,10 @@ impl Socket {
                     match accepted {
                         Ok(stream) => {
                             refused = false;
-                            drop(tokio::spawn(server.clone().serve(stream)));
+                            match self.way {
+                                Way::Control => drop(tokio::spawn(server.clone().serve(stream))),
+                                Way::Ssh => server.ssh.welcome(Some(&server), stream),
+                            }
                         }
                         Err(error) => {
                             // Out of descriptors: those in use will come free; taking a breath keeps the loop cool.
@@ -291,11 +313,15 @@ impl Socket {
         server.world.clock.sleep_until(server.world.clock.boot().plus_millis(REMOVED_MILLIS)).await;
         match bound.look() {
             Found::Own => {}
+            Found::Other if self.way == Way::Ssh => {
+                tracing::warn!("another socket has taken the place of ssh.sock: it is left alone");
+                (self.bound, self.watch) = (None, None);
+            }
             Found::Other => {
                 tracing::warn!("another socket has taken the place of this agent's: making room");
                 server.stop();
             }
-            Found::Nothing => match Self::bind(paths, &*server.world.disk) {
+            Found::Nothing => match Self::bind(self.way, paths, &*server.world.disk) {
                 Ok(socket) => {
                     tracing::info!("the socket's path had vanished: bound anew");
                     self = socket;
@@ -317,7 +343,7 @@ impl Socket {
             .as_fd()
             .try_clone_to_owned()
             .map(|socket| Door { socket, bound: self.bound.as_ref().map(|bound| bound.path.clone()) });
-        *server.succession.door() = door.ok();
+        *server.succession.door(self.way) = door.ok();
     }
 }
 
@@ -355,11 +381,11 @@ pub(super) fn runtime_folder(folder: &Path, disk: &dyn crate::world::Disk) -> io
     disk.create_private_folder(folder)
 }
 
-fn bind_in(folder: &Path, disk: &dyn crate::world::Disk) -> io::Result<Socket> {
+fn bind_in(way: Way, folder: &Path, disk: &dyn crate::world::Disk) -> io::Result<Socket> {
     runtime_folder(folder, disk)?;
     // Before the socket is there: whatever happens to it from now on is seen.
     let watch = watch(folder);
-    let path = folder.join(SOCKET);
+    let path = folder.join(way.file());
     // Never a link or a file that someone else put there.
     if is_socket(&path) {
         disk.remove(&path)?;
@@ -367,7 +393,7 @@ fn bind_in(folder: &Path, disk: &dyn crate::world::Disk) -> io::Result<Socket> {
     let name = path.as_path().to_fs_name::<GenericFilePath>()?;
     // The umask of the agent makes it 0600 from its first moment; there is no chmod to race with.
     let listener = ListenerOptions::new().name(name).reclaim_name(false).create_tokio()?;
-    Ok(Socket { listener, bound: Some(Bound::new(path)), watch })
+    Ok(Socket { way, listener, bound: Some(Bound::new(path)), watch })
 }
 
 fn is_socket(path: &Path) -> bool {

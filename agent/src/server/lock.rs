@@ -57,6 +57,7 @@ impl Server {
             self.desktop.person_is_here();
         }
         self.office.reopen();
+        self.ssh.take_back(|sealed| self.custody.open_aside(sealed));
         if by == By::Person {
             self.take_settings();
         }
@@ -81,6 +82,10 @@ impl Server {
         self.record_lock(by).await;
         let server = self.clone();
         let locked = tokio::task::spawn_blocking(move || {
+            // Else what they came from is locked already, or there is none: they are not the vault's.
+            if server.custody.is_unlocked() {
+                server.ssh.put_aside(|key| server.custody.seal_aside(key));
+            }
             let ended = server.custody.lock(by);
             server.office.lock(by != LockedBy::Idle);
             ended

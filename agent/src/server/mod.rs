@@ -19,6 +19,7 @@ mod peer;
 mod record;
 mod restart;
 mod settings;
+pub mod ssh;
 mod status;
 pub mod succession;
 
@@ -72,6 +73,8 @@ pub struct Server {
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
     desktop: desktop::Desktop,
+    /// The SSH agent.
+    pub(crate) ssh: Arc<ssh::Door>,
     /// The open endpoints.
     pub endpoints: Endpoints,
     /// What happens is recorded here: `journal.note(Entry::new(…))`, or `journal.begin` before an act.
@@ -96,6 +99,8 @@ pub struct Rooms {
     pub keyring: Arc<dyn KeyStore>,
     /// The audit record.
     pub journal: Arc<Journal>,
+    /// The SSH agent.
+    pub ssh: Arc<ssh::Door>,
     /// Folders that may hold sockets and token files, best first.
     pub run_folders: Vec<PathBuf>,
     /// What a restart needs.
@@ -142,7 +147,7 @@ struct Activity {
 impl Server {
     /// A server that nobody can reach yet.
     pub fn new(world: World, rooms: Rooms) -> Arc<Self> {
-        let Rooms { settings, files, custody, office, keyring, journal, run_folders, succession } = rooms;
+        let Rooms { settings, files, custody, office, keyring, journal, ssh, run_folders, succession } = rooms;
         journal.note(Entry::new(Event::AgentStart));
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
@@ -166,6 +171,7 @@ impl Server {
             custody,
             office,
             desktop,
+            ssh,
             endpoints,
             journal,
             activity,

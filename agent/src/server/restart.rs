@@ -2,6 +2,7 @@
 
 use super::desktop::Shut;
 use super::fault;
+use super::listen::Way;
 use super::succession::{self, Packet, Reach, Successor};
 use super::{CLOSE_MILLIS, DRAIN_MILLIS, Phase, Server};
 use crate::vault::{Closure, HandedOver, LockedBy, Version};
@@ -72,10 +73,11 @@ impl Server {
         })
         .await?;
         let pid = successor.pid();
+        let trusted = reach.is_none();
         let withheld = reach.filter(|_| self.custody.is_unlocked());
         let endpoints = if self.enter(Phase::Serving, Phase::Pausing) { self.wind_up().await } else { None };
         if let Some(endpoints) = endpoints {
-            let (server, open) = (self.clone(), withheld.is_none());
+            let (server, open) = (self.clone(), (withheld.is_none(), trusted));
             let passed = blocking(move || server.pass_on(successor, open, endpoints)).await;
             if passed.is_ok() {
                 // From the main process, as long as that is this one: systemd follows the successor (sd_notify(3)).
@@ -116,12 +118,19 @@ impl Server {
     }
 
     /// Passes everything on and lets the successor serve. After an error it has ended and all is as before.
-    fn pass_on(self: &Arc<Self>, successor: Successor, open: bool, endpoints: Vec<Listening>) -> Result<(), Fault> {
+    fn pass_on(
+        self: &Arc<Self>,
+        successor: Successor,
+        (open, trusted): (bool, bool),
+        endpoints: Vec<Listening>,
+    ) -> Result<(), Fault> {
         self.office.save_pins();
         self.journal.suspend();
+        // While the vault is open: it seals them where the successor may not have them readable.
+        let ssh_keys = self.ssh.belongings(trusted, |key| self.custody.seal_aside(key));
         // What a write in hand still changes, it changes before this.
         let handed = self.custody.hand_over();
-        let passed = self.pass_all(&successor, handed.as_ref(), &endpoints, open).and_then(|()| {
+        let passed = self.pass_all(&successor, handed.as_ref(), &endpoints, open, ssh_keys).and_then(|()| {
             let locked = handed.as_ref().is_some_and(|handed| !self.custody.still_open(handed));
             if locked || *self.phase.borrow() != Phase::Passing {
                 drop(successor);
@@ -148,15 +157,19 @@ impl Server {
         handed: Option<&HandedOver>,
         endpoints: &[Listening],
         open: bool,
+        ssh_keys: Vec<Packet>,
     ) -> Result<(), Fault> {
         {
-            let door = self.succession.door();
+            let door = self.succession.door(Way::Control);
             let door = door.as_ref().ok_or_else(stopping)?;
-            let bound = door.bound.as_deref().map(|path| path.as_os_str().as_encoded_bytes());
-            successor.pass(succession::SOCKET, bound.unwrap_or_default(), Some(door.socket.as_fd()))?;
+            successor.pass(succession::SOCKET, door.path(), Some(door.socket.as_fd()))?;
+        }
+        if let Some(door) = self.succession.door(Way::Ssh).as_ref() {
+            successor.pass(succession::SSH_SOCKET, door.path(), Some(door.socket.as_fd()))?;
         }
         successor.pass(succession::LOCK, b"", Some(self.succession.lock.as_fd()))?;
-        for packet in self.belongings(handed, open) {
+        // The SSH keys before the master key: with that the successor opens those that are sealed.
+        for packet in ssh_keys.into_iter().chain(self.belongings(handed, open)) {
             successor.pass(&packet.name, &packet.bytes, packet.descriptor.as_ref().map(AsFd::as_fd))?;
         }
         for (listener, record) in endpoints {
@@ -207,9 +220,11 @@ impl Server {
                     self.custody.take_over(&packet.bytes, now).map_err(fault::vault)?;
                     self.open_record();
                     self.office.reopen();
+                    self.ssh.take_back(|sealed| self.custody.open_aside(sealed));
                     self.activity.wake.notify_one();
                     self.desktop.vault_opened.notify_one();
                 }
+                _ if self.ssh.inherit(&packet) => {}
                 name => tracing::info!(name, "not taken over: another version's"),
             }
         }

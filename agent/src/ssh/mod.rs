@@ -11,10 +11,12 @@ mod error;
 mod host_key;
 pub mod key;
 pub mod limits;
+mod lock;
 #[cfg(test)]
 mod mutations;
 mod pattern;
 mod payload;
+mod ring;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -23,4 +25,6 @@ pub use binding::{Binding, BindingState, Hop};
 pub use constraint::{Constraints, Destination, HopKey, Place, Route};
 pub use error::Error;
 pub use host_key::HostKey;
+pub use lock::{Bolt, SoftLock};
 pub use payload::{Payload, SignatureRequest, UserauthRequest};
+pub use ring::{HeldKey, Ring, RingError};

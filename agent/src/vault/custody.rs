@@ -4,6 +4,7 @@
 //! takes both takes `vault` first.
 
 mod anchors;
+mod aside;
 mod guesses;
 mod keeping;
 mod keyring;

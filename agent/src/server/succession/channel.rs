@@ -25,6 +25,11 @@ pub struct Packet {
     pub descriptor: Option<OwnedFd>,
 }
 
+impl Packet {
+    /// Most bytes that its name and its content may have together.
+    pub const LIMIT: usize = PACKET_LIMIT;
+}
+
 /// One end of the pair.
 pub(super) struct Channel(OwnedFd);
 

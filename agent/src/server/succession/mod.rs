@@ -33,6 +33,7 @@ pub use program::Program;
 pub(super) use program::Reach;
 pub(super) use successor::Successor;
 
+use super::listen::Way;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const READY: &str = "ready";
 /// The listening socket; its bytes are the path it was bound to here, none where systemd keeps it.
 pub const SOCKET: &str = "socket";
+/// The same of the SSH agent, where there is one.
+pub const SSH_SOCKET: &str = "ssh_socket";
 /// The lock of the one server.
 pub const LOCK: &str = "lock";
 /// Nothing more follows.
@@ -63,25 +66,44 @@ pub struct Succession {
     pub lock: File,
     /// Whether it has left its terminal, as the successor will.
     pub detached: bool,
-    door: Mutex<Option<Door>>,
+    control: Mutex<Option<Door>>,
+    ssh: Mutex<Option<Door>>,
     /// One restart at a time.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
 
-/// The listening socket, by a second descriptor.
+/// A listening socket, by a second descriptor.
 pub(super) struct Door {
     pub(super) socket: OwnedFd,
     pub(super) bound: Option<PathBuf>,
 }
 
+impl Door {
+    /// The path that it was bound to here; empty where systemd keeps it.
+    pub(super) fn path(&self) -> &[u8] {
+        self.bound.as_deref().map(|path| path.as_os_str().as_encoded_bytes()).unwrap_or_default()
+    }
+}
+
 impl Succession {
     /// For an agent that was started from this program.
     pub fn new(program: Program, lock: File, detached: bool) -> Self {
-        Self { program, lock, detached, door: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        Self {
+            program,
+            lock,
+            detached,
+            control: Mutex::default(),
+            ssh: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        }
     }
 
-    /// The listening socket, once there is one.
-    pub(super) fn door(&self) -> MutexGuard<'_, Option<Door>> {
-        self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The listening socket of a way, once there is one.
+    pub(super) fn door(&self, way: Way) -> MutexGuard<'_, Option<Door>> {
+        let door = match way {
+            Way::Control => &self.control,
+            Way::Ssh => &self.ssh,
+        };
+        door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

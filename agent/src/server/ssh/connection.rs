@@ -1,0 +1,133 @@
+//! One connection: messages in, answers out, in order.
+
+use super::serve::Activity;
+use super::{Door, Server};
+use crate::server::control::{hung_up, shut};
+use crate::server::peer::Peer;
+use crate::ssh::codec::{Frame, Frames};
+use crate::ssh::{Binding, Error};
+use claviger::model::AuditPeer;
+use interprocess::local_socket::tokio::Stream;
+use rustix::net::Shutdown;
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Bytes that are read at once, and wiped after use: a key's message is longer, most others are shorter.
+const READ_BYTES: usize = 4096;
+/// A client that does not take an answer within this is gone.
+const WRITE_MILLIS: u64 = 30_000;
+
+/// A client, what its connection is bound to, and what it may reach.
+pub(super) struct Connection {
+    pub(super) door: Arc<Door>,
+    /// The daemon around this door; none behind `claviger-ssh-agent`.
+    pub(super) server: Option<Arc<Server>>,
+    pub(super) binding: Binding,
+    peer: Peer,
+    seen: OnceLock<AuditPeer>,
+    activity: Arc<Activity>,
+}
+
+/// What has been read and belongs to no message yet.
+struct Input {
+    buffer: Zeroizing<[u8; READ_BYTES]>,
+    from: usize,
+    to: usize,
+    frames: Frames,
+}
+
+impl Connection {
+    pub(super) fn new(door: Arc<Door>, server: Option<Arc<Server>>, peer: Peer, activity: Arc<Activity>) -> Self {
+        Self { door, server, binding: Binding::default(), peer, seen: OnceLock::new(), activity }
+    }
+
+    /// Who is at the other end, with the programs that started it. Read once: a program may sign a thousand times.
+    pub(super) fn peer(&self) -> AuditPeer {
+        self.seen.get_or_init(|| self.peer.with_parents()).clone()
+    }
+
+    /// Answers until the client is gone.
+    pub(super) async fn serve(mut self, stream: Stream) {
+        let mut input = Input::new();
+        loop {
+            let frame = match input.next(&stream).await {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return,
+                Err(error) => return tracing::debug!(%error, "a connection of the SSH agent ended"),
+            };
+            self.activity.busy.store(true, Ordering::Relaxed);
+            let reply = {
+                let mut reply = pin!(self.answer(&frame));
+                tokio::select! {
+                    biased;
+                    reply = &mut reply => Some(reply),
+                    // It may have gone while a person is asked: then nobody is.
+                    gone = input.watch(&stream) => if gone { None } else { Some(reply.await) },
+                }
+            };
+            let Some(reply) = reply else { return };
+            self.activity.busy.store(false, Ordering::Relaxed);
+            let now = self.door.world.clock.boot();
+            self.activity.last.store(now.0, Ordering::Relaxed);
+            let mut writer = &stream;
+            let written = tokio::select! {
+                biased;
+                written = writer.write_all(&reply) => written.is_ok(),
+                () = self.door.world.clock.sleep_until(now.plus_millis(WRITE_MILLIS)) => false,
+            };
+            if !written {
+                return shut(&stream, Shutdown::Both);
+            }
+        }
+    }
+}
+
+impl Input {
+    fn new() -> Self {
+        Self { buffer: Zeroizing::new([0; READ_BYTES]), from: 0, to: 0, frames: Frames::default() }
+    }
+
+    /// The next message; None at the end.
+    async fn next(&mut self, mut stream: &Stream) -> Result<Option<Frame>, Ended> {
+        loop {
+            if self.from == self.to {
+                (self.from, self.to) = (0, stream.read(self.buffer.as_mut_slice()).await?);
+                if self.to == 0 {
+                    return Ok(None);
+                }
+            }
+            let taken = self.buffer.get_mut(self.from..self.to).unwrap_or_default();
+            let mut left = &*taken;
+            let frame = self.frames.take(&mut left)?;
+            let used = taken.len().saturating_sub(left.len());
+            self.from = self.from.saturating_add(used);
+            taken.split_at_mut(used).0.zeroize();
+            if frame.is_some() {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// Returns true once the client is gone. What it says meanwhile is kept, as much as there is room for.
+    async fn watch(&mut self, mut stream: &Stream) -> bool {
+        if self.from < self.to {
+            return std::future::pending().await;
+        }
+        let count = stream.read(self.buffer.as_mut_slice()).await.unwrap_or_default();
+        (self.from, self.to) = (0, count);
+        count == 0 && hung_up(stream)
+    }
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Message(#[from] Error),
+    #[error(transparent)]
+    Socket(#[from] io::Error),
+}

@@ -1,0 +1,88 @@
+//! Accepting: whose connection it is, how many there are, and which one gives way.
+
+use super::connection::Connection;
+use super::{Door, Server};
+use crate::server::peer::Peer;
+use crate::ssh::limits;
+use interprocess::local_socket::tokio::{Listener, Stream};
+use interprocess::local_socket::traits::StreamCommon as _;
+use interprocess::local_socket::traits::tokio::Listener as _;
+use rustix::fs::OFlags;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use tokio::task::AbortHandle;
+
+/// How long accepting rests after it failed: those descriptors that are in use will come free.
+const BREATH_MILLIS: u64 = 100;
+
+/// A socket of the SSH door, listening.
+pub struct Listening(Listener);
+
+impl Listening {
+    /// Listens on a socket that is bound already.
+    pub fn on(socket: OwnedFd) -> io::Result<Self> {
+        rustix::fs::fcntl_setfl(&socket, OFlags::NONBLOCK)?;
+        interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(socket)
+            .map(|listener| Self(listener.into()))
+            .map_err(|_| io::ErrorKind::InvalidInput.into())
+    }
+}
+
+/// Serves whoever connects, without end.
+pub async fn keep(door: Arc<Door>, socket: Listening) {
+    loop {
+        match socket.0.accept().await {
+            Ok(stream) => door.welcome(None, stream),
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                door.world.clock.sleep_until(door.world.clock.boot().plus_millis(BREATH_MILLIS)).await;
+            }
+        }
+    }
+}
+
+/// A connection, as the others see it.
+pub(super) struct Guest {
+    task: AbortHandle,
+    activity: Arc<Activity>,
+}
+
+/// What a connection does, as those see it who look for one to end.
+#[derive(Default)]
+pub(super) struct Activity {
+    /// Boot clock of its last request, in milliseconds.
+    pub(super) last: AtomicU64,
+    /// Whether a request is in hand.
+    pub(super) busy: AtomicBool,
+}
+
+impl Door {
+    /// Serves a connection in a task of its own. Another user's is refused before a byte is read; root is not: it
+    /// could read the keys anyway, and `sudo` with this agent works as with OpenSSH's. Where there are as many as may
+    /// be, the one gives way that has asked for nothing the longest: a far side that opens them without end keeps
+    /// nobody out.
+    pub(in crate::server) fn welcome(self: &Arc<Self>, server: Option<&Arc<Server>>, stream: Stream) {
+        let own = rustix::process::geteuid().as_raw();
+        let credentials = stream.peer_creds().ok();
+        match credentials.as_ref().and_then(|peer| peer.euid()) {
+            Some(uid) if uid == own || uid == 0 => {}
+            uid => return tracing::warn!(?uid, "refused a connection of another user to the SSH agent"),
+        }
+        let peer = Peer::of(credentials.and_then(|peer| peer.pid()));
+        let activity = Arc::new(Activity::default());
+        activity.last.store(self.world.clock.boot().0, Ordering::Relaxed);
+        let connection = Connection::new(self.clone(), server.cloned(), peer, activity.clone());
+        let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        guests.retain(|guest| !guest.task.is_finished());
+        if guests.len() >= limits::CONNECTIONS {
+            let idle = guests.iter().enumerate().filter(|(_, guest)| !guest.activity.busy.load(Ordering::Relaxed));
+            let Some((at, _)) = idle.min_by_key(|(_, guest)| guest.activity.last.load(Ordering::Relaxed)) else {
+                return tracing::warn!("the SSH agent has as many connections as it takes, and all wait");
+            };
+            guests.swap_remove(at).task.abort();
+        }
+        guests.push(Guest { task: tokio::spawn(connection.serve(stream)).abort_handle(), activity });
+    }
+}

@@ -1,0 +1,158 @@
+//! Being the agent: protected, on its socket, until a signal or the end of whom it serves.
+
+use super::arguments::{Arguments, Child};
+use super::launch::{self, Place, READY};
+use super::{Error, say};
+use crate::harden;
+use crate::prompt::{Programs, Prompts};
+use crate::run::leave_standard_streams;
+use crate::server::ssh::{self, Door, Listening};
+use crate::world::World;
+use rustix::net::SocketAddrUnix;
+use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Threads of the runtime: one may be at an RSA signature while the other answers.
+const THREADS: usize = 2;
+/// The program that asks people where `SSH_ASKPASS` names none (Debian's).
+const ASKPASS: &str = "/usr/bin/ssh-askpass";
+/// The exit code of an agent that a signal has ended, as OpenSSH's; that of one that systemd has started is 0.
+const ENDED: u8 = 2;
+
+/// What the agent is for.
+struct Post {
+    socket: OwnedFd,
+    /// Removed at the end; None for a socket of systemd.
+    place: Option<Place>,
+    /// Ends with this process.
+    parent: Option<OwnedFd>,
+    lifetime: Option<u32>,
+}
+
+/// Serves in the foreground: on a socket of its own, or on the one that systemd passes.
+pub(super) fn foreground(arguments: &Arguments, debug: bool) -> Result<ExitCode, Error> {
+    if debug {
+        tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .init();
+    }
+    let passed = match arguments.socket {
+        Some(_) => None,
+        None => harden::activated_socket().map_err(Error::of("socket activation"))?,
+    };
+    let (socket, place, path) = match passed {
+        Some(socket) => {
+            let path = path_of(&socket);
+            (socket, None, path)
+        }
+        None => {
+            let place = Place::find(arguments.socket.as_deref())?;
+            let socket = place.bind()?;
+            let path = place.path.clone();
+            (socket, Some(place), path)
+        }
+    };
+    let programs = protect()?;
+    say(&mut std::io::stdout(), &launch::told(arguments.shell, &path, None, std::process::id()));
+    serve(Post { socket, place, parent: None, lifetime: arguments.lifetime }, programs, || ())
+}
+
+/// Serves for the process that has started this one; its socket is the standard input.
+pub(super) fn child(arguments: &Arguments, child: &Child) -> Result<ExitCode, Error> {
+    let parent = child.parent.map(watched).transpose()?;
+    let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(Error::of("the socket"))?;
+    let programs = protect()?;
+    // Already a leader where a supervisor made it one.
+    let _ = rustix::process::setsid();
+    std::env::set_current_dir("/").map_err(Error::of("/"))?;
+    let place = Place { path: child.socket.clone(), own_folder: child.own_folder };
+    serve(Post { socket, place: Some(place), parent, lifetime: arguments.lifetime }, programs, || {
+        say(&mut std::io::stdout(), READY);
+        drop(leave_standard_streams());
+    })
+}
+
+/// A handle on the parent, if it still is that process.
+fn watched(pid: i32) -> Result<OwnedFd, Error> {
+    let parent = Pid::from_raw(pid).filter(|pid| getppid() == Some(*pid)).ok_or(Error::NotStarted)?;
+    let handle = pidfd_open(parent, PidfdFlags::empty()).map_err(|errno| Error::of("the parent")(errno.into()))?;
+    // It may have ended before the handle was there.
+    if getppid() == Some(parent) { Ok(handle) } else { Err(Error::NotStarted) }
+}
+
+/// What may ask a person is read from the environment before that is cleared.
+fn protect() -> Result<Programs, Error> {
+    let askpass = std::env::var_os("SSH_ASKPASS").filter(|program| !program.is_empty()).map(PathBuf::from);
+    let askpass = askpass.or_else(|| Some(PathBuf::from(ASKPASS))).filter(|program| program.is_file());
+    let environment = std::env::vars_os().collect();
+    harden::protect().map_err(Error::of("this system does not let the agent protect itself"))?;
+    Ok(Programs { pinentry: None, askpass, environment })
+}
+
+fn serve(post: Post, programs: Programs, ready: impl FnOnce()) -> Result<ExitCode, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
+    let runtime = runtime.map_err(Error::of("the runtime"))?;
+    let activated = post.place.is_none();
+    runtime.block_on(serve_until_ended(post, programs, ready))?;
+    Ok(if activated { ExitCode::SUCCESS } else { ExitCode::from(ENDED) })
+}
+
+async fn serve_until_ended(post: Post, programs: Programs, ready: impl FnOnce()) -> Result<(), Error> {
+    let listen = |kind| signal(kind).map_err(Error::of("signals"));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let (mut hangup, mut forget) = (listen(SignalKind::hangup())?, listen(SignalKind::user_defined1())?);
+    let Post { socket, place, parent, lifetime } = post;
+    let socket = Listening::on(socket).map_err(Error::of("the socket"))?;
+    let world = World::real();
+    let door = Door::new(world.clone(), Prompts::new(world.clock, programs), lifetime);
+    tokio::spawn(ssh::keep(door.clone(), socket));
+    tokio::spawn(door.clone().reap());
+    let forgetting = door.clone();
+    tokio::spawn(async move {
+        while forget.recv().await.is_some() {
+            forgetting.drop_keys();
+        }
+    });
+    ready();
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = hangup.recv() => {}
+        () = gone(parent) => {}
+    }
+    end(&door, place.as_ref());
+    Ok(())
+}
+
+/// Returns once the parent has ended; never without one.
+async fn gone(parent: Option<OwnedFd>) {
+    #[expect(deprecated, reason = "its replacement is unsafe; an OwnedFd keeps the promise that is asked for")]
+    let parent = parent.map(AsyncFd::new);
+    match parent {
+        Some(Ok(parent)) => drop(parent.readable().await),
+        Some(Err(_)) | None => std::future::pending().await,
+    }
+}
+
+fn end(door: &Arc<Door>, place: Option<&Place>) {
+    door.drop_keys();
+    if let Some(place) = place {
+        drop(std::fs::remove_file(&place.path));
+        place.clean();
+    }
+}
+
+fn path_of(socket: &OwnedFd) -> PathBuf {
+    let name = rustix::net::getsockname(socket).ok().and_then(|name| SocketAddrUnix::try_from(name).ok());
+    let path = name.as_ref().and_then(SocketAddrUnix::path_bytes).map(|path| Path::new(OsStr::from_bytes(path)));
+    path.map(Path::to_path_buf).unwrap_or_default()
+}
