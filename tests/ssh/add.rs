@@ -1,9 +1,8 @@
 //! ssh-add and what each of its options does.
 
 use crate::agent::Program;
-use crate::stage::{KINDS, Stage, until};
+use crate::stage::{KINDS, Stage, script, until};
 use std::fs;
-use std::path::Path;
 
 on_both!(
     keys_come_and_go,
@@ -29,8 +28,9 @@ fn keys_come_and_go(program: Program) {
     let fingerprints: String = KINDS.iter().map(|(name, ..)| prints(name)).collect();
     assert_eq!(stage.run(&["ssh-add", "-l"]).good(), fingerprints);
     assert!(stage.run(&["ssh-add", "-l", "-E", "md5"]).good().contains("MD5:"));
-    for (name, ..) in KINDS {
-        assert!(stage.signs(name), "{name}");
+    for (name, kind, _) in KINDS {
+        // Older versions of ssh-add test RSA keys with SHA-1, which ours refuses.
+        assert!(stage.signs(name) || (kind == "rsa" && program.is_ours()), "{name}");
     }
     // Again, with its certificate, which is an identity of its own.
     stage.certify("ca", "ed25519", "ada");
@@ -76,18 +76,20 @@ fn the_agents_lifetime_is_for_keys_without_one(program: Program) {
     until("the key is gone", || stage.listed() == ["long"]);
 }
 
-/// The agent asks `askpass` in its folder, wherever it may ask.
-fn asking(folder: &Path) -> Vec<(&'static str, String)> {
-    let askpass = folder.join("askpass").display().to_string();
-    vec![("SSH_ASKPASS", askpass), ("SSH_ASKPASS_REQUIRE", "force".to_owned()), ("DISPLAY", ":99".to_owned())]
+/// An agent that asks this program.
+fn asking(program: Program, askpass: &str) -> Stage {
+    Stage::with(program, &[], |folder| {
+        script(&folder.join("askpass"), askpass);
+        let askpass = folder.join("askpass").display().to_string();
+        vec![("SSH_ASKPASS", askpass), ("SSH_ASKPASS_REQUIRE", "force".to_owned()), ("DISPLAY", ":99".to_owned())]
+    })
 }
 
 /// Writes down what it is asked, and agrees where there is a file `yes`.
 const ASKPASS: &str = "cd \"${0%/*}\" && printf '%s\\n' \"$1\" >> asked && test -e yes";
 
 fn a_confirmation_is_asked_for(program: Program) {
-    let stage = Stage::with(program, &[], asking);
-    stage.script("askpass", ASKPASS);
+    let stage = asking(program, ASKPASS);
     stage.key("careful", "ed25519", "256");
     stage.key("free", "ed25519", "256");
     stage.hand_over(&["-q", "-c"], "careful");
@@ -106,8 +108,8 @@ fn a_confirmation_is_asked_for(program: Program) {
 /// OpenSSH's agent answers nobody meanwhile.
 #[test]
 fn a_pending_confirmation_is_in_nobodys_way() {
-    let stage = Stage::with(Program::Claviger, &[], asking);
-    stage.script("askpass", "cd \"${0%/*}\" && printf 'x' >> asked && read -r line < gate && test \"$line\" = go");
+    let waits = "cd \"${0%/*}\" && printf 'x' >> asked && read -r line < gate && test \"$line\" = go";
+    let stage = asking(Program::Claviger, waits);
     stage.run(&["mkfifo", &stage.path("gate")]).good();
     stage.key("careful", "ed25519", "256");
     stage.key("free", "ed25519", "256");
@@ -128,7 +130,7 @@ fn a_lock_hides_the_keys_until_it_is_opened(program: Program) {
     let stage = Stage::new(program);
     stage.key("key", "ed25519", "256");
     stage.hand_over(&["-q"], "key");
-    stage.script("askpass", "cat \"${0%/*}/passphrase\"");
+    script(&stage.file("askpass"), "cat \"${0%/*}/passphrase\"");
     stage.write("passphrase", "opensesame\n");
     let asked = |option: &str| {
         let mut command = stage.command("ssh-add");

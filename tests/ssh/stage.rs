@@ -92,12 +92,6 @@ impl Stage {
         fs::write(self.file(name), text).expect("a file");
     }
 
-    /// A program of `/bin/sh`.
-    pub(crate) fn script(&self, name: &str, text: &str) {
-        self.write(name, &format!("#!/bin/sh\n{text}\n"));
-        fs::set_permissions(self.file(name), Permissions::from_mode(0o755)).expect("chmod");
-    }
-
     /// A program with the agent in its environment, under a watchdog and without a terminal.
     pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = Command::new("setsid");
@@ -174,6 +168,12 @@ impl Stage {
     pub(crate) fn signs(&self, name: &str) -> bool {
         self.run(&["ssh-add", "-T", &self.path(&format!("{name}.pub"))]).exit == Some(0)
     }
+}
+
+/// A program of `/bin/sh`.
+pub(crate) fn script(path: &Path, text: &str) {
+    fs::write(path, format!("#!/bin/sh\n{text}\n")).expect("a file");
+    fs::set_permissions(path, Permissions::from_mode(0o755)).expect("chmod");
 }
 
 /// Waits until this holds, looking now and then; a minute is a hang.
