@@ -18,6 +18,7 @@ mod mfa;
 pub(super) mod process;
 mod profile;
 mod slot;
+mod ssh_agent;
 mod status;
 mod trash;
 mod unlock;
@@ -48,6 +49,8 @@ pub(super) enum Command {
     Profile(profile::Profile),
     #[command(subcommand)]
     Slot(slot::Slot),
+    #[command(subcommand)]
+    SshAgent(ssh_agent::SshAgent),
     Backup(backup::Backup),
     Restore(backup::Restore),
     #[command(subcommand)]
@@ -83,6 +86,7 @@ impl Command {
             Self::Profile(verb) => verb.run(),
             Self::Restore(verb) => verb.run(),
             Self::Slot(verb) => verb.run(),
+            Self::SshAgent(verb) => verb.run(),
             Self::Status(verb) => verb.run(),
             Self::Trash(verb) => verb.run(),
             Self::Unlock(verb) => verb.run(),

@@ -30,7 +30,7 @@ impl Form {
     }
 
     /// That of the shell this was started from, else of SHELL, else of every POSIX shell.
-    pub(super) fn detected() -> Self {
+    pub(in crate::cli) fn detected() -> Self {
         let parent = rustix::process::getppid().map(|pid| format!("/proc/{}/comm", pid.as_raw_nonzero()));
         let parent = parent.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
         let shell = std::env::var_os("SHELL").unwrap_or_default();
@@ -61,7 +61,7 @@ impl Form {
 
     /// Takes away `stale` and sets `variables`. What belongs to a file and not to a shell takes nothing away, except where it
     /// can say so: JSON writes null.
-    pub(super) fn page(self, variables: &[Variable], stale: &[String]) -> Result<WipedBuffer, Fault> {
+    pub(in crate::cli) fn page(self, variables: &[Variable], stale: &[String]) -> Result<WipedBuffer, Fault> {
         let mut page = WipedBuffer::with_capacity(8192);
         match self {
             Self::Json => {
