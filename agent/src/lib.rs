@@ -6,7 +6,7 @@
 //! 4 jobs    jobs/
 //! 3 office  session/  ssh/
 //! 2 desk    mfa/  source/
-//! 1 edge    audit/  aws/  vault/  keyring/  logind/
+//! 1 edge    audit/  aws/  vault/  keyring/  logind/  prompt/
 //! 0 ground  ask · config, over world             ── crate claviger: wire → model → secret
 //! ```
 
@@ -19,6 +19,7 @@ pub mod jobs;
 pub mod keyring;
 pub mod logind;
 pub mod mfa;
+pub mod prompt;
 mod run;
 pub mod server;
 pub mod session;

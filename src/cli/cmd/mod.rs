@@ -17,6 +17,7 @@ mod logout;
 mod mfa;
 pub(super) mod process;
 mod profile;
+mod prompts;
 mod slot;
 mod status;
 mod trash;
@@ -52,6 +53,7 @@ pub(super) enum Command {
     Restore(backup::Restore),
     #[command(subcommand)]
     Trash(trash::Trash),
+    Prompts(prompts::Prompts),
     #[command(subcommand)]
     Config(config::Config),
     #[command(subcommand)]
@@ -81,6 +83,7 @@ impl Command {
             Self::Mfa(verb) => verb.run(),
             Self::Process(verb) => process::run(&verb.into()),
             Self::Profile(verb) => verb.run(),
+            Self::Prompts(verb) => verb.run(),
             Self::Restore(verb) => verb.run(),
             Self::Slot(verb) => verb.run(),
             Self::Status(verb) => verb.run(),
