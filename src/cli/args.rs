@@ -235,6 +235,7 @@ mod tests {
           backup      Write a backup of the vault, which a recovery code of its own opens
           restore     Put a backup, or a copy of a vault, in the vault's place
           trash       The vault's trash: list, restore, empty
+          prompts     Answer the agent's questions in this terminal, until Ctrl-C
           config      Settings: show, check, accept
           audit       The record of hand-outs and changes: log, verify, why
           agent       The agent: start, stop, restart, run

@@ -147,6 +147,7 @@ catalogue! {
     ProfileNotFound, "profile.not_found", NotFound, "no such profile", Some("claviger profile list");
     ProfileUnreadable, "profile.unreadable", Usage, "an AWS file cannot be read", None;
     ProfileUnsupported, "profile.unsupported", Usage, "the profile's source is not served", None;
+    PromptNoTerminal, "prompt.no_terminal", Person, "questions can be answered at a terminal alone, and here is none", None;
     RequestCancelled, "request.cancelled", Fault, "the request was cancelled", None;
     RequestTimedOut, "request.timed_out", Person, "the wait ended before an answer came", None;
     SlotCopiesLeft, "slot.copies_left", Fault, "the slot is gone, but older copies of the vault still open with it", Some("claviger status");

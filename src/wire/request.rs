@@ -262,6 +262,8 @@ pub enum Request {
         /// The profile.
         profile: String,
     },
+    /// Shows this client every question that the agent asks, by event, and takes its answers. Stays for as long as both.
+    Prompts {},
     /// Has another process take the agent's place: after an upgrade, the new version.
     Restart {},
     /// Puts a backup, or a copy of a vault, in the vault's place, and opens it.
@@ -372,6 +374,7 @@ impl Request {
             Self::ProfileList { .. } => "profile_list",
             Self::ProfileRelease { .. } => "profile_release",
             Self::ProfileShow { .. } => "profile_show",
+            Self::Prompts {} => "prompts",
             Self::Restart {} => "restart",
             Self::Restore { .. } => "restore",
             Self::SlotAdd { .. } => "slot_add",
@@ -430,6 +433,7 @@ impl Request {
             | Self::ProfileExplain { .. }
             | Self::ProfileList { .. }
             | Self::ProfileShow { .. }
+            | Self::Prompts {}
             | Self::SlotList {}
             | Self::Status {}
             | Self::TrashList {}

@@ -30,6 +30,7 @@ mod needles;
 mod once;
 mod pins;
 mod process;
+mod prompts;
 mod protocol;
 #[path = "../chaos/mod.rs"]
 mod proxy;

@@ -21,6 +21,7 @@ mod doctor;
 mod endpoint;
 mod items;
 mod keeping;
+mod prompts;
 mod vault;
 
 pub(super) use adoption::Edits;
@@ -85,6 +86,7 @@ impl Server {
             Request::ProfileExplain { profile } => self.explain(&profile, conversation),
             Request::ProfileList { skip } => self.profile_list(skip),
             Request::ProfileShow { profile } => self.profile_show(&profile, conversation),
+            Request::Prompts {} => self.attend_prompts(conversation).await,
             Request::Restart {} => Ok(Reply::Restarted(self.restart().await?)),
             Request::Status {} => Ok(Reply::Status(self.status(conversation.aws_config_file.as_deref()))),
             Request::Stop {} => {

@@ -34,6 +34,7 @@ use crate::audit::{Entry, Event, Journal};
 use crate::aws::AwsFiles;
 use crate::config::Config;
 use crate::keyring::KeyStore;
+use crate::prompt::Prompts;
 use crate::session::{Limits, Office};
 use crate::vault::Custody;
 use crate::world::World;
@@ -75,6 +76,8 @@ pub struct Server {
     desktop: desktop::Desktop,
     /// The SSH agent.
     pub(crate) ssh: Arc<ssh::Door>,
+    /// Questions to a person: `prompts.confirm(&Question { … })`.
+    pub(crate) prompts: Arc<Prompts>,
     /// The open endpoints.
     pub endpoints: Endpoints,
     /// What happens is recorded here: `journal.note(Entry::new(…))`, or `journal.begin` before an act.
@@ -99,8 +102,8 @@ pub struct Rooms {
     pub keyring: Arc<dyn KeyStore>,
     /// The audit record.
     pub journal: Arc<Journal>,
-    /// The SSH agent.
-    pub ssh: Arc<ssh::Door>,
+    /// Questions to a person.
+    pub prompts: Arc<Prompts>,
     /// Folders that may hold sockets and token files, best first.
     pub run_folders: Vec<PathBuf>,
     /// What a restart needs.
@@ -147,7 +150,7 @@ struct Activity {
 impl Server {
     /// A server that nobody can reach yet.
     pub fn new(world: World, rooms: Rooms) -> Arc<Self> {
-        let Rooms { settings, files, custody, office, keyring, journal, ssh, run_folders, succession } = rooms;
+        let Rooms { settings, files, custody, office, keyring, journal, prompts, run_folders, succession } = rooms;
         journal.note(Entry::new(Event::AgentStart));
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
@@ -171,7 +174,8 @@ impl Server {
             custody,
             office,
             desktop,
-            ssh,
+            ssh: ssh::Door::new(world.clone(), prompts.clone(), None),
+            prompts,
             endpoints,
             journal,
             activity,

@@ -17,6 +17,7 @@ mod logout;
 mod mfa;
 pub(super) mod process;
 mod profile;
+mod prompts;
 mod slot;
 mod ssh_agent;
 mod status;
@@ -55,6 +56,7 @@ pub(super) enum Command {
     Restore(backup::Restore),
     #[command(subcommand)]
     Trash(trash::Trash),
+    Prompts(prompts::Prompts),
     #[command(subcommand)]
     Config(config::Config),
     #[command(subcommand)]
@@ -84,6 +86,7 @@ impl Command {
             Self::Mfa(verb) => verb.run(),
             Self::Process(verb) => process::run(&verb.into()),
             Self::Profile(verb) => verb.run(),
+            Self::Prompts(verb) => verb.run(),
             Self::Restore(verb) => verb.run(),
             Self::Slot(verb) => verb.run(),
             Self::SshAgent(verb) => verb.run(),

@@ -293,6 +293,8 @@ pub(super) fn keeping(drive: &Drive) {
         drive.run(&["profile", verb, "away", "--yes"], "").good();
         drive.run(&["profile", verb, "nobody", "--yes"], "").bad();
     }
+    drive.on_terminal("prompts");
+    drive.run(&["prompts"], "").bad();
     // Another agent serves.
     drive.run(&["agent", "run"], "").good();
 }
