@@ -39,6 +39,7 @@ mod sandbox;
 mod scanner;
 mod soak;
 mod sources;
+mod ssh_key;
 mod strace;
 mod succession;
 mod time;

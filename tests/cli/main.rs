@@ -15,6 +15,7 @@ mod launch;
 mod person;
 mod process;
 mod program;
+mod ssh_key;
 
 use agent::Home;
 use claviger::secret::{RecoveryCode, SecretText};

@@ -102,7 +102,8 @@ fn server(rig: &Rig, folder: &Path, keyring: Option<Arc<dyn KeyStore>>) -> Arc<S
     let lock = std::fs::File::create(folder.join("agent.lock")).unwrap();
     let succession = Succession::new(Program::as_started().unwrap(), lock, false);
     let (custody, office) = (rig.custody.clone(), rig.office.clone());
-    let rooms = Rooms { settings, files, custody, office, keyring, journal, run_folders: run, succession };
+    let home = folder.to_owned();
+    let rooms = Rooms { settings, files, home, custody, office, keyring, journal, run_folders: run, succession };
     Server::new(world, rooms)
 }
 

@@ -69,6 +69,8 @@ pub struct Server {
     pub(crate) world: World,
     pub(crate) settings: Arc<Settings>,
     pub(crate) files: AwsFiles,
+    /// The user's home, where `.ssh` is.
+    home: PathBuf,
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
     desktop: desktop::Desktop,
@@ -88,6 +90,8 @@ pub struct Rooms {
     pub settings: Arc<Settings>,
     /// The AWS files.
     pub files: AwsFiles,
+    /// The user's home.
+    pub home: PathBuf,
     /// The vault.
     pub custody: Arc<Custody>,
     /// The sessions.
@@ -142,7 +146,7 @@ struct Activity {
 impl Server {
     /// A server that nobody can reach yet.
     pub fn new(world: World, rooms: Rooms) -> Arc<Self> {
-        let Rooms { settings, files, custody, office, keyring, journal, run_folders, succession } = rooms;
+        let Rooms { settings, files, home, custody, office, keyring, journal, run_folders, succession } = rooms;
         journal.note(Entry::new(Event::AgentStart));
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
@@ -163,6 +167,7 @@ impl Server {
             world,
             settings,
             files,
+            home,
             custody,
             office,
             desktop,

@@ -18,6 +18,7 @@ mod mfa;
 pub(super) mod process;
 mod profile;
 mod slot;
+mod ssh_key;
 mod status;
 mod trash;
 mod unlock;
@@ -44,6 +45,8 @@ pub(super) enum Command {
     AccessKey(access_key::AccessKey),
     #[command(subcommand)]
     Mfa(mfa::Mfa),
+    #[command(subcommand)]
+    SshKey(ssh_key::SshKey),
     #[command(subcommand)]
     Profile(profile::Profile),
     #[command(subcommand)]
@@ -83,6 +86,7 @@ impl Command {
             Self::Profile(verb) => verb.run(),
             Self::Restore(verb) => verb.run(),
             Self::Slot(verb) => verb.run(),
+            Self::SshKey(verb) => verb.run(),
             Self::Status(verb) => verb.run(),
             Self::Trash(verb) => verb.run(),
             Self::Unlock(verb) => verb.run(),
