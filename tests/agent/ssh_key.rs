@@ -253,8 +253,7 @@ fn an_export_may_have_a_passphrase_of_its_own() {
 fn the_private_half_is_in_no_log_no_record_and_no_message() {
     let (home, _agent) = ready();
     let text = vector("ed25519.openssh");
-    let file = claviger::secret::SshKeyFile::from_text(text.clone());
-    let imported = claviger_agent::ssh::key::import(claviger::secret::SecretText::expose(&file).as_bytes(), None);
+    let imported = claviger_agent::ssh::key::import(text.as_bytes(), None);
     let fields =
         imported.unwrap_or_else(|error| panic!("{error}")).key.encode().unwrap_or_else(|error| panic!("{error}"));
     // The last 64 bytes are seed and public half.

@@ -92,7 +92,12 @@ fn a_list_is_asked_for_page_by_page() {
         }
         other => no_request(other),
     });
-    insta::assert_snapshot!(run(&home, &["ssh-key", "list"], "").stdout, @"");
+    insta::assert_snapshot!(run(&home, &["ssh-key", "list"], "").stdout, @"
+    NAME   TYPE     BITS  FINGERPRINT  USE                                          ADDED                 COMMENT
+    one    ed25519  256   SHA256:abc   signs git file                               2026-11-22 01:00 UTC  github
+    two    ed25519  256   SHA256:abc   asks for 10 min, to a>ada@b, signs git file  2026-11-22 01:00 UTC  github
+    three  ed25519  256   SHA256:abc   asks, signs git file                         2026-11-22 01:00 UTC  github
+    ");
     let json = run(&home, &["ssh-key", "list", "--json"], "").stdout;
     let rows: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((rows.as_array().map(Vec::len), rows[2]["name"].as_str()), (Some(3), Some("three")));
@@ -129,7 +134,7 @@ fn a_key_comes_from_a_file_or_stdin_with_its_passphrase_and_certificate() {
     assert_eq!(line("locked key"), ended(4, "", needed));
     assert_eq!(line("locked key --key-passphrase-fd 0 <key"), ended(5, "", "claviger: that does not open it\n"));
     for (words, said) in [
-        ("x", "<FILE|--stdin> is missing"),
+        ("x", "<FILE> is missing"),
         ("x key --stdin", "exclude each other"),
         ("x nothing", "nothing cannot be read"),
         ("x .", ". cannot be read"),
