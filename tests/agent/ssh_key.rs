@@ -104,7 +104,7 @@ fn keys_of_every_tool_go_in_and_come_out_the_same() {
     assert_eq!(home.ssh_key(&["public", "made"], "").good(), home.file_text("made.pub"));
     for name in ["rsa-2048-encrypted.pem", "ecdsa-521-encrypted.pkcs8", "ed25519-encrypted.ppk"] {
         let file = home.key_file(name, &vector(name));
-        let add = ["add", "again", &file, "--key-passphrase-fd", "0"];
+        let add = ["add", name, &file, "--key-passphrase-fd", "0"];
         home.ssh_key(&add, "wrong\n").fault_told(5, "does not open");
         match name {
             "ecdsa-521-encrypted.pkcs8" => drop(home.ssh_key(&add, KEY_PASSPHRASE).good()),
