@@ -318,7 +318,8 @@ fn build(world: World, settings: Settings, paths: &Paths, succession: Succession
     let bus = SessionBus::find(|name| std::env::var(name).ok(), uid());
     let keyring = Arc::new(SecretService::new(bus, world.clock.clone()));
     let run_folders = paths.run.clone();
-    let rooms = Rooms { settings, files, custody, office, keyring, journal, prompts, run_folders, succession };
+    let home = paths.home.clone();
+    let rooms = Rooms { settings, files, home, custody, office, keyring, journal, prompts, run_folders, succession };
     Ok(Server::new(world, rooms))
 }
 

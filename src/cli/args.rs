@@ -230,6 +230,7 @@ mod tests {
           env         Print the credentials of a profile as variables of your shell
           access-key  Access keys of IAM users: add, import, list, remove, export
           mfa         Authenticators: add, list, code, rename, remove, export
+          ssh-key     SSH keys in the vault: new, add, list, public, remove, export
           profile     Profiles: list, show, explain, adopt, release
           slot        The ways to open the vault: list, add, remove
           backup      Write a backup of the vault, which a recovery code of its own opens

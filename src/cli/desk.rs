@@ -206,6 +206,7 @@ impl<'a> Desk<'a> {
         match request {
             Request::Init { .. } => self.person.progress.brief("making the vault …"),
             Request::Unlock { .. } => self.person.progress.brief("opening the vault …"),
+            Request::SshKeyNew { .. } => self.person.progress.brief("making the key …"),
             Request::Restore { .. } => self.person.progress.brief("opening the backup …"),
             request if proof_in(request).is_some() => self.person.progress.brief("opening the vault …"),
             _ => {}
@@ -260,6 +261,7 @@ fn proof_in(request: &Request) -> Option<SlotProof> {
         | Request::MfaExport { proof, .. }
         | Request::SlotAdd { proof, .. }
         | Request::SlotRemove { proof, .. }
+        | Request::SshKeyExport { proof, .. }
         | Request::TrashEmpty { proof }
         | Request::VaultAccept { proof, .. } => Some(match proof {
             SlotProof::Passphrase(text) => SlotProof::Passphrase(Passphrase::from_text(text.expose().to_owned())),

@@ -14,6 +14,7 @@ mod fault;
 mod keeping;
 mod reply;
 mod request;
+mod ssh_key;
 
 pub use crate::model::{SlotKind, SlotProof};
 pub use adoption::{Change, Changes, ImportedKey, SkippedProfile};
@@ -30,6 +31,7 @@ pub use reply::{
     SessionRow, Setting, SlotRow, Status, Whoami,
 };
 pub use request::{EndpointKind, Hello, NewSlot, Request};
+pub use ssh_key::{SshKeyExport, SshKeyKind, SshKeyOptions, SshKeyRow};
 
 use crate::secret::{RecoveryCode, TypedAnswer, text};
 use serde::{Deserialize, Serialize};

@@ -41,6 +41,7 @@ mod scanner;
 mod soak;
 mod sources;
 mod ssh;
+mod ssh_key;
 mod strace;
 mod succession;
 mod time;

@@ -16,6 +16,7 @@ mod person;
 mod process;
 mod program;
 mod prompts;
+mod ssh_key;
 
 use agent::Home;
 use claviger::secret::{RecoveryCode, SecretText};

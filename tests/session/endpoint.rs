@@ -103,8 +103,9 @@ fn server(rig: &Rig, folder: &Path, keyring: Option<Arc<dyn KeyStore>>) -> Arc<S
     let lock = std::fs::File::create(folder.join("agent.lock")).unwrap();
     let succession = Succession::new(Program::as_started().unwrap(), lock, false);
     let (custody, office) = (rig.custody.clone(), rig.office.clone());
-    let prompts = Prompts::new(world.clock.clone(), Programs::default());
-    let rooms = Rooms { settings, files, custody, office, keyring, journal, prompts, run_folders: run, succession };
+    let (home, prompts) = (folder.to_owned(), Prompts::new(world.clock.clone(), Programs::default()));
+    let run_folders = run;
+    let rooms = Rooms { settings, files, home, custody, office, keyring, journal, prompts, run_folders, succession };
     Server::new(world, rooms)
 }
 

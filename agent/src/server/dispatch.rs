@@ -22,6 +22,7 @@ mod endpoint;
 mod items;
 mod keeping;
 mod prompts;
+mod ssh_key;
 mod vault;
 
 pub(super) use adoption::Edits;
@@ -112,6 +113,12 @@ impl Server {
             Request::AccessKeyImport { .. } | Request::ProfileAdopt { .. } | Request::ProfileRelease { .. } => {
                 self.adoption_request(request).await
             }
+            Request::SshKeyAdd { .. }
+            | Request::SshKeyExport { .. }
+            | Request::SshKeyList { .. }
+            | Request::SshKeyNew { .. }
+            | Request::SshKeyPublic { .. }
+            | Request::SshKeyRemove { .. } => self.ssh_key_request(request, conversation).await,
             Request::UnlockByKeyring {} => match self.open_by_keyring().await {
                 true => Ok(Reply::Done {}),
                 false => Err(fault::closed(&self.custody)),

@@ -71,6 +71,8 @@ pub struct Server {
     pub(crate) world: World,
     pub(crate) settings: Arc<Settings>,
     pub(crate) files: AwsFiles,
+    /// The user's home, where `.ssh` is.
+    home: PathBuf,
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
     desktop: desktop::Desktop,
@@ -94,6 +96,8 @@ pub struct Rooms {
     pub settings: Arc<Settings>,
     /// The AWS files.
     pub files: AwsFiles,
+    /// The user's home.
+    pub home: PathBuf,
     /// The vault.
     pub custody: Arc<Custody>,
     /// The sessions.
@@ -150,7 +154,8 @@ struct Activity {
 impl Server {
     /// A server that nobody can reach yet.
     pub fn new(world: World, rooms: Rooms) -> Arc<Self> {
-        let Rooms { settings, files, custody, office, keyring, journal, prompts, run_folders, succession } = rooms;
+        let Rooms { settings, files, home, custody, office, keyring, journal, prompts, run_folders, succession } =
+            rooms;
         journal.note(Entry::new(Event::AgentStart));
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
@@ -167,14 +172,16 @@ impl Server {
         let endpoints = Endpoints::new(world.clone(), run_folders, journal.clone());
         let desktop = desktop::Desktop::new(keyring);
         let edits = dispatch::Edits::default();
+        let ssh = ssh::Door::new(world.clone(), prompts.clone(), None);
         Arc::new(Self {
             world,
             settings,
             files,
+            home,
             custody,
             office,
             desktop,
-            ssh: ssh::Door::new(world.clone(), prompts.clone(), None),
+            ssh,
             prompts,
             endpoints,
             journal,

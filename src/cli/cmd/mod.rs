@@ -20,6 +20,7 @@ mod profile;
 mod prompts;
 mod slot;
 mod ssh_agent;
+mod ssh_key;
 mod status;
 mod trash;
 mod unlock;
@@ -46,6 +47,8 @@ pub(super) enum Command {
     AccessKey(access_key::AccessKey),
     #[command(subcommand)]
     Mfa(mfa::Mfa),
+    #[command(subcommand)]
+    SshKey(ssh_key::SshKey),
     #[command(subcommand)]
     Profile(profile::Profile),
     #[command(subcommand)]
@@ -90,6 +93,7 @@ impl Command {
             Self::Restore(verb) => verb.run(),
             Self::Slot(verb) => verb.run(),
             Self::SshAgent(verb) => verb.run(),
+            Self::SshKey(verb) => verb.run(),
             Self::Status(verb) => verb.run(),
             Self::Trash(verb) => verb.run(),
             Self::Unlock(verb) => verb.run(),
