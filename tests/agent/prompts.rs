@@ -8,7 +8,7 @@ use std::net::Shutdown;
 use std::process::{Child, ChildStdout, Stdio};
 
 /// A connection with a person behind it.
-fn attend(home: &Home) -> Wire {
+pub(crate) fn attend(home: &Home) -> Wire {
     let mut wire = Wire::silent(&home.file("run/agent.sock"));
     wire.say(&json!({"id": 1, "hello": {"protocol": 1, "client": "test/0", "answers": true}}));
     wire.hear();

@@ -27,6 +27,7 @@ struct ConfigFile {
     network: NetworkTable,
     prompt: PromptTable,
     sources: SourcesTable,
+    ssh: Ssh,
     vault: Vault,
 }
 
@@ -88,6 +89,12 @@ struct SourcesTable {
     container_token_file: Option<PathBuf>,
     container_uri: Option<String>,
     imds_endpoint: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Ssh {
+    upstream: Vec<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]
@@ -165,6 +172,7 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
         idle_lock_millis: within(file.lock.idle, 8 * HOUR, 1000, 168 * HOUR, "[lock] idle is 1s to 7d")?,
         lock_on_screen_lock: file.lock.screen.unwrap_or(true),
         lock_on_suspend: file.lock.suspend.unwrap_or(true),
+        ssh_upstream: file.ssh.upstream.into_iter().map(at_home).collect(),
         argon2_memory_mib,
     })
 }
