@@ -64,12 +64,29 @@ secret_text! {
     SecretAccessKey;
     /// The token that goes with a session's access key.
     SessionToken;
+    /// The file of an SSH private key, as OpenSSH, PEM and PuTTY write it.
+    SshKeyFile;
     /// A TOTP seed as it is written: base32, or a whole `otpauth://` URI.
     TotpSeedText;
     /// One six-digit code, good once.
     TokenCode;
     /// What a person typed in answer to a question.
     TypedAnswer;
+}
+
+/// An SSH private key as the vault keeps it: the fields of `SSH_AGENTC_ADD_IDENTITY` (RFC 9987).
+pub struct SshPrivateKey(Secret<Vec<u8>>);
+
+impl SshPrivateKey {
+    /// Takes ownership of the bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Secret::new(bytes))
+    }
+
+    /// The bytes themselves. Every call is a place to review.
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose()
+    }
 }
 
 /// A TOTP seed as HMAC takes it (RFC 6238).

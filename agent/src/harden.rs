@@ -23,6 +23,10 @@ const KEPT: &[&str] = &[
     "XDG_DATA_HOME",
     "XDG_STATE_HOME",
     "DBUS_SESSION_BUS_ADDRESS",
+    // For the programs that ask a person.
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
     "NOTIFY_SOCKET",
     "LISTEN_FDS",
     "LISTEN_PID",

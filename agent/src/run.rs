@@ -8,7 +8,6 @@ use crate::keyring::{SecretService, SessionBus};
 use crate::logind::{Logind, SYSTEM_BUS};
 use crate::prompt::{Programs, Prompts};
 use crate::server::listen::{OneServer, Socket, Way};
-use crate::server::ssh::Door;
 use crate::server::succession::{self, Packet, Predecessor, Program, Succession};
 use crate::server::{RecordAnchor, Rooms, Server, Settings};
 use crate::session::Office;
@@ -293,8 +292,16 @@ fn build(world: World, settings: Settings, paths: &Paths, succession: Succession
     let aws = AwsEdge::new(world.clone(), Arc::new(Unplugged), EndpointRules::default());
     let custody = Custody::new(world.clone(), paths.data.clone(), paths.state_file());
     let sources = sources(&world);
+    // Nor is a program run to ask with.
+    let prompts = Prompts::new(world.clock.clone(), Programs::default());
     let (known, edge, allowed, clock) = (settings.clone(), aws.clone(), sources.clone(), world.clock.clone());
-    custody.on_settings(move |pinned| known.settle(pinned, &edge, &allowed, clock.clone()));
+    let asking = prompts.clone();
+    custody.on_settings(move |pinned| {
+        known.settle(pinned, &edge, &allowed, clock.clone());
+        if let Some(in_force) = known.in_force() {
+            asking.set_programs(Programs::of(&in_force.security.prompt, |name| std::env::var_os(name)));
+        }
+    });
     let keeper = custody.clone();
     let keep = move |head: crate::audit::Head, durable| {
         keeper.set_audit_head(AuditHead { seq: head.seq, mac: head.mac }, durable);
@@ -310,10 +317,9 @@ fn build(world: World, settings: Settings, paths: &Paths, succession: Succession
     );
     let bus = SessionBus::find(|name| std::env::var(name).ok(), uid());
     let keyring = Arc::new(SecretService::new(bus, world.clock.clone()));
-    let programs = Programs { pinentry: None, askpass: None, environment: Vec::new() };
-    let ssh = Door::new(world.clone(), Prompts::new(world.clock.clone(), programs), None);
     let run_folders = paths.run.clone();
-    let rooms = Rooms { settings, files, custody, office, keyring, journal, ssh, run_folders, succession };
+    let home = paths.home.clone();
+    let rooms = Rooms { settings, files, home, custody, office, keyring, journal, prompts, run_folders, succession };
     Ok(Server::new(world, rooms))
 }
 

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
+mod child;
 mod defence;
 mod memory;
 mod real;
 mod stack;
 
+pub use child::{Running, ended};
 pub use defence::Defence;
 pub(crate) use defence::mishandle;
 pub use memory::keep_in_memory;

@@ -230,11 +230,13 @@ mod tests {
           env         Print the credentials of a profile as variables of your shell
           access-key  Access keys of IAM users: add, import, list, remove, export
           mfa         Authenticators: add, list, code, rename, remove, export
+          ssh-key     SSH keys in the vault: new, add, list, public, remove, export
           profile     Profiles: list, show, explain, adopt, release
           slot        The ways to open the vault: list, add, remove
           backup      Write a backup of the vault, which a recovery code of its own opens
           restore     Put a backup, or a copy of a vault, in the vault's place
           trash       The vault's trash: list, restore, empty
+          prompts     Answer the agent's questions in this terminal, until Ctrl-C
           config      Settings: show, check, accept
           audit       The record of hand-outs and changes: log, verify, why
           agent       The agent: start, stop, restart, run

@@ -206,6 +206,7 @@ impl<'a> Desk<'a> {
         match request {
             Request::Init { .. } => self.person.progress.brief("making the vault …"),
             Request::Unlock { .. } => self.person.progress.brief("opening the vault …"),
+            Request::SshKeyNew { .. } => self.person.progress.brief("making the key …"),
             Request::Restore { .. } => self.person.progress.brief("opening the backup …"),
             request if proof_in(request).is_some() => self.person.progress.brief("opening the vault …"),
             _ => {}
@@ -222,11 +223,12 @@ impl Person {
         match event {
             Event::Question { prompt, echo } => {
                 self.progress.clear();
-                let Some(terminal) = &mut self.terminal else { return Ok(Some(Answer { value: None })) };
+                let Some(terminal) = &mut self.terminal else { return Ok(Some(Answer { value: None, number: None })) };
                 let prompt = format!("{}: ", Label(&prompt));
                 let typed = if echo { terminal.ask(&prompt)?.to_string() } else { terminal.ask_hidden(&prompt)? };
                 let typed = TypedAnswer::from_text(typed);
-                Ok(Some(Answer { value: Some(typed).filter(|typed| !typed.expose().is_empty()) }))
+                let value = Some(typed).filter(|typed| !typed.expose().is_empty());
+                Ok(Some(Answer { value, number: None }))
             }
             Event::RecoveryCode { code } => {
                 self.progress.clear();
@@ -238,8 +240,10 @@ impl Person {
                         return Err(intake::no_terminal("the recovery code", "--recovery-fd N"));
                     }
                 };
-                Ok(Some(Answer { value: Some(value) }))
+                Ok(Some(Answer { value: Some(value), number: None }))
             }
+            // Those are for `prompts` alone.
+            Event::ConfirmNeeded { .. } | Event::ConfirmOver { .. } => Ok(None),
             waiting @ Event::WaitingForCode { .. } => {
                 self.progress.event(&waiting);
                 Ok(None)
@@ -257,6 +261,7 @@ fn proof_in(request: &Request) -> Option<SlotProof> {
         | Request::MfaExport { proof, .. }
         | Request::SlotAdd { proof, .. }
         | Request::SlotRemove { proof, .. }
+        | Request::SshKeyExport { proof, .. }
         | Request::TrashEmpty { proof }
         | Request::VaultAccept { proof, .. } => Some(match proof {
             SlotProof::Passphrase(text) => SlotProof::Passphrase(Passphrase::from_text(text.expose().to_owned())),

@@ -1,13 +1,15 @@
 //! Secrets from a terminal, from stdin or from a file descriptor. Never from an argument.
 
 use super::terminal::Terminal;
-use crate::model::AccessKeyId;
+use crate::model::{AccessKeyId, Label};
 use crate::secret::text;
 use crate::secret::{Passphrase, SecretAccessKey, SecretText};
 use crate::wire::{Code, Fault};
 use serde::Deserialize;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use zeroize::Zeroizing;
 
 /// The most bytes taken from stdin or a descriptor: far more than any secret here.
@@ -16,6 +18,23 @@ const LIMIT: usize = 64 * 1024;
 /// All that stdin holds, as text.
 pub(super) fn stdin() -> Result<Zeroizing<String>, Fault> {
     utf8(&read(&mut std::io::stdin().lock(), false)?)
+}
+
+/// All that a file holds, as text.
+pub(super) fn file(path: &Path) -> Result<Zeroizing<String>, Fault> {
+    let unreadable = || Fault::new(Code::Usage, format!("{} cannot be read", Label(&path.to_string_lossy())));
+    let mut file = File::open(path).map_err(|_| unreadable())?;
+    utf8(&read(&mut file, false).map_err(|_| unreadable())?)
+}
+
+/// Writes a secret to a new file, mode 0600.
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    let unsaved = |error: std::io::Error| {
+        let file = Label(&path.to_string_lossy()).to_string();
+        Fault::new(Code::FileUnsaved, format!("{file} cannot be written: {}", error.kind()))
+    };
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(unsaved)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(unsaved)
 }
 
 /// A secret from a file descriptor: up to the end or the first newline, which is dropped.

@@ -1,6 +1,7 @@
 //! Questions to a person, on the terminal itself and never on stdin or stdout: those belong to the data.
 
 use crate::wire::{Code, Fault};
+use rustix::termios::{QueueSelector, tcflush};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use zeroize::Zeroizing;
@@ -27,6 +28,11 @@ impl Terminal {
     /// Asks for a line that may be seen while it is typed. Surrounding space is dropped.
     pub(super) fn ask(&mut self, prompt: &str) -> Result<Zeroizing<String>, Fault> {
         self.show(prompt)?;
+        self.line()
+    }
+
+    /// The next line that is typed. Surrounding space is dropped.
+    pub(super) fn line(&mut self) -> Result<Zeroizing<String>, Fault> {
         let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
         let mut byte = [0_u8; 1];
         // Byte by byte: what is typed ahead belongs to the next question.
@@ -43,6 +49,16 @@ impl Terminal {
         }
         let text = std::str::from_utf8(&line).map_err(|_| Fault::new(Code::Usage, "what was typed is not UTF-8"))?;
         Ok(Zeroizing::new(text.trim().to_owned()))
+    }
+
+    /// What has been typed up to now answers nothing that is asked from now on.
+    pub(super) fn forget_typed(&mut self) {
+        let _ = tcflush(&self.0, QueueSelector::IFlush);
+    }
+
+    /// Where what is typed comes from, to wait for it.
+    pub(super) fn input(&self) -> Result<File, Fault> {
+        self.0.try_clone().map_err(|_| lost())
     }
 
     /// Asks for a line that is not shown while it is typed, and takes it exactly as it is.

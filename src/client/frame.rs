@@ -87,6 +87,12 @@ impl Inbox {
         Ok(self.bytes.get(line).unwrap_or_default())
     }
 
+    /// Whether the next line is there already, or can be none.
+    pub(super) fn has_line(&self) -> bool {
+        let unread = self.bytes.get(self.start..self.end).unwrap_or_default();
+        unread.contains(&b'\n') || unread.len() >= LINE_LIMIT
+    }
+
     /// Moves what is unread to the front, and doubles the buffer when even that leaves no room.
     fn make_room(&mut self) {
         if self.start > 0 {

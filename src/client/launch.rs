@@ -67,9 +67,21 @@ pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| inherited(name))
 }
 
-/// What the agent needs to find its files, its folder and the session bus, and nothing that steers AWS.
+/// What the agent needs to find its files, its folder, the session bus and the display, and nothing that steers AWS.
 fn inherited(name: &OsStr) -> bool {
-    const NAMES: [&str; 7] = ["HOME", "PATH", "LANG", "USER", "LOGNAME", "CLAVIGER_HOME", "DBUS_SESSION_BUS_ADDRESS"];
+    const NAMES: [&str; 11] = [
+        "CLAVIGER_HOME",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "DISPLAY",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "LOGNAME",
+        "PATH",
+        "USER",
+        "WAYLAND_DISPLAY",
+        "XAUTHORITY",
+    ];
     NAMES.iter().any(|known| name == OsString::from(known).as_os_str()) || name.as_encoded_bytes().starts_with(b"XDG_")
 }
 
@@ -96,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_agent_inherits_folders_and_the_bus_and_nothing_of_aws() {
-        for name in ["HOME", "PATH", "XDG_RUNTIME_DIR", "CLAVIGER_HOME", "DBUS_SESSION_BUS_ADDRESS"] {
+        for name in ["HOME", "PATH", "XDG_RUNTIME_DIR", "CLAVIGER_HOME", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY"] {
             assert!(inherited(OsStr::new(name)), "{name}");
         }
         for name in ["AWS_PROFILE", "AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "HOMEX", "XDG", "SSH_AUTH_SOCK", "home"] {

@@ -14,8 +14,11 @@ pub use launch::{PROGRAM, Started, environment, program, start};
 use crate::paths::Paths;
 use crate::wire::{AgentLine, AgentMessage, Answer, Code, Event, Fault, Hello, PROTOCOL, Reply, Request};
 use frame::Inbox;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use serde::Serialize;
 use std::io::Write;
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -34,6 +37,14 @@ pub struct Client {
     silence: Option<Duration>,
     connection: Connection,
     last_id: u64,
+}
+
+/// What came while a request stands.
+pub enum Heard {
+    /// An event.
+    Event(Event),
+    /// Something can be read from the input.
+    Input,
 }
 
 struct Connection {
@@ -89,7 +100,31 @@ impl Client {
         request: &Request,
         on_event: &mut dyn FnMut(Event) -> Result<Option<Answer>, Fault>,
     ) -> Result<Reply, Fault> {
-        let mut outcome = self.exchange(request, on_event);
+        self.persist(request, None, &mut |heard| match heard {
+            Heard::Event(event) => on_event(event),
+            Heard::Input => Ok(None),
+        })
+    }
+
+    /// The same for a request that stays, with a person at this input: `on_heard` is told as well when something is
+    /// there to be read, and has to read it. What it returns is sent as an answer, if it is one. An event that has come
+    /// is told first.
+    pub fn stand(
+        &mut self,
+        request: &Request,
+        input: BorrowedFd<'_>,
+        on_heard: &mut dyn FnMut(Heard) -> Result<Option<Answer>, Fault>,
+    ) -> Result<Reply, Fault> {
+        self.persist(request, Some(input), on_heard)
+    }
+
+    fn persist(
+        &mut self,
+        request: &Request,
+        input: Option<BorrowedFd<'_>>,
+        on_heard: &mut dyn FnMut(Heard) -> Result<Option<Answer>, Fault>,
+    ) -> Result<Reply, Fault> {
+        let mut outcome = self.exchange(request, input, on_heard);
         for _ in 0..ENDING_AGENTS_LIMIT {
             match outcome {
                 Err(Unanswered { again: true, .. }) => {
@@ -97,7 +132,7 @@ impl Client {
                     if let Some(limit) = self.silence {
                         self.connection.limit_silence(limit)?;
                     }
-                    outcome = self.exchange(request, on_event);
+                    outcome = self.exchange(request, input, on_heard);
                 }
                 _ => break,
             }
@@ -108,7 +143,8 @@ impl Client {
     fn exchange(
         &mut self,
         request: &Request,
-        on_event: &mut dyn FnMut(Event) -> Result<Option<Answer>, Fault>,
+        input: Option<BorrowedFd<'_>>,
+        on_heard: &mut dyn FnMut(Heard) -> Result<Option<Answer>, Fault>,
     ) -> Result<Reply, Unanswered> {
         let Connection { stream, inbox, greeted } = &mut self.connection;
         let mut outgoing = WipedBuffer::with_capacity(1024);
@@ -122,7 +158,21 @@ impl Client {
         // An agent that refuses the connection says why and closes: the reason is read even where writing failed.
         // A line that did not go out whole is no request to the agent.
         let sent = stream.write_all(outgoing.as_slice()).is_ok();
+        let mut tell = |stream: &mut UnixStream, heard| match on_heard(heard) {
+            Ok(Some(answer)) => Ok(send(stream, &AnswerLine { id, answer: &answer })?),
+            Ok(None) => Ok(()),
+            Err(fault) => {
+                let _ = send(stream, &CancelLine { id, cancel: Nothing {} });
+                Err(Unanswered { fault, again: false })
+            }
+        };
         loop {
+            if let Some(input) = input.filter(|_| !inbox.has_line())
+                && comes_first(input, stream)?
+            {
+                tell(stream, Heard::Input)?;
+                continue;
+            }
             let line = inbox.line(stream).map_err(|fault| {
                 let gone = fault.code == Code::AgentNotRunning;
                 Unanswered { again: gone && (!sent || request.is_repeatable()), fault }
@@ -132,14 +182,7 @@ impl Client {
                 AgentMessage::Reply(reply) if line.id == id => return Ok(*reply),
                 AgentMessage::Fault(fault) if line.id == id || line.id <= HELLO_ID => return Err(fault.into()),
                 AgentMessage::Hello(hello) if hello.protocol != PROTOCOL => return Err(not_understood().into()),
-                AgentMessage::Event(event) if line.id == id => match on_event(event) {
-                    Ok(Some(answer)) => send(stream, &AnswerLine { id, answer: &answer })?,
-                    Ok(None) => {}
-                    Err(fault) => {
-                        let _ = send(stream, &CancelLine { id, cancel: Nothing {} });
-                        return Err(Unanswered { fault, again: false });
-                    }
-                },
+                AgentMessage::Event(event) if line.id == id => tell(stream, Heard::Event(event))?,
                 // The agent's hello, or the end of a request that nobody waits for.
                 _ => {}
             }
@@ -167,6 +210,21 @@ impl Connection {
 
     fn limit_silence(&self, limit: Duration) -> Result<(), Fault> {
         self.stream.set_read_timeout(Some(limit)).map_err(|_| gone())
+    }
+}
+
+/// Waits until one of both can be read. Whether that is the input alone.
+fn comes_first(input: BorrowedFd<'_>, stream: &UnixStream) -> Result<bool, Fault> {
+    loop {
+        let mut polled = [PollFd::from_borrowed_fd(input, PollFlags::IN), PollFd::new(stream, PollFlags::IN)];
+        match poll(&mut polled, None) {
+            Err(Errno::INTR) => {}
+            Err(_) => return Err(gone()),
+            Ok(_) => {
+                let [input, stream] = &polled;
+                return Ok(!input.revents().is_empty() && stream.revents().is_empty());
+            }
+        }
     }
 }
 

@@ -147,6 +147,7 @@ catalogue! {
     ProfileNotFound, "profile.not_found", NotFound, "no such profile", Some("claviger profile list");
     ProfileUnreadable, "profile.unreadable", Usage, "an AWS file cannot be read", None;
     ProfileUnsupported, "profile.unsupported", Usage, "the profile's source is not served", None;
+    PromptNoTerminal, "prompt.no_terminal", Person, "questions can be answered at a terminal alone, and here is none", None;
     RequestCancelled, "request.cancelled", Fault, "the request was cancelled", None;
     RequestTimedOut, "request.timed_out", Person, "the wait ended before an answer came", None;
     SlotCopiesLeft, "slot.copies_left", Fault, "the slot is gone, but older copies of the vault still open with it", Some("claviger status");
@@ -158,6 +159,15 @@ catalogue! {
     SourceNotConfigured, "source.not_configured", Usage, "config.toml does not say where the source is", None;
     SourceRefused, "source.refused", Refused, "a source of credentials refused", None;
     SourceUnreachable, "source.unreachable", Network, "a source of credentials cannot be reached", None;
+    SshKeyCertificateExpired, "ssh_key.certificate_expired", Refused, "the certificate of the SSH key is no longer valid", None;
+    SshKeyCertificateMismatch, "ssh_key.certificate_mismatch", Refused, "the certificate is for another SSH key", None;
+    SshKeyExists, "ssh_key.exists", Refused, "the SSH key, or one of that name, is already stored", Some("claviger ssh-key list");
+    SshKeyHostUnknown, "ssh_key.host_unknown", NotFound, "no host key of a destination is known", None;
+    SshKeyMalformed, "ssh_key.malformed", Usage, "the SSH key, its certificate or an option of it is not well formed", None;
+    SshKeyNotFound, "ssh_key.not_found", NotFound, "no SSH key of that name is stored", Some("claviger ssh-key list");
+    SshKeyPassphraseNeeded, "ssh_key.passphrase_needed", Person, "the file of the SSH key is encrypted, and no passphrase was given", Some("claviger ssh-key add NAME FILE --key-passphrase-fd 3");
+    SshKeyPassphraseWrong, "ssh_key.passphrase_wrong", Refused, "the passphrase does not open the file of the SSH key", None;
+    SshKeyUnsupported, "ssh_key.unsupported", Refused, "an SSH key of that type or size, or a file encrypted in that way, is not held", Some("claviger ssh-key new NAME");
     StateUnsaved, "state.unsaved", Fault, "the ledger cannot be written, so no code may be spent", None;
     TrashAmbiguous, "trash.ambiguous", Usage, "more than one kind of item of that name is in the trash", Some("claviger trash list");
     TrashNotFound, "trash.not_found", NotFound, "nothing of that name is in the trash", Some("claviger trash list");

@@ -11,6 +11,8 @@ pub enum TrashKind {
     AccessKey,
     /// An authenticator.
     Authenticator,
+    /// An SSH key.
+    SshKey,
 }
 
 /// A row of `trash list`.

@@ -14,6 +14,7 @@ mod fault;
 mod keeping;
 mod reply;
 mod request;
+mod ssh_key;
 
 pub use crate::model::{SlotKind, SlotProof};
 pub use adoption::{Change, Changes, ImportedKey, SkippedProfile};
@@ -30,6 +31,7 @@ pub use reply::{
     SessionRow, Setting, SlotRow, Status, Whoami,
 };
 pub use request::{EndpointKind, Hello, NewSlot, Request};
+pub use ssh_key::{SshKeyExport, SshKeyKind, SshKeyOptions, SshKeyRow};
 
 use crate::secret::{RecoveryCode, TypedAnswer, text};
 use serde::{Deserialize, Serialize};
@@ -91,7 +93,7 @@ impl TryFrom<ClientMembers> for ClientLine {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientMessage {
-    /// The client's answer to [`Event::Question`] with the same `id`.
+    /// The client's answer to [`Event::Question`], or to [`Event::ConfirmNeeded`], with the same `id`.
     Answer(Answer),
     /// Nobody waits for this request any longer.
     Cancel {},
@@ -107,6 +109,9 @@ pub struct Answer {
     /// What was typed; absent where the person declined.
     #[serde(with = "text::option", default)]
     pub value: Option<TypedAnswer>,
+    /// The number of the question, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
 }
 
 /// A line from the agent.
@@ -146,6 +151,21 @@ pub struct AgentHello {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
+    /// A person should allow or refuse this; the client answers `y` or `n` with the same id and number. Only to
+    /// [`Request::Prompts`].
+    ConfirmNeeded {
+        /// Its number: an answer without it, or with another, counts for nothing.
+        number: u64,
+        /// What is asked, one line, safe to show.
+        title: String,
+        /// What one should know to answer, likewise.
+        lines: Vec<String>,
+    },
+    /// The question with this number was answered elsewhere, or nobody waits for its answer any more.
+    ConfirmOver {
+        /// Its number.
+        number: u64,
+    },
     /// A person should type this; the client answers with [`ClientMessage::Answer`] and the same id.
     Question {
         /// What is asked, one line, safe to show.

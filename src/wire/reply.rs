@@ -6,6 +6,7 @@ use super::EndpointRow;
 use super::agent::Restarted;
 use super::doctor::Finding;
 use super::keeping::{OlderVault, TrashRow};
+use super::ssh_key::{SshKeyExport, SshKeyRow};
 use super::{AuditPage, AuditStory, AuditVerdict};
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
 use crate::secret::{EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
@@ -69,6 +70,12 @@ pub enum Reply {
     Settings(Vec<Setting>),
     /// To slot_list and slot_add.
     Slots(Vec<SlotRow>),
+    /// To ssh_key_add, ssh_key_new and ssh_key_public.
+    SshKey(SshKeyRow),
+    /// To ssh_key_export.
+    SshKeyExport(SshKeyExport),
+    /// To ssh_key_list.
+    SshKeys(Vec<SshKeyRow>),
     /// To status.
     Status(Status),
     /// To trash_list, the latest first.

@@ -3,8 +3,9 @@
 use super::Change;
 use super::ConfigScope;
 use super::keeping::TrashKind;
+use super::ssh_key::{SshKeyKind, SshKeyOptions};
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
-use crate::secret::{Passphrase, SecretAccessKey, TotpSeedText, text};
+use crate::secret::{Passphrase, SecretAccessKey, SshKeyFile, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -262,6 +263,8 @@ pub enum Request {
         /// The profile.
         profile: String,
     },
+    /// Shows this client every question that the agent asks, by event, and takes its answers. Stays for as long as both.
+    Prompts {},
     /// Has another process take the agent's place: after an upgrade, the new version.
     Restart {},
     /// Puts a backup, or a copy of a vault, in the vault's place, and opens it.
@@ -292,6 +295,59 @@ pub enum Request {
         proof: SlotProof,
         /// The slot's id.
         slot: u32,
+    },
+    /// Stores an SSH private key from a file.
+    SshKeyAdd {
+        /// Its name here.
+        name: Name,
+        /// The file: OpenSSH's, PEM (PKCS#1, PKCS#8, SEC 1) or PuTTY's.
+        #[serde(with = "text")]
+        key: SshKeyFile,
+        /// What the file is encrypted with.
+        #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+        key_passphrase: Option<Passphrase>,
+        /// The line of its certificate.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<String>,
+        /// How it is called and used.
+        #[serde(default)]
+        options: SshKeyOptions,
+    },
+    /// Hands out an SSH private key as a file of OpenSSH, against a slot proof.
+    SshKeyExport {
+        /// Which.
+        name: Name,
+        /// What the file is to be encrypted with; in the clear without it.
+        #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+        key_passphrase: Option<Passphrase>,
+        /// The proof.
+        proof: SlotProof,
+    },
+    /// Lists the SSH keys, a page at a time; no secret.
+    SshKeyList {
+        /// How many to pass over. An empty page is the end.
+        #[serde(default)]
+        skip: usize,
+    },
+    /// Makes an SSH key.
+    SshKeyNew {
+        /// Its name here.
+        name: Name,
+        /// Its type and size.
+        kind: SshKeyKind,
+        /// How it is called and used.
+        #[serde(default)]
+        options: SshKeyOptions,
+    },
+    /// The public half of an SSH key.
+    SshKeyPublic {
+        /// Which.
+        name: Name,
+    },
+    /// Moves an SSH key to the vault's trash.
+    SshKeyRemove {
+        /// Which.
+        name: Name,
     },
     /// What the agent holds and does.
     Status {},
@@ -372,11 +428,18 @@ impl Request {
             Self::ProfileList { .. } => "profile_list",
             Self::ProfileRelease { .. } => "profile_release",
             Self::ProfileShow { .. } => "profile_show",
+            Self::Prompts {} => "prompts",
             Self::Restart {} => "restart",
             Self::Restore { .. } => "restore",
             Self::SlotAdd { .. } => "slot_add",
             Self::SlotList {} => "slot_list",
             Self::SlotRemove { .. } => "slot_remove",
+            Self::SshKeyAdd { .. } => "ssh_key_add",
+            Self::SshKeyExport { .. } => "ssh_key_export",
+            Self::SshKeyList { .. } => "ssh_key_list",
+            Self::SshKeyNew { .. } => "ssh_key_new",
+            Self::SshKeyPublic { .. } => "ssh_key_public",
+            Self::SshKeyRemove { .. } => "ssh_key_remove",
             Self::Status {} => "status",
             Self::Stop {} => "stop",
             Self::TrashEmpty { .. } => "trash_empty",
@@ -404,6 +467,9 @@ impl Request {
                 | Self::Restore { .. }
                 | Self::SlotAdd { .. }
                 | Self::SlotRemove { .. }
+                | Self::SshKeyAdd { .. }
+                | Self::SshKeyExport { .. }
+                | Self::SshKeyNew { .. }
                 | Self::TrashEmpty { .. }
                 | Self::Unlock { .. }
                 | Self::VaultAccept { .. }
@@ -430,7 +496,11 @@ impl Request {
             | Self::ProfileExplain { .. }
             | Self::ProfileList { .. }
             | Self::ProfileShow { .. }
+            | Self::Prompts {}
             | Self::SlotList {}
+            | Self::SshKeyExport { .. }
+            | Self::SshKeyList { .. }
+            | Self::SshKeyPublic { .. }
             | Self::Status {}
             | Self::TrashList {}
             | Self::Unlock { .. }
@@ -453,6 +523,9 @@ impl Request {
             | Self::Restore { .. }
             | Self::SlotAdd { .. }
             | Self::SlotRemove { .. }
+            | Self::SshKeyAdd { .. }
+            | Self::SshKeyNew { .. }
+            | Self::SshKeyRemove { .. }
             | Self::Stop {}
             | Self::TrashEmpty { .. }
             | Self::TrashRestore { .. }

@@ -30,6 +30,7 @@ mod needles;
 mod once;
 mod pins;
 mod process;
+mod prompts;
 mod protocol;
 #[path = "../chaos/mod.rs"]
 mod proxy;
@@ -40,6 +41,7 @@ mod scanner;
 mod soak;
 mod sources;
 mod ssh;
+mod ssh_key;
 mod strace;
 mod succession;
 mod time;

@@ -7,8 +7,10 @@ use crate::scanner::{Canaries, Finds};
 use crate::wire::Wire;
 use claviger::model::SlotProof;
 use claviger::secret::{Passphrase, RecoveryCode, SecretText};
+use claviger_agent::ssh::key::{NewKey, SoftKey};
 use claviger_agent::testing::{figure, rounds};
 use claviger_agent::vault::seams;
+use claviger_agent::world::World;
 use data_encoding::BASE32_NOPAD;
 use rustix::process::{Signal, Uid};
 use serde_json::{Value, json};
@@ -80,6 +82,10 @@ impl Stage {
         self.run(&["access-key", "add", "again", "--stdin"], &sandbox.access_key());
         let code = self.run(&["mfa", "code", "ada", "--now"], "");
         self.run(&["access-key", "export", "dev", "--passphrase-fd", "0"], PASSPHRASE);
+        let (file, seed) = ssh_key();
+        self.run(&["ssh-key", "add", "laptop", "--stdin"], &file);
+        self.run(&["ssh-key", "export", "laptop", "--passphrase-fd", "0"], PASSPHRASE);
+        self.canaries.add("SSH key's seed", &seed);
         let mut wire = self.connect();
         let export = json!({"mfa_export": {"name": "ada", "proof": {"recovery": self.recovery}}});
         assert!(wire.ask(2, &export)["reply"]["mfa_export"].is_object());
@@ -129,6 +135,15 @@ impl Stage {
     }
 }
 
+/// A new SSH key: its file, and its seed.
+fn ssh_key() -> (String, Vec<u8>) {
+    let entropy = World::real().entropy;
+    let key = SoftKey::generate(NewKey::Ed25519, &*entropy).unwrap_or_else(|error| panic!("{error}"));
+    let file = key.export("ada", None, &*entropy).unwrap_or_else(|error| panic!("{error}")).to_string();
+    let fields = key.encode().unwrap_or_else(|error| panic!("{error}"));
+    (file, fields[fields.len() - 64..fields.len() - 32].to_vec())
+}
+
 /// Whether a secret is among the finds.
 fn named(finds: &Finds, name: &str) -> bool {
     finds.keys().any(|find| find.trim_start_matches(SESSION).starts_with(&format!("{name}, ")))
@@ -145,7 +160,7 @@ fn kibibytes(pid: i32, what: &str) -> u64 {
 fn a_lock_leaves_no_secret_in_memory() {
     let stage = Stage::new(None);
     let (open, sessions) = stage.scan();
-    for name in ["master key", "state key", "secret access key", "TOTP seed's bytes"] {
+    for name in ["master key", "state key", "secret access key", "SSH key's seed", "TOTP seed's bytes"] {
         assert!(named(&open, name), "the scanner finds what is there: {open:?}");
     }
     assert!(named(&sessions, "SecretAccessKey of prod") && named(&sessions, "SessionToken of prod"), "{sessions:?}");
@@ -180,7 +195,9 @@ const CONTROL_ROUNDS: usize = 20;
 
 #[test]
 fn where_memory_is_not_wiped_the_scan_finds_it_after_a_lock() {
-    for without in ["wiping", "wiped-stack"] {
+    // Optimised code leaves too little on its stacks to be found again: that control is for the other builds.
+    let defences = if rounds(0, 1) == 1 { &["wiping"][..] } else { &["wiping", "wiped-stack"] };
+    for &without in defences {
         let stage = Stage::new(Some(without));
         // What lay there may have been written over, or its page given back: that is chance.
         let mut wire = stage.connect();
@@ -221,7 +238,7 @@ impl Numbers {
 }
 
 /// The requests with secrets of a round, each on a connection of its own.
-fn requests(stage: &Stage, round: u64, numbers: &mut Numbers) -> Vec<Value> {
+fn requests(stage: &Stage, round: u64, ssh_key: &str, numbers: &mut Numbers) -> Vec<Value> {
     let passphrase = json!({"passphrase": PASSPHRASE});
     let recovery = json!({"recovery": stage.recovery});
     let serial = format!("arn:aws:iam::123456789012:mfa/round-{round}");
@@ -236,6 +253,8 @@ fn requests(stage: &Stage, round: u64, numbers: &mut Numbers) -> Vec<Value> {
             "secret_access_key": UNKNOWN_KEY, "verify": true}}),
         json!({"access_key_add": {"name": format!("kept-{round}"), "access_key_id": "AKIAUNKNOWNUNKNOWN12",
             "secret_access_key": UNKNOWN_KEY, "verify": false}}),
+        json!({"ssh_key_add": {"name": format!("round-{round}"), "key": ssh_key}}),
+        json!({"ssh_key_export": {"name": "laptop", "proof": recovery}}),
     ];
     // Without a passphrase in every other round: stretching one cannot be cut short.
     let from = if round.is_multiple_of(2) { 0 } else { 2 };
@@ -258,6 +277,8 @@ fn at_any_moment_a_lock_leaves_nothing() {
     stage.canaries.add("an unknown key", UNKNOWN_KEY.as_bytes());
     stage.canaries.add("an unknown seed", UNKNOWN_SEED.as_bytes());
     stage.canaries.add("an unknown seed's bytes", &BASE32_NOPAD.decode(UNKNOWN_SEED.as_bytes()).expect("base32"));
+    let (ssh_key, seed) = ssh_key();
+    stage.canaries.add("another SSH key's seed", &seed);
     let rounds = rounds(5, 100);
     let mut numbers = Numbers(0xc1a9);
     let (mut plain, mut stretching, mut cut, mut under_way) = (Vec::new(), Vec::new(), 0, 0);
@@ -268,7 +289,7 @@ fn at_any_moment_a_lock_leaves_nothing() {
         for action in ["GetCallerIdentity", "GetSessionToken"] {
             stage.sandbox.fault(action, 1, &json!("hang"));
         }
-        let requests = requests(&stage, round, &mut numbers);
+        let requests = requests(&stage, round, &ssh_key, &mut numbers);
         // Tools that ask all the while, and people whose requests have reached the agent when the lock comes.
         let tools: Vec<Wire> = (0..3).map(|_| stage.connect()).collect();
         let mut people: Vec<Wire> = requests.iter().map(|_| stage.connect()).collect();

@@ -1,11 +1,14 @@
 //! The agent as an SSH agent, with OpenSSH's own programs: what a lock, a restart and the record do to keys of ssh-add.
 
-use crate::home::Home;
+use crate::home::{Home, PASSPHRASE};
 use crate::installed::{CLOSED, Installed};
+use crate::prompts::attend;
 use crate::sandbox::Sandbox;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::net::Shutdown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Keys and messages of one test, and the agent's socket.
 struct Client {
@@ -56,15 +59,19 @@ impl Client {
 
     /// Whether the agent signs with the key, and ssh-keygen finds it good.
     fn signs(&self, name: &str) -> bool {
+        self.signs_for("file", name)
+    }
+
+    fn signs_for(&self, namespace: &str, name: &str) -> bool {
         let (key, message) = (self.path(&format!("{name}.pub")), self.path("message"));
         let signature = self.path("message.sig");
         std::fs::write(&message, "to be signed").expect("a message");
         drop(std::fs::remove_file(&signature));
         // The private half is the agent's alone.
         drop(std::fs::remove_file(self.path(name)));
-        let signed = self.run("ssh-keygen", &["-q", "-Y", "sign", "-n", "file", "-f", &key, &message]);
+        let signed = self.run("ssh-keygen", &["-q", "-Y", "sign", "-n", namespace, "-f", &key, &message]);
         let check = Command::new("ssh-keygen")
-            .args(["-q", "-Y", "check-novalidate", "-n", "file", "-s", &signature])
+            .args(["-q", "-Y", "check-novalidate", "-n", namespace, "-s", &signature])
             .stdin(std::fs::File::open(&message).expect("the message"))
             .output()
             .expect("ssh-keygen");
@@ -134,6 +141,117 @@ fn a_restart_keeps_keys_and_their_lock() {
     home.unlock().good();
     assert_eq!(client.listed(), line);
     assert!(client.signs("one"));
+}
+
+/// A key of the vault, made with these options; its public line.
+fn kept(home: &Home, client: &Client, name: &str, options: &[&str]) -> String {
+    let line = home.run(&[&["ssh-key", "new", name], options].concat(), "").good();
+    std::fs::write(client.path(&format!("{name}.pub")), &line).expect("a public key");
+    line
+}
+
+#[test]
+fn a_key_of_the_vault_signs_what_it_is_for_while_the_vault_is_open() {
+    let home = Home::new();
+    home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    let client = Client::of(socket(&home));
+    let lines = kept(&home, &client, "plain", &[]) + &kept(&home, &client, "release", &["--namespace", "release"]);
+    assert_eq!(client.listed(), lines);
+    assert!(client.signs_for("file", "plain") && client.signs_for("git", "plain"));
+    assert!(!client.signs_for("release", "plain") && client.signs_for("release", "release"));
+    assert!(!client.signs_for("file", "release"));
+    let refused = records(&home, "ssh.refused");
+    assert!(refused.iter().all(|record| record["error"].as_str().is_some_and(|why| why.starts_with("not_allowed"))));
+    assert_eq!(refused.len(), 2);
+
+    home.run(&["lock"], "").good();
+    assert_eq!(client.listed(), "");
+    assert!(!client.signs("plain"));
+    home.unlock().good();
+    assert!(client.signs("plain"));
+    home.run(&["ssh-key", "remove", "plain"], "").good();
+    assert!(!client.signs("plain"), "removed, and no memory of it");
+}
+
+#[test]
+fn a_person_is_asked_for_each_use_or_once_for_a_while() {
+    let home = Home::new();
+    home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    let client = Client::of(socket(&home));
+    kept(&home, &client, "each", &["--confirm"]);
+    kept(&home, &client, "once", &["--lifetime", "10m"]);
+    assert!(!client.signs("each"), "nobody is there to ask");
+
+    let asked = AtomicUsize::new(0);
+    let answers = |say: &'static [&'static str], work: &dyn Fn()| {
+        let mut person = attend(&home);
+        // It attends once this is answered.
+        person.ask(3, &json!({"status": {}}));
+        let connection = person.0.get_ref().try_clone().expect("a second descriptor");
+        std::thread::scope(|scope| {
+            let asked = &asked;
+            scope.spawn(move || {
+                let mut say = say.iter();
+                while let Some(line) = person.line() {
+                    let heard: Value = serde_json::from_str(&line).expect("JSON");
+                    let Some(needed) = heard["event"].get("confirm_needed") else { continue };
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    let lines = needed["lines"].to_string();
+                    assert!(lines.contains("To sign data for file.") && lines.contains("ssh-keygen"), "{needed}");
+                    let answer = say.next().expect("a question that nobody expected");
+                    person.say(&json!({"id": 2, "answer": {"number": needed["number"], "value": answer}}));
+                }
+            });
+            work();
+            connection.shutdown(Shutdown::Both).expect("closed");
+        });
+    };
+    answers(&["y", "n", "y"], &|| {
+        assert!(client.signs("each") && !client.signs("each"));
+        assert!(client.signs("once") && client.signs("once") && client.signs("once"));
+    });
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
+    let confirmed: Vec<Value> =
+        records(&home, "ssh.signed").iter().map(|record| record["ssh"]["confirmed"].clone()).collect();
+    assert_eq!(confirmed, [json!(true), json!(true), Value::Null, Value::Null]);
+
+    // A lock takes the consent too.
+    home.run(&["lock"], "").good();
+    home.unlock().good();
+    assert!(!client.signs("once"));
+}
+
+#[test]
+fn another_agent_stands_behind_this_one() {
+    let home = Home::new();
+    let upstream = Client::of(home.file("upstream.sock"));
+    let mut other = Command::new("ssh-agent")
+        .args(["-D", "-a"])
+        .arg(&upstream.socket)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("OpenSSH's agent");
+    let missing = home.file("nobody.sock");
+    home.write(
+        "config/config.toml",
+        &format!("[ssh]\nupstream = [\"{}\", \"{}\"]\n", missing.display(), upstream.socket.display()),
+    );
+    home.run(&["agent", "start"], "").good();
+    crate::soak::until("the other agent listens", || upstream.socket.exists());
+    let theirs = upstream.add("theirs", "ed25519");
+    let client = Client::of(socket(&home));
+    let ours = client.add("ours", "ed25519");
+    assert_eq!(client.listed(), ours.clone() + &theirs);
+    std::fs::copy(upstream.path("theirs.pub"), client.path("theirs.pub")).expect("a public key");
+    assert!(client.signs("ours") && client.signs("theirs"));
+    client.good("ssh-add", &["-q", "-D"]);
+    assert_eq!(client.listed(), theirs, "nothing is removed there");
+    other.kill().expect("its end");
+    other.wait().expect("its end");
+    assert_eq!(client.listed(), "");
+    assert!(!client.signs("theirs"));
+    let ours = client.add("ours-too", "ed25519");
+    assert_eq!(client.listed(), ours, "one that is not there takes nothing away");
 }
 
 #[test]

@@ -69,6 +69,15 @@ impl Line {
         }
     }
 
+    /// What the client answers, and to the question with which number; None where it gives up.
+    pub(crate) fn hear(&mut self) -> Option<(Option<String>, Option<u64>)> {
+        use claviger::secret::SecretText;
+        match self.next()?.message {
+            ClientMessage::Answer(answer) => Some((answer.value.map(|value| value.expose().to_owned()), answer.number)),
+            _ => None,
+        }
+    }
+
     /// Closes the connection after this answer.
     pub(crate) fn close(&mut self) {
         self.closes = true;

@@ -15,6 +15,8 @@ mod launch;
 mod person;
 mod process;
 mod program;
+mod prompts;
+mod ssh_key;
 
 use agent::Home;
 use claviger::secret::{RecoveryCode, SecretText};

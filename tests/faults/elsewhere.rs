@@ -12,7 +12,12 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
     (Code::AgentStartFailed, &["agent/src/run.rs", "src/client/launch.rs", "src/cli/cmd/agent.rs"]),
     (
         Code::AgentStopping,
-        &["agent/src/server/control.rs", "agent/src/server/dispatch.rs", "agent/src/server/restart.rs"],
+        &[
+            "agent/src/server/control.rs",
+            "agent/src/server/dispatch.rs",
+            "agent/src/server/dispatch/prompts.rs",
+            "agent/src/server/restart.rs",
+        ],
     ),
     (Code::AuditTampered, &["src/cli/cmd/audit.rs"]),
     (Code::ConfigInvalid, &["agent/src/run.rs"]),
@@ -20,7 +25,11 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
     (Code::EndpointNotOpened, &["agent/src/server/dispatch/endpoint.rs"]),
     (Code::EndpointRefused, &["agent/src/server/endpoint/answer.rs"]),
     (Code::KeyringUnavailable, &["agent/src/server/desktop.rs"]),
-    (Code::RequestCancelled, &["agent/src/server/control.rs", "src/cli/terminal.rs"]),
+    (Code::PromptNoTerminal, &["agent/src/server/dispatch/prompts.rs", "src/cli/cmd/prompts.rs"]),
+    (
+        Code::RequestCancelled,
+        &["agent/src/server/control.rs", "agent/src/server/dispatch/prompts.rs", "src/cli/terminal.rs"],
+    ),
     (
         Code::Usage,
         &[

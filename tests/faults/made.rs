@@ -10,6 +10,7 @@ use claviger_agent::server::fault_seams as seams;
 use claviger_agent::session;
 use claviger_agent::session::plan::PlanError;
 use claviger_agent::source;
+use claviger_agent::ssh::{self, key};
 use claviger_agent::vault;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -131,6 +132,29 @@ fn of_jobs(world: &Outside) -> Vec<jobs::Error> {
         Error::NotInTrash(name.clone()),
         Error::NoPlainKey(world.profile.clone()),
         Error::NotAdopted(world.profile.clone()),
+        Error::SshCertificateExpired,
+        Error::SshCertificateMalformed,
+        Error::SshDestination("a destination is [user@]host, or host>[user@]host"),
+        Error::SshHostUnknown(world.profile.clone()),
+        Error::SshHostUnknown(format!("[{}]:2222", world.profile)),
+        Error::SshKey(key::Error::CertificateOfAnotherKey),
+        Error::SshKey(key::Error::DerivationTooCostly),
+        Error::SshKey(key::Error::EncryptionUnsupported),
+        Error::SshKey(key::Error::Malformed),
+        Error::SshKey(key::Error::Message(ssh::Error::CommentTooLong)),
+        Error::SshKey(key::Error::Mismatch),
+        Error::SshKey(key::Error::NoPrivateKey),
+        Error::SshKey(key::Error::PassphraseNeeded),
+        Error::SshKey(key::Error::PassphraseWrong),
+        Error::SshKey(key::Error::PublicKeyOnly),
+        Error::SshKey(key::Error::RsaTooLarge { bits: 16_384 }),
+        Error::SshKey(key::Error::RsaTooSmall { bits: 1024 }),
+        Error::SshKey(key::Error::Signing),
+        Error::SshKey(key::Error::UnsupportedType { kind: "ecdsa over another curve" }),
+        Error::SshKeyExists(name.clone()),
+        Error::SshKeyNotFound(name.clone()),
+        Error::SshKeySame(name.clone()),
+        Error::SshOption("a namespace is 1 to 256 bytes without space"),
         Error::TrashAmbiguous(name),
         Error::NotUser(if world.profile == "prod" { root().to_string() } else { world.profile.clone() }),
         Error::PlainText(world.profile.clone(), origin(world)),

@@ -3,8 +3,8 @@
 use crate::tree::{File, code, product, shipped};
 use claviger::model::SlotProof;
 use claviger::secret::{
-    EndpointToken, Passphrase, RecoveryCode, Secret, SecretAccessKey, SessionToken, TokenCode, TotpSeed, TotpSeedText,
-    TypedAnswer,
+    EndpointToken, Passphrase, RecoveryCode, Secret, SecretAccessKey, SessionToken, SshKeyFile, SshPrivateKey,
+    TokenCode, TotpSeed, TotpSeedText, TypedAnswer,
 };
 use claviger::wire::{AgentLine, AgentMessage, ClientLine, ClientMessage, Credentials, Event, NewSlot, Reply, Request};
 use std::fmt::{Debug, Display};
@@ -12,12 +12,14 @@ use std::hash::Hash;
 use std::marker::PhantomData;
 
 /// Types that say what they hold; `src/secret.rs` keeps them from printing, and a plain field must not take their place.
-const TYPES: [&str; 9] = [
+const TYPES: [&str; 11] = [
     "EndpointToken",
     "Passphrase",
     "RecoveryCode",
     "SecretAccessKey",
     "SessionToken",
+    "SshKeyFile",
+    "SshPrivateKey",
     "TotpSeed",
     "TotpSeedText",
     "TokenCode",
@@ -137,6 +139,8 @@ fn a_secret_has_one_way_out() {
         RecoveryCode,
         SecretAccessKey,
         SessionToken,
+        SshKeyFile,
+        SshPrivateKey,
         TokenCode,
         TotpSeed,
         TotpSeedText,

@@ -5,8 +5,8 @@ use crate::tree::{File, code, files};
 /// The files, and why no safe interface does it.
 const FILES: [(&str, &str); 4] = [
     ("agent/src/harden.rs", "the environment, inherited descriptors, the allocator that wipes"),
-    ("agent/src/source/spawn.rs", "the umask of a child, between fork and exec"),
     ("agent/src/testing/counting.rs", "the allocator that counts; in no build that ships"),
+    ("agent/src/world/child.rs", "the umask of a child, between fork and exec"),
     ("agent/src/world/memory.rs", "mlock and madvise of what holds a secret"),
 ];
 

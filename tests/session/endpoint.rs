@@ -7,6 +7,7 @@ use claviger_agent::audit::Journal;
 use claviger_agent::aws::AwsFiles;
 use claviger_agent::config::ConfigSource;
 use claviger_agent::keyring::{KeyStore, SecretService, SessionBus};
+use claviger_agent::prompt::{Programs, Prompts};
 use claviger_agent::server::listen::Socket;
 use claviger_agent::server::succession::{Program, Succession};
 use claviger_agent::server::{Rooms, Server, Settings};
@@ -102,7 +103,9 @@ fn server(rig: &Rig, folder: &Path, keyring: Option<Arc<dyn KeyStore>>) -> Arc<S
     let lock = std::fs::File::create(folder.join("agent.lock")).unwrap();
     let succession = Succession::new(Program::as_started().unwrap(), lock, false);
     let (custody, office) = (rig.custody.clone(), rig.office.clone());
-    let rooms = Rooms { settings, files, custody, office, keyring, journal, run_folders: run, succession };
+    let (home, prompts) = (folder.to_owned(), Prompts::new(world.clock.clone(), Programs::default()));
+    let run_folders = run;
+    let rooms = Rooms { settings, files, home, custody, office, keyring, journal, prompts, run_folders, succession };
     Server::new(world, rooms)
 }
 

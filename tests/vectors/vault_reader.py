@@ -151,7 +151,8 @@ def read_state(file, header, document):
 
 def names(document):
     trash = [entry["name"] for entry in document["trash"]]
-    return list(document["access_keys"]) + list(document["authenticators"]) + trash
+    ssh_keys = list(document.get("ssh_keys", {}))
+    return list(document["access_keys"]) + list(document["authenticators"]) + ssh_keys + trash
 
 
 def refuses(read):

@@ -91,6 +91,14 @@ events! {
     SshRefused, "ssh.refused";
     /// The SSH agent signed.
     SshSigned, "ssh.signed";
+    /// An SSH key was stored.
+    SshKeyAdd, "ssh_key.add";
+    /// An SSH key was handed out.
+    SshKeyExport, "ssh_key.export";
+    /// An SSH key was made.
+    SshKeyNew, "ssh_key.new";
+    /// An SSH key went to the trash.
+    SshKeyRemove, "ssh_key.remove";
     /// The vault's trash was emptied.
     TrashEmpty, "trash.empty";
     /// Something came back from the vault's trash.

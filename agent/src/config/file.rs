@@ -1,7 +1,7 @@
 //! config.toml as written. Unknown keys are mistakes, so that a misspelt rule never passes for a rule.
 
 use super::duration::Duration;
-use super::{Config, Network, NoProxy, Security, Sources, proxy_address};
+use super::{Config, Network, NoProxy, Prompt, Security, Sources, proxy_address};
 use claviger::model::Region;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,9 @@ struct ConfigFile {
     lock: Lock,
     mfa: Mfa,
     network: NetworkTable,
+    prompt: PromptTable,
     sources: SourcesTable,
+    ssh: Ssh,
     vault: Vault,
 }
 
@@ -76,10 +78,23 @@ struct NetworkTable {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+struct PromptTable {
+    askpass: Option<toml::Spanned<PathBuf>>,
+    pinentry: Option<toml::Spanned<PathBuf>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
 struct SourcesTable {
     container_token_file: Option<PathBuf>,
     container_uri: Option<String>,
     imds_endpoint: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Ssh {
+    upstream: Vec<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]
@@ -123,6 +138,13 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
         Ok(entry.into_inner())
     });
     let no_proxy = no_proxy.collect::<Result<_, ConfigError>>()?;
+    let program = |program: Option<toml::Spanned<PathBuf>>| match program {
+        Some(path) if !path.get_ref().is_absolute() => {
+            Err(at(path.span().start, "[prompt] programs are named by absolute paths"))
+        }
+        other => Ok(other.map(toml::Spanned::into_inner)),
+    };
+    let prompt = Prompt { askpass: program(file.prompt.askpass)?, pinentry: program(file.prompt.pinentry)? };
     let argon2_memory_mib = match file.vault.argon2_memory_mib {
         Some(memory) if (64..=1024).contains(memory.get_ref()) => memory.into_inner(),
         Some(memory) => return Err(at(memory.span().start, "[vault] argon2_memory_mib is 64 to 1024")),
@@ -138,6 +160,7 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
             iam_endpoint: file.endpoints.iam,
             commands_allowed: file.commands.allow,
             network: Network { proxy, no_proxy, ca_bundle: file.network.ca_bundle.map(at_home) },
+            prompt,
             sources: Sources {
                 container_uri: file.sources.container_uri,
                 container_token_file: file.sources.container_token_file.map(at_home),
@@ -149,6 +172,7 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
         idle_lock_millis: within(file.lock.idle, 8 * HOUR, 1000, 168 * HOUR, "[lock] idle is 1s to 7d")?,
         lock_on_screen_lock: file.lock.screen.unwrap_or(true),
         lock_on_suspend: file.lock.suspend.unwrap_or(true),
+        ssh_upstream: file.ssh.upstream.into_iter().map(at_home).collect(),
         argon2_memory_mib,
     })
 }
@@ -192,11 +216,14 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "[aws]\nconfig_file = \"~/a\"\ncredentials_file = \"/b\"\nregion = \"eu-west-1\"\n[endpoints]\nallow = [\"http://127.0.0.1:1\"]\nsts = \"http://127.0.0.1:1\"\niam = \"http://127.0.0.1:1\"\n[mfa]\npresence = \"1h\"\nsession = \"36h\"\n[lock]\nidle = \"5m\"\nsuspend = false\nscreen = false\n[vault]\nargon2_memory_mib = 64\n[sources]\ncontainer_uri = \"/x\"\ncontainer_token_file = \"~/t\"\nimds_endpoint = \"http://127.0.0.1:1\"\n";
+        let text = "[aws]\nconfig_file = \"~/a\"\ncredentials_file = \"/b\"\nregion = \"eu-west-1\"\n[endpoints]\nallow = [\"http://127.0.0.1:1\"]\nsts = \"http://127.0.0.1:1\"\niam = \"http://127.0.0.1:1\"\n[mfa]\npresence = \"1h\"\nsession = \"36h\"\n[lock]\nidle = \"5m\"\nsuspend = false\nscreen = false\n[vault]\nargon2_memory_mib = 64\n[sources]\ncontainer_uri = \"/x\"\ncontainer_token_file = \"~/t\"\nimds_endpoint = \"http://127.0.0.1:1\"\n[prompt]\naskpass = \"/a\"\npinentry = \"/p\"\n";
         let config = resolve(text, Path::new("/home/ada")).unwrap();
         assert_eq!(config.aws_config_file, Path::new("/home/ada/a"));
         assert_eq!(config.aws_credentials_file, Path::new("/b"));
         assert_eq!((config.idle_lock_millis, config.session_seconds), (300_000, 129_600));
+        let prompt = config.security.prompt;
+        assert_eq!(prompt.askpass.as_deref(), Some(Path::new("/a")));
+        assert_eq!(prompt.pinentry.as_deref(), Some(Path::new("/p")));
         let sources = config.security.sources;
         assert_eq!(sources.container_token_file.as_deref(), Some(Path::new("/home/ada/t")));
         assert_eq!(sources.container_uri.as_deref(), Some("/x"));
@@ -219,6 +246,10 @@ mod tests {
         let (line, rule) = fault("[network]\nproxy = \"http://ada:canary@proxy.example:3128\"\n");
         assert_eq!(line, 2);
         assert!(rule.contains("no secret belongs in config.toml") && !rule.contains("canary"), "{rule}");
+        for path in ["pinentry", "~/pinentry", "./canary", ""] {
+            let (line, rule) = fault(&format!("[prompt]\n\npinentry = \"{path}\"\n"));
+            assert_eq!((line, rule.as_str()), (3, "[prompt] programs are named by absolute paths"), "{path}");
+        }
         assert_eq!(fault("[network]\nno_proxy = [\"a.example\",\n\"https://b\"]\n").0, 3);
     }
 }

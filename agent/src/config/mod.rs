@@ -12,7 +12,7 @@ mod source;
 
 pub use file::ConfigError;
 pub use network::{NoProxy, proxy_address};
-pub use security::{Accepted, Network, Security, Sources};
+pub use security::{Accepted, Network, Prompt, Security, Sources};
 pub use source::{ConfigSource, ConfigStamps, SourceError};
 
 use claviger::model::Region;
@@ -39,6 +39,8 @@ pub struct Config {
     pub lock_on_screen_lock: bool,
     /// `[lock] suspend`: lock the vault before the machine sleeps. Default true.
     pub lock_on_suspend: bool,
+    /// `[ssh] upstream`: the sockets of other SSH agents, whose keys are listed after the agent's own, in order.
+    pub ssh_upstream: Vec<PathBuf>,
     /// `[vault] argon2_memory_mib`: memory of a new passphrase slot, 64 to 1024. Default 256.
     pub argon2_memory_mib: u32,
 }

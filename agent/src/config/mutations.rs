@@ -40,6 +40,7 @@ fn config_toml_withstands_damage() {
             b"[lock]\n",
             b"[vault]\n",
             b"[network]\n",
+            b"[prompt]\n",
             b"[sources]\n",
             b"[endpoints]\n",
             b"[commands]\n",

@@ -25,8 +25,20 @@ pub struct Security {
     pub commands_allowed: Vec<String>,
     /// `[network]`: how AWS is reached.
     pub network: Network,
+    /// `[prompt]`: the programs that ask a person.
+    pub prompt: Prompt,
     /// `[sources]`: where this machine's own credentials are.
     pub sources: Sources,
+}
+
+/// The programs that ask a person, each by its absolute path: what they say is taken for the person's word.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Prompt {
+    /// `[prompt] askpass`: a program as OpenSSH's `SSH_ASKPASS` names it.
+    pub askpass: Option<PathBuf>,
+    /// `[prompt] pinentry`: a pinentry of GnuPG.
+    pub pinentry: Option<PathBuf>,
 }
 
 /// Where this machine's own credentials are, for `credential_source`.
@@ -107,7 +119,7 @@ fn key(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Accepted, Network, Security, Sources};
+    use super::{Accepted, Network, Prompt, Security, Sources};
 
     fn full() -> Accepted {
         Accepted {
@@ -120,6 +132,10 @@ mod tests {
                     proxy: Some("http://proxy.example:3128".to_owned()),
                     no_proxy: vec!["corp.example".to_owned()],
                     ca_bundle: Some("/etc/corp.pem".into()),
+                },
+                prompt: Prompt {
+                    askpass: Some("/usr/bin/ssh-askpass".into()),
+                    pinentry: Some("/usr/bin/pinentry".into()),
                 },
                 sources: Sources {
                     container_uri: Some("/v2/credentials/1".to_owned()),
@@ -157,6 +173,8 @@ mod tests {
             "[network] ca_bundle",
             "[network] no_proxy",
             "[network] proxy",
+            "[prompt] askpass",
+            "[prompt] pinentry",
             "[sources] container_token_file",
             "[sources] container_uri",
             "[sources] imds_endpoint",

@@ -4,11 +4,12 @@ pub mod access_key;
 pub mod adoption;
 pub mod doctor;
 pub mod mfa_device;
+pub mod ssh_key;
 pub mod trash;
 
 use crate::aws::profile::Origin;
 use crate::session::plan::PlanError;
-use crate::{aws, mfa, session, vault};
+use crate::{aws, mfa, session, ssh, vault};
 use claviger::model::{MfaSerial, Name};
 use std::path::PathBuf;
 
@@ -91,8 +92,35 @@ pub enum Error {
     /// A session could not be had.
     #[error("no session")]
     Session(#[from] session::Error),
-    /// An access key and an authenticator of that name are in the trash.
-    #[error("an access key and an authenticator named {0} are in the trash")]
+    /// The certificate's time is over.
+    #[error("the certificate has expired")]
+    SshCertificateExpired,
+    /// What was given as a certificate is none.
+    #[error("the certificate is malformed")]
+    SshCertificateMalformed,
+    /// The text names no host, or too much.
+    #[error("{0}")]
+    SshDestination(&'static str),
+    /// No key of the host is known.
+    #[error("no host key is known")]
+    SshHostUnknown(String),
+    /// The key cannot be taken.
+    #[error("the SSH key was refused")]
+    SshKey(#[from] ssh::key::Error),
+    /// The name is taken.
+    #[error("an SSH key is named {0} already")]
+    SshKeyExists(Name),
+    /// No such SSH key.
+    #[error("no SSH key is named {0}")]
+    SshKeyNotFound(Name),
+    /// The same key has another name.
+    #[error("the SSH key is stored as {0} already")]
+    SshKeySame(Name),
+    /// An option that no key has.
+    #[error("{0}")]
+    SshOption(&'static str),
+    /// More than one kind of item of that name is in the trash.
+    #[error("more than one kind of item named {0} is in the trash")]
     TrashAmbiguous(Name),
     /// The vault.
     #[error("the vault failed")]

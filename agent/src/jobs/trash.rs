@@ -14,6 +14,8 @@ pub enum Kind {
     AccessKey,
     /// An authenticator.
     Authenticator,
+    /// An SSH key.
+    SshKey,
 }
 
 /// The kind of a removed item; None where only a newer claviger knows it.
@@ -21,6 +23,7 @@ pub fn kind(item: &TrashedItem) -> Option<Kind> {
     match item {
         TrashedItem::AccessKey(_) => Some(Kind::AccessKey),
         TrashedItem::Authenticator(_) => Some(Kind::Authenticator),
+        TrashedItem::SshKey(_) => Some(Kind::SshKey),
         TrashedItem::Unknown { .. } => None,
     }
 }
@@ -57,6 +60,7 @@ fn put_back(items: &mut Items, name: Name, item: TrashedItem) -> Result<(), Erro
             items.access_keys.insert(name, key);
         }
         TrashedItem::Authenticator(device) => super::mfa_device::put(items, name, device)?,
+        TrashedItem::SshKey(key) => super::ssh_key::put(items, name, key)?,
         TrashedItem::Unknown { .. } => return Err(Error::NotInTrash(name)),
     }
     Ok(())

@@ -1,49 +1,77 @@
-//! STAND-IN until the prompt room is merged.
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::sync::Arc;
-/// q
+//! The prompt room: yes-or-no questions to a person, by pinentry, by `SSH_ASKPASS`, or by a client that waits for them.
+//!
+//! One question is asked at a time, everywhere at once; the first answer counts, and it disappears wherever else it is
+//! shown. None lives longer than two minutes. Nothing here decides what happens without an answer, and no secret is in a
+//! question: its text is an argument of a program.
+//!
+//! Below: [`prompts`](Prompts) the queue, `attending` its clients, `programs` which program is run, `pinentry` and
+//! `askpass` how each is spoken to.
+
+mod askpass;
+mod attending;
+#[cfg(test)]
+mod mutations;
+mod pinentry;
+mod programs;
+mod prompts;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use attending::{Asked, Attending};
+pub use programs::Programs;
+pub use prompts::Prompts;
+pub use text::shown;
+
+use std::io;
+
+/// A question that is answered by yes or no.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// t
+    /// What is asked, one line.
     pub title: String,
-    /// l
+    /// What one should know to answer it. What comes from outside has gone through [`shown`].
     pub lines: Vec<String>,
 }
-/// u
-#[derive(Debug, thiserror::Error)]
-#[error("nobody")]
-pub struct Unasked;
-/// v
+
+/// What came of a question.
+#[derive(Debug)]
 pub enum Verdict {
-    /// a
+    /// A person said yes.
     Allowed,
-    /// r
+    /// A person said no.
     Refused,
-    /// u
+    /// Nobody said anything.
     Unasked(Unasked),
 }
-/// p
-pub struct Programs {
-    /// p
-    pub pinentry: Option<PathBuf>,
-    /// a
-    pub askpass: Option<PathBuf>,
-    /// e
-    pub environment: Vec<(OsString, OsString)>,
-}
-/// p
-pub struct Prompts;
-impl Prompts {
-    /// n
-    pub fn new(_clock: Arc<dyn crate::world::Clock>, _programs: Programs) -> Arc<Self> {
-        Arc::new(Self)
-    }
-    /// c
-    pub async fn confirm(&self, _question: &Question) -> Verdict {
-        Verdict::Refused
-    }
-}
-/// s
-pub fn shown(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).escape_debug().to_string()
+
+/// Why nobody answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Unasked {
+    /// The program does not speak as it should, or ended before it answered.
+    #[error("{0} gave no answer that is one")]
+    BadAnswer(&'static str),
+    /// Too many others wait.
+    #[error("as many questions wait as may")]
+    Busy,
+    /// Pinentry reports an error of its own, by the number of libgpg-error.
+    #[error("pinentry could not ask (error {0})")]
+    Failed(u32),
+    /// A program is set, and there is nothing that it could show itself on.
+    #[error("no display is known to ask on")]
+    NoDisplay,
+    /// Neither a program nor a client.
+    #[error("there is neither a program to ask with nor a client that waits for questions")]
+    Nobody,
+    /// The program cannot be run.
+    #[error("{program} cannot be run")]
+    NotStarted {
+        /// Which.
+        program: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nobody answered in time.
+    #[error("nobody answered in time")]
+    TimedOut,
 }

@@ -11,9 +11,8 @@ use crate::audit::{Entry, Event};
 use crate::vault::{self, Leave};
 use crate::world::{BootTime, Clock, Defence, mishandle, with_wiped_stack};
 use claviger::model::AuditPeer;
-use claviger::secret::TypedAnswer;
 use claviger::wire::{
-    AgentHello, AgentMessage, ClientMessage, Code, Fault, Hello, LINE_LIMIT, PROTOCOL, Reply, Request,
+    AgentHello, AgentMessage, Answer, ClientMessage, Code, Fault, Hello, LINE_LIMIT, PROTOCOL, Reply, Request,
 };
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
@@ -35,7 +34,7 @@ const READ_BYTES: usize = 8192;
 /// A request in hand, as its connection sees it.
 struct InHand {
     task: tokio::task::AbortHandle,
-    answers: mpsc::Sender<Option<TypedAnswer>>,
+    answers: mpsc::Sender<Answer>,
 }
 
 impl Server {
@@ -136,7 +135,7 @@ impl Server {
                 }
                 (ClientMessage::Answer(answer), Some(_)) => {
                     if let Some(request) = in_hand.get(&parsed.id) {
-                        drop(request.answers.try_send(answer.value));
+                        drop(request.answers.try_send(answer));
                     }
                 }
                 (ClientMessage::Cancel {}, Some(_)) => {

@@ -7,7 +7,7 @@ use crate::ask::{Listener, Notice, Upcall};
 use crate::vault::Leave;
 use claviger::model::AuditAws;
 use claviger::secret::{RecoveryCode, SecretText, TypedAnswer};
-use claviger::wire::{AgentLine, AgentMessage, Code, Event, Fault, LINE_LIMIT};
+use claviger::wire::{AgentLine, AgentMessage, Answer, Code, Event, Fault, LINE_LIMIT};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) struct OutLine {
 pub(super) struct Conversation {
     pub(super) id: u64,
     pub(super) outbox: mpsc::Sender<OutLine>,
-    pub(super) answers: mpsc::Receiver<Option<TypedAnswer>>,
+    pub(super) answers: mpsc::Receiver<Answer>,
     /// Whether a person at the client can answer.
     pub(super) answerable: bool,
     /// Who asks.
@@ -63,7 +63,7 @@ impl Conversation {
     pub(super) async fn confirm_recovery(&mut self, code: &RecoveryCode) -> Option<TypedAnswer> {
         self.send(AgentMessage::Event(Event::RecoveryCode { code: RecoveryCode::from_text(code.expose().to_owned()) }))
             .await;
-        self.answers.recv().await.flatten()
+        self.answer().await
     }
 
     /// Asks a question that is answered by yes or no; anything but yes is no. False where nobody can answer.
@@ -72,8 +72,13 @@ impl Conversation {
             return false;
         }
         self.send(AgentMessage::Event(Event::Question { prompt: prompt.to_owned(), echo: true })).await;
-        let answer = self.answers.recv().await.flatten();
+        let answer = self.answer().await;
         answer.is_some_and(|answer| matches!(answer.expose().trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// What was typed to the one question of this request. None where the client declines or has gone.
+    async fn answer(&mut self) -> Option<TypedAnswer> {
+        self.answers.recv().await?.value
     }
 
     /// Runs work that may tell or ask this client something on the way.
@@ -98,11 +103,11 @@ impl Conversation {
                         self.send(AgentMessage::Event(Event::Question { prompt, echo: true })).await;
                     }
                 },
-                value = self.answers.recv(), if !closed => {
+                said = self.answers.recv(), if !closed => {
                     // None: the client's side is closed, and nobody will answer what is asked.
-                    closed = value.is_none();
-                    if let (Some(answer), Some(value)) = (pending.take(), value) {
-                        drop(answer.send(value).await);
+                    closed = said.is_none();
+                    if let (Some(answer), Some(said)) = (pending.take(), said) {
+                        drop(answer.send(said.value).await);
                     }
                 }
             }

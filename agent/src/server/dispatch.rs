@@ -21,6 +21,8 @@ mod doctor;
 mod endpoint;
 mod items;
 mod keeping;
+mod prompts;
+mod ssh_key;
 mod vault;
 
 pub(super) use adoption::Edits;
@@ -85,6 +87,7 @@ impl Server {
             Request::ProfileExplain { profile } => self.explain(&profile, conversation),
             Request::ProfileList { skip } => self.profile_list(skip),
             Request::ProfileShow { profile } => self.profile_show(&profile, conversation),
+            Request::Prompts {} => self.attend_prompts(conversation).await,
             Request::Restart {} => Ok(Reply::Restarted(self.restart().await?)),
             Request::Status {} => Ok(Reply::Status(self.status(conversation.aws_config_file.as_deref()))),
             Request::Stop {} => {
@@ -110,6 +113,12 @@ impl Server {
             Request::AccessKeyImport { .. } | Request::ProfileAdopt { .. } | Request::ProfileRelease { .. } => {
                 self.adoption_request(request).await
             }
+            Request::SshKeyAdd { .. }
+            | Request::SshKeyExport { .. }
+            | Request::SshKeyList { .. }
+            | Request::SshKeyNew { .. }
+            | Request::SshKeyPublic { .. }
+            | Request::SshKeyRemove { .. } => self.ssh_key_request(request, conversation).await,
             Request::UnlockByKeyring {} => match self.open_by_keyring().await {
                 true => Ok(Reply::Done {}),
                 false => Err(fault::closed(&self.custody)),

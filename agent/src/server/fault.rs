@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 mod adoption;
 mod pins;
 mod source;
+mod ssh_key;
 
 pub(super) use pins::{config_changed, config_invalid, session_of};
 
@@ -267,7 +268,7 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
         }
         Error::NotInTrash(name) => Fault::new(Code::TrashNotFound, format!("nothing named {name} is in the trash")),
         Error::TrashAmbiguous(name) => {
-            let message = format!("an access key and an authenticator named {name} are in the trash: say which");
+            let message = format!("more than one kind of item named {name} is in the trash: say which");
             Fault::new(Code::TrashAmbiguous, message)
         }
         Error::Files(error) => files_ref(error),
@@ -290,7 +291,7 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
         Error::SerialUnknown(listed) => serial_unknown(listed),
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),
-        error => adoption::fault(error),
+        error => ssh_key::fault(error).unwrap_or_else(|| adoption::fault(error)),
     }
 }
 

@@ -87,6 +87,7 @@ impl Server {
                 server.ssh.put_aside(|key| server.custody.seal_aside(key));
             }
             let ended = server.custody.lock(by);
+            server.ssh.forget_vault();
             server.office.lock(by != LockedBy::Idle);
             ended
         });

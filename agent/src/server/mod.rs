@@ -34,6 +34,7 @@ use crate::audit::{Entry, Event, Journal};
 use crate::aws::AwsFiles;
 use crate::config::Config;
 use crate::keyring::KeyStore;
+use crate::prompt::Prompts;
 use crate::session::{Limits, Office};
 use crate::vault::Custody;
 use crate::world::World;
@@ -70,11 +71,15 @@ pub struct Server {
     pub(crate) world: World,
     pub(crate) settings: Arc<Settings>,
     pub(crate) files: AwsFiles,
+    /// The user's home, where `.ssh` is.
+    home: PathBuf,
     pub(crate) custody: Arc<Custody>,
     pub(crate) office: Arc<Office>,
     desktop: desktop::Desktop,
     /// The SSH agent.
     pub(crate) ssh: Arc<ssh::Door>,
+    /// Questions to a person: `prompts.confirm(&Question { … })`.
+    pub(crate) prompts: Arc<Prompts>,
     /// The open endpoints.
     pub endpoints: Endpoints,
     /// What happens is recorded here: `journal.note(Entry::new(…))`, or `journal.begin` before an act.
@@ -91,6 +96,8 @@ pub struct Rooms {
     pub settings: Arc<Settings>,
     /// The AWS files.
     pub files: AwsFiles,
+    /// The user's home.
+    pub home: PathBuf,
     /// The vault.
     pub custody: Arc<Custody>,
     /// The sessions.
@@ -99,8 +106,8 @@ pub struct Rooms {
     pub keyring: Arc<dyn KeyStore>,
     /// The audit record.
     pub journal: Arc<Journal>,
-    /// The SSH agent.
-    pub ssh: Arc<ssh::Door>,
+    /// Questions to a person.
+    pub prompts: Arc<Prompts>,
     /// Folders that may hold sockets and token files, best first.
     pub run_folders: Vec<PathBuf>,
     /// What a restart needs.
@@ -147,7 +154,8 @@ struct Activity {
 impl Server {
     /// A server that nobody can reach yet.
     pub fn new(world: World, rooms: Rooms) -> Arc<Self> {
-        let Rooms { settings, files, custody, office, keyring, journal, ssh, run_folders, succession } = rooms;
+        let Rooms { settings, files, home, custody, office, keyring, journal, prompts, run_folders, succession } =
+            rooms;
         journal.note(Entry::new(Event::AgentStart));
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
@@ -164,14 +172,17 @@ impl Server {
         let endpoints = Endpoints::new(world.clone(), run_folders, journal.clone());
         let desktop = desktop::Desktop::new(keyring);
         let edits = dispatch::Edits::default();
+        let ssh = ssh::Door::new(world.clone(), prompts.clone(), None);
         Arc::new(Self {
             world,
             settings,
             files,
+            home,
             custody,
             office,
             desktop,
             ssh,
+            prompts,
             endpoints,
             journal,
             activity,

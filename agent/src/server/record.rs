@@ -194,6 +194,10 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
             (Event::SlotAdd, slot(kind_name(SlotKind::Recovery).to_owned()), false)
         }
         Request::SlotRemove { slot: id, .. } => (Event::SlotRemove, slot(id.to_string()), false),
+        Request::SshKeyAdd { name, .. } => (Event::SshKeyAdd, named(name), false),
+        Request::SshKeyExport { name, .. } => (Event::SshKeyExport, named(name), true),
+        Request::SshKeyNew { name, .. } => (Event::SshKeyNew, named(name), false),
+        Request::SshKeyRemove { name } => (Event::SshKeyRemove, named(name), false),
         Request::TrashEmpty { .. } => (Event::TrashEmpty, AuditSubject::default(), false),
         Request::TrashRestore { name, .. } => (Event::TrashRestore, named(name), false),
         Request::VaultAccept { .. } => (Event::VaultAccept, AuditSubject::default(), false),

@@ -1,17 +1,14 @@
 //! The joint to other programs: one command, run to its end.
 
-#![expect(unsafe_code, reason = "a child's own umask has no safe interface")]
-
 use super::command::Command;
 use super::error::{Ending, Error};
-use crate::world::{BoxFuture, Clock};
-use rustix::process::{Pid, Signal, kill_process_group};
+use crate::world::{BoxFuture, Clock, Running};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
-use tokio::process::{Child, ChildStdout};
+use tokio::process::ChildStdout;
 use zeroize::Zeroizing;
 
 /// Seconds a command may take: what the Go SDK gives it; a person may have to touch something.
@@ -43,41 +40,28 @@ impl Spawner {
 
     async fn run_to_its_end(&self, command: &Command) -> Result<Zeroizing<Vec<u8>>, Error> {
         let deadline = self.clock.boot().plus_millis(COMMAND_SECONDS * 1000);
-        let mut child = self.spawn(command).map_err(Error::CommandNotStarted)?;
-        let group = Group::of(&child);
-        let stdout = child.stdout.take();
+        let mut running = self.spawn(command).map_err(Error::CommandNotStarted)?;
+        let stdout = running.stdout();
         let ended = async {
             let output = printed(stdout).await?;
-            Ok((output, child.wait().await.map_err(Error::CommandNotStarted)?))
+            Ok((output, running.wait().await.map_err(Error::CommandNotStarted)?))
         };
         let (output, status) = tokio::select! {
             biased;
             ended = ended => ended?,
             () = self.clock.sleep_until(deadline) => return Err(Error::CommandTimedOut(COMMAND_SECONDS)),
         };
-        // Its number may be another's from here on.
-        group.left_alone();
         if status.success() { Ok(output) } else { Err(Error::CommandFailed(ending(status))) }
     }
 
-    fn spawn(&self, command: &Command) -> io::Result<Child> {
+    fn spawn(&self, command: &Command) -> io::Result<Running> {
         let [program, arguments @ ..] = command.words() else { return Err(io::ErrorKind::NotFound.into()) };
         let mut spawned = std::process::Command::new(program);
         spawned.args(arguments).env_clear().envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
         spawned.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let home = self.environment.iter().find(|(name, _)| *name == "HOME").map_or("/", |(_, home)| home.as_str());
         spawned.current_dir(home);
-        let mut spawned = tokio::process::Command::from(spawned);
-        spawned.process_group(0).kill_on_drop(true);
-        // SAFETY: umask(2) is async-signal-safe, cannot fail and touches no memory. The agent's own, 0177, would give
-        // the command folders that it cannot enter.
-        unsafe {
-            spawned.pre_exec(|| {
-                rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-                Ok(())
-            });
-        }
-        spawned.spawn()
+        Running::start(spawned)
     }
 }
 
@@ -106,26 +90,4 @@ async fn printed(stdout: Option<ChildStdout>) -> Result<Zeroizing<Vec<u8>>, Erro
 
 fn ending(status: ExitStatus) -> Ending {
     status.code().map_or_else(|| Ending::Signal(status.signal().unwrap_or(0)), Ending::Exit)
-}
-
-/// A command and what it has started; ended when dropped before the command has been waited for.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
-    }
-
-    fn left_alone(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // Not yet waited for, so the number is still this group's.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
 }

@@ -10,6 +10,7 @@ mod constraint;
 mod error;
 mod host_key;
 pub mod key;
+mod known_hosts;
 pub mod limits;
 mod lock;
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use super::crypto::{self, Key32};
 use super::error::{Error, Result};
-use super::items::{AccessKey, Items, PinnedProfile, Pins, TotpDevice, Trashed, TrashedItem};
+use super::items::{AccessKey, Items, PinnedProfile, Pins, SshKey, TotpDevice, Trashed, TrashedItem};
 use super::json::{Extra, Fields, Node};
 use super::slot::PublicHalf;
 use crate::world::World;
 use claviger::model::Name;
-use claviger::secret::{SecretAccessKey, SecretText, TotpSeed};
+use claviger::secret::{SecretAccessKey, SecretText, SshPrivateKey, TotpSeed};
 use serde_json::Value;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -83,6 +83,11 @@ impl Contents {
         if let Some(settings) = &pins.settings {
             members.push(("pinned_settings", Node::Text(settings)));
         }
+        let ssh_keys = &self.items.ssh_keys;
+        if !ssh_keys.is_empty() {
+            let keys = ssh_keys.iter().map(|(name, key)| (name.as_str(), ssh_key(key)));
+            members.push(("ssh_keys", Node::Object(keys.collect())));
+        }
         if let Some(key) = &self.previous_state_key {
             members.push(("previous_state_key", Node::Bytes(key.as_slice())));
         }
@@ -99,6 +104,10 @@ impl Contents {
             access_keys: named(&mut fields, "access_keys", read_access_key)?,
             authenticators: named(&mut fields, "authenticators", read_authenticator)?,
             pins: read_pins(&mut fields)?,
+            ssh_keys: match fields.has("ssh_keys") {
+                true => named(&mut fields, "ssh_keys", read_ssh_key)?,
+                false => std::collections::BTreeMap::new(),
+            },
             trash: fields.list("trash")?.into_iter().map(read_trashed).collect::<Result<_>>()?,
         };
         let contents = Self {
@@ -159,6 +168,36 @@ fn read_authenticator(mut fields: Fields) -> Result<TotpDevice> {
     })
 }
 
+fn ssh_key(key: &SshKey) -> Node<'_> {
+    let mut members = vec![
+        ("added", Node::time(key.added)),
+        ("any_data", Node::Boolean(key.any_data)),
+        ("comment", Node::Text(&key.comment)),
+        ("confirm", Node::Boolean(key.confirm)),
+        ("destinations", Node::Bytes(&key.destinations)),
+        ("namespaces", Node::List(key.namespaces.iter().map(|namespace| Node::Text(namespace)).collect())),
+        ("private", Node::Bytes(key.private.expose())),
+        ("public", Node::Bytes(&key.public)),
+    ];
+    members.extend(key.lifetime.map(|seconds| ("lifetime", Node::count(seconds.into()))));
+    Node::object(members, &key.extra)
+}
+
+fn read_ssh_key(mut fields: Fields) -> Result<SshKey> {
+    Ok(SshKey {
+        added: fields.time("added")?,
+        any_data: fields.boolean("any_data")?,
+        comment: fields.text("comment")?,
+        confirm: fields.boolean("confirm")?,
+        destinations: std::mem::take(&mut *fields.bytes("destinations")?),
+        lifetime: if fields.has("lifetime") { Some(fields.number("lifetime")?) } else { None },
+        namespaces: fields.list("namespaces")?.into_iter().map(text).collect::<Result<_>>()?,
+        private: Arc::new(SshPrivateKey::new(std::mem::take(&mut *fields.bytes("private")?))),
+        public: std::mem::take(&mut *fields.bytes("public")?),
+        extra: fields.rest(),
+    })
+}
+
 fn pinned_profile(pin: &PinnedProfile) -> Node<'_> {
     let roles = pin.roles.iter().map(|role| Node::Text(role)).collect();
     let members = [("roles", Node::List(roles)), ("source", Node::Text(&pin.source))];
@@ -177,18 +216,22 @@ fn read_pins(fields: &mut Fields) -> Result<Pins> {
 }
 
 fn read_pinned_profile(mut fields: Fields) -> Result<PinnedProfile> {
-    let role = |value| if let Value::String(role) = value { Ok(role) } else { Err(Error::Damaged) };
     Ok(PinnedProfile {
         source: fields.text("source")?,
         account: fields.optional_text("account")?,
-        roles: fields.list("roles")?.into_iter().map(role).collect::<Result<_>>()?,
+        roles: fields.list("roles")?.into_iter().map(text).collect::<Result<_>>()?,
     })
+}
+
+fn text(value: Value) -> Result<String> {
+    if let Value::String(text) = value { Ok(text) } else { Err(Error::Damaged) }
 }
 
 fn trashed(entry: &Trashed) -> Node<'_> {
     let (kind, item) = match &entry.item {
         TrashedItem::AccessKey(key) => ("access_key", access_key(key)),
         TrashedItem::Authenticator(totp) => ("authenticator", authenticator(totp)),
+        TrashedItem::SshKey(key) => ("ssh_key", ssh_key(key)),
         TrashedItem::Unknown { kind, fields } => (kind.as_str(), Node::object([], fields)),
     };
     Node::Object(
@@ -208,6 +251,7 @@ fn read_trashed(value: Value) -> Result<Trashed> {
     let item = match kind.as_str() {
         "access_key" => TrashedItem::AccessKey(read_access_key(item)?),
         "authenticator" => TrashedItem::Authenticator(read_authenticator(item)?),
+        "ssh_key" => TrashedItem::SshKey(read_ssh_key(item)?),
         _ => TrashedItem::Unknown { kind, fields: item.rest() },
     };
     Ok(Trashed { name: fields.noun("name")?, item, removed: fields.time("removed")? })

@@ -91,6 +91,8 @@ pub struct Knowledge {
     pub devices: Vec<KnownDevice>,
     /// What a person has accepted.
     pub pins: Pins,
+    /// SSH keys.
+    pub ssh_keys: Vec<KnownSshKey>,
 }
 
 /// An authenticator without its seed.
@@ -102,6 +104,19 @@ pub struct KnownDevice {
     pub serial: MfaSerial,
     /// The access key whose user owns it.
     pub access_key: Name,
+}
+
+/// An SSH key without its private half: what an agent's list needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownSshKey {
+    /// Its name here.
+    pub name: Name,
+    /// Its public half, or its certificate.
+    pub public: Vec<u8>,
+    /// Its comment.
+    pub comment: String,
+    /// Where it may be used, see [`SshKey`](super::SshKey): it is not shown elsewhere either.
+    pub destinations: Vec<u8>,
 }
 
 /// An access key for the length of one call. It shares the secret with the vault, so a lock wipes it once the call
@@ -548,7 +563,8 @@ fn lock_pages(vault: &Vault) {
     let items = vault.items();
     let keys = items.access_keys.values().map(|key| key.secret.expose().as_bytes());
     let seeds = items.authenticators.values().map(|device| device.seed.expose());
-    let secrets = keys.chain(seeds).chain([vault.master_key()]);
+    let ssh_keys = items.ssh_keys.values().map(|key| key.private.expose());
+    let secrets = keys.chain(seeds).chain(ssh_keys).chain([vault.master_key()]);
     let refused = secrets.filter_map(|bytes| keep_in_memory(bytes).err()).fold(None, |_, error| Some(error));
     if let Some(error) = refused {
         tracing::warn!(%error, "some secrets can be swapped out: raise RLIMIT_MEMLOCK");
@@ -561,9 +577,16 @@ fn know(items: &Items) -> Knowledge {
         serial: device.serial.clone(),
         access_key: device.access_key.clone(),
     };
+    let ssh_key = |(name, key): (&Name, &super::SshKey)| KnownSshKey {
+        name: name.clone(),
+        public: key.public.clone(),
+        comment: key.comment.clone(),
+        destinations: key.destinations.clone(),
+    };
     Knowledge {
         access_keys: items.access_keys.iter().map(|(name, key)| (name.clone(), key.user.clone())).collect(),
         devices: items.authenticators.iter().map(device).collect(),
         pins: items.pins.clone(),
+        ssh_keys: items.ssh_keys.iter().map(ssh_key).collect(),
     }
 }

@@ -3,7 +3,7 @@
 use super::json::Extra;
 use crate::world::WallTime;
 use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
-use claviger::secret::{SecretAccessKey, TotpSeed};
+use claviger::secret::{SecretAccessKey, SshPrivateKey, TotpSeed};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub struct Items {
     pub authenticators: BTreeMap<Name, TotpDevice>,
     /// What a person has accepted, and changes only when a person accepts it.
     pub pins: Pins,
+    /// SSH keys, by the name a person gave them.
+    pub ssh_keys: BTreeMap<Name, SshKey>,
     /// Removed items, oldest first; swept after 30 days, when the vault is next saved.
     pub trash: Vec<Trashed>,
 }
@@ -98,6 +100,31 @@ pub struct TotpDevice {
     pub extra: Extra,
 }
 
+/// A soft SSH key, and how it may be used.
+#[derive(Clone)]
+pub struct SshKey {
+    /// When it was added.
+    pub added: WallTime,
+    /// Whether it signs also what is neither an authentication request nor an SSHSIG.
+    pub any_data: bool,
+    /// What people call it: in lists, in its public line.
+    pub comment: String,
+    /// Whether each use needs a person's consent.
+    pub confirm: bool,
+    /// Where it may be used, as the SSH room encodes constraints of destinations alone; anywhere, where there are none.
+    pub destinations: Vec<u8>,
+    /// Seconds a consent lasts: with it a use asks once, and the consent holds so long.
+    pub lifetime: Option<u32>,
+    /// The SSHSIG namespaces that it signs for.
+    pub namespaces: Vec<String>,
+    /// The private key, in the SSH room's own form, with its certificate if it has one.
+    pub private: Arc<SshPrivateKey>,
+    /// Its public half as the agent lists it: its certificate if it has one, else the public key (RFC 4253 section 6.6).
+    pub public: Vec<u8>,
+    /// Fields of a newer claviger, kept.
+    pub extra: Extra,
+}
+
 /// A removed item.
 #[derive(Clone)]
 pub struct Trashed {
@@ -116,6 +143,8 @@ pub enum TrashedItem {
     AccessKey(AccessKey),
     /// An authenticator.
     Authenticator(TotpDevice),
+    /// An SSH key.
+    SshKey(SshKey),
     /// Something of a newer claviger, kept as it is until its time is over.
     Unknown {
         /// What it says it is.
@@ -137,6 +166,13 @@ impl Items {
     pub fn trash_authenticator(&mut self, name: &Name, now: WallTime) -> bool {
         let Some(item) = self.authenticators.remove(name) else { return false };
         self.trash.push(Trashed { name: name.clone(), item: TrashedItem::Authenticator(item), removed: now });
+        true
+    }
+
+    /// Moves an SSH key to the trash; false where there is none of that name.
+    pub fn trash_ssh_key(&mut self, name: &Name, now: WallTime) -> bool {
+        let Some(item) = self.ssh_keys.remove(name) else { return false };
+        self.trash.push(Trashed { name: name.clone(), item: TrashedItem::SshKey(item), removed: now });
         true
     }
 

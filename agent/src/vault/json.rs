@@ -14,6 +14,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// A value about to be written. Borrows, so that no secret is copied on the way.
 pub(super) enum Node<'a> {
+    Boolean(bool),
     Bytes(&'a [u8]),
     Foreign(&'a Value),
     Integer(i64),
@@ -50,6 +51,7 @@ impl<'a> Node<'a> {
 
     fn emit(&self, put: &mut dyn FnMut(&[u8])) {
         match self {
+            Self::Boolean(value) => put(if *value { b"true" } else { b"false" }),
             Self::Bytes(bytes) => {
                 put(b"\"");
                 put(Zeroizing::new(BASE64.encode(bytes)).as_bytes());
@@ -198,6 +200,10 @@ impl Fields {
     /// A text that is a noun of the model.
     pub(super) fn noun<T: TryFrom<String>>(&mut self, key: &str) -> Result<T> {
         T::try_from(self.text(key)?).map_err(|_| Error::Damaged)
+    }
+
+    pub(super) fn boolean(&mut self, key: &str) -> Result<bool> {
+        self.0.0.remove(key).and_then(|value| value.as_bool()).ok_or(Error::Damaged)
     }
 
     pub(super) fn integer(&mut self, key: &str) -> Result<i64> {

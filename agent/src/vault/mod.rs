@@ -36,12 +36,12 @@ mod tests;
 pub use anchor::{Anchor, Older, Version, Witness};
 pub use backup::NewPassphrase;
 pub use custody::{
-    AuditAccess, Closure, Custody, Ended, HandedOver, KeyringChance, Knowledge, KnownDevice, Leave, LockedBy,
-    SigningKey, VaultState,
+    AuditAccess, Closure, Custody, Ended, HandedOver, KeyringChance, Knowledge, KnownDevice, KnownSshKey, Leave,
+    LockedBy, SigningKey, VaultState,
 };
 pub use error::{Error, Result};
 pub use folder::VaultFolder;
-pub use items::{AccessKey, Items, PinnedProfile, Pins, TRASH_MILLIS, TotpDevice, Trashed, TrashedItem};
+pub use items::{AccessKey, Items, PinnedProfile, Pins, SshKey, TRASH_MILLIS, TotpDevice, Trashed, TrashedItem};
 pub use json::Extra;
 pub use kdf::{KdfCost, check_passphrase};
 pub use recovery::{ConfirmedCode, FreshCode};

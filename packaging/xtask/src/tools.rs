@@ -125,6 +125,12 @@ const TOOLS: &[Tool] = &[
         debian: true,
     },
     Tool {
+        name: "pinentry-tty",
+        probe: &["sh", "-c", "command -v pinentry-tty"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "pinentry-tty"],
+        debian: true,
+    },
+    Tool {
         name: "python3",
         // ensurepip is what Debian keeps apart from python3, and what a venv needs.
         probe: &["python3", "-c", "import ensurepip, venv"],

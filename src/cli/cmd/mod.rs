@@ -17,8 +17,10 @@ mod logout;
 mod mfa;
 pub(super) mod process;
 mod profile;
+mod prompts;
 mod slot;
 mod ssh_agent;
+mod ssh_key;
 mod status;
 mod trash;
 mod unlock;
@@ -46,6 +48,8 @@ pub(super) enum Command {
     #[command(subcommand)]
     Mfa(mfa::Mfa),
     #[command(subcommand)]
+    SshKey(ssh_key::SshKey),
+    #[command(subcommand)]
     Profile(profile::Profile),
     #[command(subcommand)]
     Slot(slot::Slot),
@@ -55,6 +59,7 @@ pub(super) enum Command {
     Restore(backup::Restore),
     #[command(subcommand)]
     Trash(trash::Trash),
+    Prompts(prompts::Prompts),
     #[command(subcommand)]
     Config(config::Config),
     #[command(subcommand)]
@@ -84,9 +89,11 @@ impl Command {
             Self::Mfa(verb) => verb.run(),
             Self::Process(verb) => process::run(&verb.into()),
             Self::Profile(verb) => verb.run(),
+            Self::Prompts(verb) => verb.run(),
             Self::Restore(verb) => verb.run(),
             Self::Slot(verb) => verb.run(),
             Self::SshAgent(verb) => verb.run(),
+            Self::SshKey(verb) => verb.run(),
             Self::Status(verb) => verb.run(),
             Self::Trash(verb) => verb.run(),
             Self::Unlock(verb) => verb.run(),

@@ -30,7 +30,7 @@ Examples:
     Restore {
         /// The name it had
         name: Name,
-        /// Which, where an access key and an authenticator had the name
+        /// Which, where more than one kind of item had the name
         #[arg(long)]
         kind: Option<Kind>,
         /// A new name for it
@@ -57,6 +57,8 @@ pub(in crate::cli) enum Kind {
     AccessKey,
     /// An authenticator
     Mfa,
+    /// An SSH key
+    SshKey,
 }
 
 impl Trash {
@@ -72,6 +74,7 @@ impl Trash {
                 let kind = kind.map(|kind| match kind {
                     Kind::AccessKey => TrashKind::AccessKey,
                     Kind::Mfa => TrashKind::Authenticator,
+                    Kind::SshKey => TrashKind::SshKey,
                 });
                 let shown = new_name.clone().unwrap_or_else(|| name.clone());
                 Desk::open(&proof)?.done(&Request::TrashRestore { name, kind, new_name })?;
@@ -94,6 +97,7 @@ fn page(rows: &[TrashRow]) -> String {
     let kind = |kind| match kind {
         TrashKind::AccessKey => "access key",
         TrashKind::Authenticator => "authenticator",
+        TrashKind::SshKey => "ssh key",
     };
     let rows = rows.iter().map(|row| {
         let kind = row.kind.map_or("of a newer claviger", kind);

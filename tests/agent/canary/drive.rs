@@ -214,6 +214,19 @@ impl Drive {
         self.finish(command.args(words), words, stdin)
     }
 
+    /// On a terminal where the end of input is typed at once.
+    pub(crate) fn on_terminal(&self, verb: &str) {
+        let mut command = self.home.program_command("/usr/bin/script".as_ref());
+        command.args(["-qec", &format!("exec {} {verb}", self.client.display()), "/dev/null"]);
+        command.env("AWS_SECRET_ACCESS_KEY", &self.misplaced).env("MARK", &self.control);
+        let output = command.stdin(Stdio::null()).output().expect("a terminal");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        self.keep(verb, Place::Stderr, &output.stdout);
+        if let Some(ends) = self.ends.lock().expect("the ends").get_mut(verb) {
+            ends.0 = true;
+        }
+    }
+
     /// With the passphrase on stdin.
     pub(crate) fn proven(&self, words: &[&str]) -> Ran {
         self.run(&[words, &["--passphrase-fd", "0"]].concat(), &self.passphrase)

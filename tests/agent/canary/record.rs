@@ -21,6 +21,8 @@ pub(crate) enum Class {
     SessionToken,
     /// What a credential source said or was shown, and no credentials came of it.
     SourceSecret,
+    /// The private half of an SSH key.
+    SshKey,
     /// What a person typed in answer to a question.
     TypedAnswer,
     /// What stands in a file of the user's that is written anew, and stays.
@@ -63,6 +65,7 @@ pub(crate) enum Place {
 
 use Class::{
     AccessKeySecret, Code, EndpointToken, ImdsToken, Kept, Misplaced, RecoveryCode, Seed, SessionSecret, SessionToken,
+    SshKey,
 };
 use Place::{
     AgentEnvironment, Argv, Audit, Bus, ChildEnvironment, ClientEnvironment, File, Http, Network, Outside, Reply,
@@ -86,6 +89,7 @@ const ALLOWED: &[(Class, Place, &str)] = &[
     (SessionSecret, Stdout, "process"),
     (SessionToken, Stdout, "env"),
     (SessionToken, Stdout, "process"),
+    (SshKey, Stdout, "ssh-key export"),
     (AccessKeySecret, Reply, "access_key_export"),
     (Code, Reply, "mfa_code"),
     (EndpointToken, Reply, "endpoint_open"),
@@ -94,6 +98,7 @@ const ALLOWED: &[(Class, Place, &str)] = &[
     (Seed, Reply, "mfa_export"),
     (SessionSecret, Reply, "credentials"),
     (SessionToken, Reply, "credentials"),
+    (SshKey, Reply, "ssh_key_export"),
     (ImdsToken, Http, ""),
     (SessionSecret, Http, ""),
     (SessionToken, Http, ""),

@@ -3,6 +3,8 @@
 use super::drive::{Drive, fresh, fresh_key};
 use super::record::{Class, Place};
 use super::talk;
+use claviger_agent::ssh::key::{NewKey, SoftKey};
+use claviger_agent::world::World;
 use serde_json::json;
 
 const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
@@ -230,6 +232,57 @@ pub(super) fn sources(drive: &Drive) {
     drive.proven(&["config", "accept", "--all"]).good();
 }
 
+/// An SSH key in a file of its own, learnt: its seed, and the line of the file that the seed stands in.
+fn new_ssh_key(drive: &Drive) -> String {
+    let entropy = World::real().entropy;
+    let key = SoftKey::generate(NewKey::Ed25519, &*entropy).unwrap_or_else(|error| panic!("{error}"));
+    let fields = key.encode().unwrap_or_else(|error| panic!("{error}"));
+    drive.record.learn(Class::SshKey, &fields[fields.len() - 64..fields.len() - 32]);
+    let file = key.export("ada@laptop", None, &*entropy).unwrap_or_else(|error| panic!("{error}"));
+    drive.record.learn(Class::SshKey, file.lines().nth(4).expect("a line"));
+    file.to_string()
+}
+
+/// The verbs about SSH keys. The one named laptop stays.
+fn ssh_keys(drive: &Drive) {
+    let add = ["ssh-key", "add", "laptop", "--stdin"];
+    for bad in [
+        "SECRET",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nSECRET\n-----END OPENSSH PRIVATE KEY-----\n",
+        "-----BEGIN SECRET PRIVATE KEY-----\nSECRET\n-----END SECRET PRIVATE KEY-----\n",
+        "-----BEGIN PRIVATE KEY-----\nSECRET",
+        "PuTTY-User-Key-File-3: SECRET\nEncryption: SECRET\n",
+        "ssh-ed25519 SECRET\n",
+    ] {
+        drive.run(&add, &bad.replace("SECRET", &drive.malformed())).bad();
+    }
+    let file = new_ssh_key(drive);
+    drive.run(&add, &file).good();
+    drive.run(&add, &file).bad();
+    drive.run(&["ssh-key", "add", "again", "--stdin"], &file).bad();
+    // One under a passphrase, tried with another.
+    let own = drive.new_secret(Class::Passphrase);
+    let export = ["ssh-key", "export", "laptop", "--passphrase-fd", "3", "--key-passphrase-fd", "4"];
+    let encrypted = drive.given(&export, &[&drive.passphrase, &own]).good();
+    drive.write("encrypted", &encrypted);
+    let path = drive.home.file("encrypted").display().to_string();
+    let add = ["ssh-key", "add", "again", &path, "--key-passphrase-fd", "3"];
+    drive.given(&add, &[&drive.new_secret(Class::Passphrase)]).bad();
+    drive.given(&add, &[&own]).bad();
+    drive.run(&add[..4], "").bad();
+    for (words, bad) in [
+        (&["ssh-key", "new", "other", "--type", "ecdsa-p256"][..], &["ssh-key", "new", "laptop"][..]),
+        (&["ssh-key", "list", "--json"], &["ssh-key", "list", "x"]),
+        (&["ssh-key", "public", "laptop"], &["ssh-key", "public", "nobody"]),
+        (&["ssh-key", "remove", "other"], &["ssh-key", "remove", "other"]),
+    ] {
+        drive.run(words, "").good();
+        drive.run(bad, "").bad();
+    }
+    drive.proven(&["ssh-key", "export", "laptop"]).good();
+    drive.proven(&["ssh-key", "export", "nobody"]).bad();
+}
+
 /// The verbs about what is kept, and the files of the user.
 pub(super) fn keeping(drive: &Drive) {
     let record = &drive.record;
@@ -265,6 +318,7 @@ pub(super) fn keeping(drive: &Drive) {
     drive.proven(&["mfa", "export", "ada-phone"]).good();
     drive.proven(&["access-key", "export", "nobody"]).bad();
     drive.proven(&["mfa", "export", "nobody"]).bad();
+    ssh_keys(drive);
     let other = drive.new_secret(Class::Passphrase);
     drive
         .given(
@@ -293,6 +347,8 @@ pub(super) fn keeping(drive: &Drive) {
         drive.run(&["profile", verb, "away", "--yes"], "").good();
         drive.run(&["profile", verb, "nobody", "--yes"], "").bad();
     }
+    drive.on_terminal("prompts");
+    drive.run(&["prompts"], "").bad();
     // Another agent serves.
     drive.run(&["agent", "run"], "").good();
 }

@@ -38,6 +38,7 @@ impl Server {
                 let kind = kind.map(|kind| match kind {
                     TrashKind::AccessKey => trash::Kind::AccessKey,
                     TrashKind::Authenticator => trash::Kind::Authenticator,
+                    TrashKind::SshKey => trash::Kind::SshKey,
                 });
                 trash::restore(self.custody.clone(), name, kind, new_name, now).await.map_err(fault::job)?;
                 Ok(Reply::Done {})
@@ -111,6 +112,7 @@ impl Server {
                 kind: trash::kind(&entry.item).map(|kind| match kind {
                     trash::Kind::AccessKey => TrashKind::AccessKey,
                     trash::Kind::Authenticator => TrashKind::Authenticator,
+                    trash::Kind::SshKey => TrashKind::SshKey,
                 }),
                 removed: rfc3339(entry.removed),
                 until: rfc3339(entry.removed.plus_millis(TRASH_MILLIS)),

@@ -1,9 +1,9 @@
 //! The process an endpoint belongs to, and its end.
 
 use crate::server::peer::Peer;
+pub(super) use crate::world::ended;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::OwnedFd;
-use tokio::io::unix::AsyncFd;
 
 /// A process, by what no later one shares with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,14 +35,6 @@ fn start_of(pid: i32) -> Option<u64> {
     let after_name = stat.iter().rposition(|byte| *byte == b')')?;
     let fields = std::str::from_utf8(stat.get(after_name.saturating_add(2)..)?).ok()?;
     fields.split(' ').nth(19)?.parse().ok()
-}
-
-/// Returns once the process has ended; at once where its handle cannot be waited for.
-pub(super) async fn ended(process: OwnedFd) {
-    #[expect(deprecated, reason = "its replacement is unsafe; an OwnedFd keeps the promise that is asked for")]
-    if let Ok(process) = AsyncFd::new(process) {
-        drop(process.readable().await);
-    }
 }
 
 #[cfg(test)]

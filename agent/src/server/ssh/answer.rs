@@ -2,9 +2,10 @@
 
 use super::Door;
 use super::connection::Connection;
+use super::upstream::joined;
 use crate::ssh::codec::{AddIdentity, Extension, Frame, ListedIdentity, Reply, Request};
 use crate::ssh::key::SoftKey;
-use crate::ssh::{Bolt, Constraints, RingError, key};
+use crate::ssh::{Bolt, Constraints, RingError, key, limits};
 use claviger::secret::Secret;
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ impl Connection {
             Request::List if self.is_locked() => return Reply::Identities(&[]).encode(),
             _ if self.is_locked() => Err(NotDone::Locked),
             Request::Extension(Extension::Query) => return Reply::Extensions.encode(),
-            Request::List => return self.list(),
+            Request::List => return self.list().await,
             Request::Sign { key, data, flags } => return self.sign(key, data, flags).await,
             Request::Provider(_) => Err(NotDone::Provider),
             Request::Extension(Extension::Unknown) | Request::Unknown(_) => Err(NotDone::Unknown),
@@ -78,6 +79,9 @@ impl Connection {
 
     /// Also while locked: what comes later is judged by it.
     fn bind(&mut self, fields: &[u8]) -> Vec<u8> {
+        if !self.upstream.is_empty() && self.bindings.len() <= limits::BINDINGS {
+            self.bindings.push(fields.to_vec());
+        }
         match self.binding.bind(fields) {
             Ok(()) => Reply::Success.encode(),
             Err(error) => {
@@ -87,11 +91,21 @@ impl Connection {
         }
     }
 
-    fn list(&self) -> Vec<u8> {
+    async fn list(&mut self) -> Vec<u8> {
+        let kept = match &self.server {
+            Some(server) => self.door.vault_keys(server).await,
+            None => Vec::new(),
+        };
+        let others = self.upstream_identities().await;
         let held = self.door.ring().visible(&self.binding, self.door.now());
-        let listed: Vec<_> =
+        let mut listed: Vec<_> =
             held.iter().map(|held| ListedIdentity { key: held.key.blob(), comment: &held.comment }).collect();
-        Reply::Identities(&listed).encode()
+        for kept in kept.iter().filter(|kept| kept.constraints.visible(&self.binding, self.door.now().1)) {
+            if held.iter().all(|held| held.key.blob() != kept.key.blob()) {
+                listed.push(ListedIdentity { key: kept.key.blob(), comment: &kept.comment });
+            }
+        }
+        Reply::Identities(&joined(listed, &others)).encode()
     }
 
     fn add(&self, identity: &AddIdentity<'_>) -> Result<(), NotDone> {

@@ -1,6 +1,7 @@
 //! One connection: messages in, answers out, in order.
 
 use super::serve::Activity;
+use super::upstream::Upstream;
 use super::{Door, Server};
 use crate::server::control::{hung_up, shut};
 use crate::server::peer::Peer;
@@ -27,6 +28,9 @@ pub(super) struct Connection {
     /// The daemon around this door; none behind `claviger-ssh-agent`.
     pub(super) server: Option<Arc<Server>>,
     pub(super) binding: Binding,
+    /// The bindings as they came, good ones and others: for the agents behind this one.
+    pub(super) bindings: Vec<Vec<u8>>,
+    pub(super) upstream: Vec<Upstream>,
     peer: Peer,
     seen: OnceLock<AuditPeer>,
     activity: Arc<Activity>,
@@ -42,7 +46,10 @@ struct Input {
 
 impl Connection {
     pub(super) fn new(door: Arc<Door>, server: Option<Arc<Server>>, peer: Peer, activity: Arc<Activity>) -> Self {
-        Self { door, server, binding: Binding::default(), peer, seen: OnceLock::new(), activity }
+        let upstream =
+            server.iter().flat_map(|server| server.config().ssh_upstream.clone()).map(Upstream::new).collect();
+        let (binding, bindings, seen) = (Binding::default(), Vec::new(), OnceLock::new());
+        Self { door, server, binding, bindings, upstream, peer, seen, activity }
     }
 
     /// Who is at the other end, with the programs that started it. Read once: a program may sign a thousand times.

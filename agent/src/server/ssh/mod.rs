@@ -9,6 +9,8 @@ mod handover;
 mod record;
 mod serve;
 mod sign;
+mod upstream;
+mod vault_keys;
 
 pub use serve::{Listening, keep};
 
@@ -27,6 +29,7 @@ pub struct Door {
     /// Seconds that a key lives whose adding names no lifetime (`ssh-agent -t`).
     lifetime: Option<u32>,
     ring: Mutex<Ring>,
+    vault: Mutex<vault_keys::VaultKeys>,
     lock: Mutex<SoftLock>,
     /// One guess at the passphrase of that lock at a time.
     guess: tokio::sync::Mutex<()>,
@@ -43,6 +46,7 @@ impl Door {
             prompts,
             lifetime,
             ring: Mutex::default(),
+            vault: Mutex::default(),
             lock: Mutex::default(),
             guess: tokio::sync::Mutex::default(),
             guests: Mutex::default(),

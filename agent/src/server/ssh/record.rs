@@ -3,11 +3,10 @@
 use super::connection::Connection;
 use super::sign::NotSigned;
 use crate::audit::{Entry, Event};
-use crate::prompt::shown;
-use crate::ssh::key::SoftKey;
 use crate::ssh::{BindingState, Payload};
 use claviger::model::AuditSsh;
-use ssh_key::HashAlg;
+use data_encoding::BASE64_NOPAD;
+use sha2::{Digest, Sha256};
 
 /// A signature that is asked for.
 pub(super) struct Signature<'a> {
@@ -19,30 +18,16 @@ pub(super) struct Signature<'a> {
     pub(super) confirmed: Option<bool>,
 }
 
-impl Signature<'_> {
-    /// What it is good for, in a sentence.
-    pub(super) fn purpose(&self) -> String {
-        match self.payload {
-            Payload::Userauth(request) => {
-                let host = self.host.as_ref().map(|host| format!(" at {}", shown(host.as_bytes())));
-                format!("To log in as {}{}.", shown(request.user), host.unwrap_or_default())
-            }
-            Payload::Signature(request) => format!("To sign data for {}.", shown(request.namespace.as_bytes())),
-            Payload::Raw => "To sign data of an unknown kind.".to_owned(),
-        }
-    }
-}
-
 impl Connection {
     /// Puts a signature on the daemon's record, before anybody has it, or that it was refused.
-    pub(super) fn record(&self, key: &SoftKey, signature: &Signature<'_>, error: Option<&NotSigned>) {
+    pub(super) fn record(&self, blob: &[u8], signature: &Signature<'_>, error: Option<&NotSigned>) {
         let Some(server) = &self.server else { return };
         let told = AuditSsh {
             binding: binding_name(self.binding.state()).to_owned(),
             confirmed: signature.confirmed,
             host: signature.host.clone(),
-            host_key: self.binding.hops().last().map(|hop| hop.host_key.key().fingerprint(HashAlg::Sha256).to_string()),
-            key: key.fingerprint(),
+            host_key: self.host_key(),
+            key: fingerprint(blob),
             namespace: match signature.payload {
                 Payload::Signature(request) => Some(request.namespace.to_owned()),
                 _ => None,
@@ -59,6 +44,16 @@ impl Connection {
         };
         server.journal.note(entry.ssh(told).peer(self.peer()));
     }
+
+    /// The fingerprint of the host key that the connection was bound to last.
+    pub(super) fn host_key(&self) -> Option<String> {
+        self.binding.hops().last().map(|hop| fingerprint(hop.host_key.blob()))
+    }
+}
+
+/// As OpenSSH writes it. Of what was asked for: a certificate has its own.
+fn fingerprint(blob: &[u8]) -> String {
+    format!("SHA256:{}", BASE64_NOPAD.encode(&Sha256::digest(blob)))
 }
 
 fn binding_name(state: BindingState) -> &'static str {

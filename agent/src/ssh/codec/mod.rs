@@ -5,7 +5,9 @@ pub(super) mod fields;
 mod frame;
 mod reply;
 mod request;
+mod upstream;
 
 pub use frame::{Frame, Frames};
 pub use reply::{EXTENSIONS, ListedIdentity, Reply};
 pub use request::{AddIdentity, Extension, Provider, Request};
+pub use upstream::Upstream;

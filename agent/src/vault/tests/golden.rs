@@ -40,7 +40,7 @@ fn bench_of(vault: Vec<u8>, state: Option<Vec<u8>>) -> Bench {
 
 fn names(vault: &Vault) -> Vec<String> {
     let items = vault.items();
-    let live = items.access_keys.keys().chain(items.authenticators.keys());
+    let live = items.access_keys.keys().chain(items.authenticators.keys()).chain(items.ssh_keys.keys());
     live.chain(items.trash.iter().map(|entry| &entry.name)).map(|name| name.as_str().to_owned()).collect()
 }
 

@@ -11,11 +11,11 @@ mod state;
 mod tamper;
 mod vault;
 
-use super::{AccessKey, ConfirmedCode, Error, Extra, FreshCode, KdfCost, TotpDevice, Vault, VaultFolder};
+use super::{AccessKey, ConfirmedCode, Error, Extra, FreshCode, KdfCost, SshKey, TotpDevice, Vault, VaultFolder};
 use crate::testing::{FakeClock, FakeEntropy, Files, MemoryDisk};
 use crate::world::{WallTime, World};
 use claviger::model::Name;
-use claviger::secret::{Passphrase, RecoveryCode, SecretAccessKey, SecretText, TotpSeed};
+use claviger::secret::{Passphrase, RecoveryCode, SecretAccessKey, SecretText, SshPrivateKey, TotpSeed};
 use claviger::wire::SlotProof;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -123,6 +123,21 @@ fn totp(seed: &[u8]) -> TotpDevice {
         access_key: name("first"),
         seed: Arc::new(TotpSeed::new(seed.to_vec())),
         added: NOW,
+        extra: Extra::default(),
+    }
+}
+
+fn ssh_key(private: &[u8]) -> SshKey {
+    SshKey {
+        added: NOW,
+        any_data: false,
+        comment: "ada@\"laptop\" \u{20ac}".to_owned(),
+        confirm: true,
+        destinations: b"\xff\0\x01".to_vec(),
+        lifetime: None,
+        namespaces: vec!["git".to_owned(), "file".to_owned()],
+        private: Arc::new(SshPrivateKey::new(private.to_vec())),
+        public: b"\0\0\0\x0bssh-ed25519".to_vec(),
         extra: Extra::default(),
     }
 }

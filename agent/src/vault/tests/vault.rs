@@ -1,12 +1,12 @@
 //! Round trips: create, open, edit, slots, copies, trash.
 
 use super::{
-    Bench, DAY, NOW, PHRASE, access_key, add_key, confirmed, keys, name, passphrase, path, phrase, recovery, totp,
-    variant,
+    Bench, DAY, NOW, PHRASE, access_key, add_key, confirmed, keys, name, passphrase, path, phrase, recovery, ssh_key,
+    totp, variant,
 };
 use crate::testing::MemoryDisk;
 use crate::vault::envelope::{self, Envelope};
-use crate::vault::{Error, FreshCode, KdfCost, PinnedProfile, TrashedItem, check_passphrase, folder};
+use crate::vault::{Custody, Error, FreshCode, KdfCost, PinnedProfile, SshKey, TrashedItem, check_passphrase, folder};
 use crate::world::World;
 use claviger::secret::{RecoveryCode, SecretText};
 use claviger::wire::SlotKind;
@@ -74,6 +74,67 @@ fn pins_come_back_and_a_vault_without_them_has_none_written() {
     let (one, same, other) = (pin(None, &["r"]), pin(Some("1"), &["r"]), pin(Some("2"), &["r"]));
     assert!(one.agrees_with(&same) && one.agrees_with(&other) && !same.agrees_with(&other));
     assert!(!one.agrees_with(&pin(None, &["r", "s"])) && !one.agrees_with(&pin(None, &[])));
+}
+
+/// The document inside the vault on disk.
+fn document(bench: &Bench) -> serde_json::Value {
+    let file = bench.file();
+    let envelope = Envelope::split(&file).expect("a vault");
+    let (_, _, master) = folder::find(&envelope.header, &envelope.header.slots, &bench.proof()).expect("opens");
+    serde_json::from_slice(&envelope.open(&master).expect("contents")).expect("JSON")
+}
+
+#[test]
+fn ssh_keys_come_back_and_a_vault_without_them_has_none_written() {
+    let mut bench = Bench::bare(20);
+    let mut vault = bench.create();
+    // As an older claviger leaves it, and reads it.
+    assert!(document(&bench).get("ssh_keys").is_none());
+    let second = || SshKey { any_data: true, confirm: false, lifetime: Some(600), ..ssh_key(b"another") };
+    vault
+        .edit(NOW, |items| {
+            items.ssh_keys.insert(name("laptop"), ssh_key(b"\0private\xff"));
+            items.ssh_keys.insert(name("ci"), second());
+            items.ssh_keys.insert(name("old"), ssh_key(b"removed"));
+            assert!(items.trash_ssh_key(&name("old"), NOW) && !items.trash_ssh_key(&name("old"), NOW));
+            Ok::<_, Error>(())
+        })
+        .expect("a save");
+    let opened = bench.vault();
+    let keys = &opened.items().ssh_keys;
+    assert_eq!(keys.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["ci", "laptop"]);
+    let seen = |key: &SshKey| {
+        let rules = (key.any_data, key.confirm, key.lifetime, key.namespaces.clone(), key.destinations.clone());
+        (key.private.expose().to_vec(), key.public.clone(), key.comment.clone(), key.added, rules)
+    };
+    assert!(seen(&keys[&name("laptop")]) == seen(&ssh_key(b"\0private\xff")));
+    assert!(seen(&keys[&name("ci")]) == seen(&second()));
+    assert!(matches!(&opened.items().trash[0].item, TrashedItem::SshKey(key) if key.private.expose() == b"removed"));
+    let file = String::from_utf8_lossy(&bench.file()).into_owned();
+    assert!(!file.contains("private") && !file.contains("laptop"));
+    // What is not what a writer writes is damage.
+    let written = document(&bench);
+    assert_eq!(written["ssh_keys"]["laptop"]["confirm"], true);
+    assert!(written["ssh_keys"]["laptop"].get("lifetime").is_none() && written["ssh_keys"]["ci"]["lifetime"] == 600);
+}
+
+#[test]
+fn what_is_known_of_ssh_keys_outlives_a_lock_and_is_no_secret() {
+    let bench = Bench::with_vault(21);
+    let custody = Custody::new(bench.world.clone(), path(""), path("state"));
+    custody.unlock(&bench.proof(), NOW).expect("open");
+    let stored = custody.edit(NOW, |items| {
+        items.ssh_keys.insert(name("laptop"), ssh_key(b"private"));
+        Ok::<_, Error>(())
+    });
+    stored.expect("a save");
+    drop(custody.lock(crate::vault::LockedBy::Command));
+    let known = &custody.knowledge().ssh_keys;
+    let key = ssh_key(b"");
+    assert_eq!((known.len(), known[0].name.as_str()), (1, "laptop"));
+    assert_eq!((&known[0].public, &known[0].comment), (&key.public, &key.comment));
+    assert_eq!(known[0].destinations, key.destinations);
+    assert_eq!(variant(custody.with_items(|items| items.ssh_keys.len())), "Locked");
 }
 
 #[test]

@@ -1,0 +1,96 @@
+//! SSH keys in the vault: made or imported, with what restricts their use; removed, exported.
+
+mod destination;
+mod make;
+mod row;
+#[cfg(test)]
+mod tests;
+
+pub use make::{generate, import};
+pub use row::{page, row};
+
+use super::Error;
+use super::access_key::edit;
+use crate::ssh::key::SoftKey;
+use crate::vault::{self, Custody, Items, Leave, SshKey};
+use crate::world::{Entropy, WallTime, World};
+use claviger::model::Name;
+use claviger::secret::{Passphrase, SecretText, SshKeyFile};
+use claviger::wire::SshKeyRow;
+use data_encoding::BASE64;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a key is made of besides what was asked for.
+pub struct Surroundings {
+    /// Clock, randomness, and the disk with the files of known hosts.
+    pub world: World,
+    /// The user's home, where `.ssh` is.
+    pub home: PathBuf,
+}
+
+/// Makes a key off the event loop and stores it, unless a lock ends the leave first: its row.
+pub async fn add(
+    custody: Arc<Custody>,
+    leave: Option<Leave>,
+    name: Name,
+    make: impl FnOnce() -> Result<SshKey, Error> + Send + 'static,
+    now: WallTime,
+) -> Result<SshKeyRow, Error> {
+    let work = tokio::task::spawn_blocking(move || {
+        let stored = match leave.as_ref().is_some_and(Leave::is_over) {
+            true => {
+                drop(make);
+                Err(vault::Error::Locked.into())
+            }
+            // The vault is not held meanwhile: a passphrase takes its time.
+            false => make().and_then(|key| {
+                let row = row(&name, &key);
+                custody.edit(now, |items| put(items, name, key)).map(|()| row)
+            }),
+        };
+        // Last of all: the vault alone has the key now.
+        drop(leave);
+        stored
+    });
+    work.await.unwrap_or(Err(Error::Vault(vault::Error::Interrupted)))
+}
+
+/// Enters a key: its name must be free, and no other name have the same public half.
+pub(super) fn put(items: &mut Items, name: Name, key: SshKey) -> Result<(), Error> {
+    if items.ssh_keys.contains_key(&name) {
+        return Err(Error::SshKeyExists(name));
+    }
+    if let Some((other, _)) = items.ssh_keys.iter().find(|(_, other)| other.public == key.public) {
+        return Err(Error::SshKeySame(other.clone()));
+    }
+    items.ssh_keys.insert(name, key);
+    Ok(())
+}
+
+/// Moves a key to the trash.
+pub async fn remove(custody: Arc<Custody>, name: Name, now: WallTime) -> Result<(), Error> {
+    edit(custody, None, now, move |items| {
+        items.trash_ssh_key(&name, now).then_some(()).ok_or(Error::SshKeyNotFound(name))
+    })
+    .await
+}
+
+/// The file that OpenSSH would write, under the passphrase if one is given, and the line of the certificate if there is
+/// one. Takes a moment with a passphrase.
+pub fn export(
+    key: &SshKey,
+    passphrase: Option<&Passphrase>,
+    entropy: &dyn Entropy,
+) -> Result<(SshKeyFile, Option<String>), Error> {
+    let soft = SoftKey::decode(&mut key.private.expose())?;
+    let mut text = soft.export(&key.comment, passphrase, entropy)?;
+    let file = SshKeyFile::from_text(std::mem::take(&mut *text));
+    Ok((file, soft.certificate().is_some().then(|| soft.line(&key.comment))))
+}
+
+/// The blob of a public key's or certificate's line: `type base64 comment`. None where it is none.
+fn blob_of_line(line: &str) -> Option<Vec<u8>> {
+    let mut words = line.trim_ascii().lines().next()?.split_ascii_whitespace().skip(1);
+    BASE64.decode(words.next()?.as_bytes()).ok()
+}
