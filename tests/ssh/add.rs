@@ -50,7 +50,7 @@ fn keys_come_and_go(program: Program) {
     assert!(stage.listed().is_empty() && !stage.signs("p256"));
 
     let told = stage.run(&["ssh-add", "-Q"]);
-    if told.stderr.contains("illegal option") || told.stderr.contains("invalid option") {
+    if told.stderr.contains("option -- Q") {
         // An ssh-add that does not know it: hostile.rs asks.
         return;
     }

@@ -115,7 +115,7 @@ fn damaged_frames_do_no_harm() {
     // RSA signs with a hash that is named.
     let signs = |raw: &mut Raw, key: &SoftKey| {
         let mut request = sign(key, b"data");
-        request.last_mut().map(|flags| *flags = 4);
+        *request.last_mut().expect("flags") = 4;
         raw.kind(&request)
     };
     for key in &keys {

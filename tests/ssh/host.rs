@@ -79,7 +79,7 @@ fn listen(stage: &Stage, name: &str) -> Option<(Child, u16)> {
     command.args(["-D", "-e", "-f", &file]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("sshd");
     let mut said = BufReader::new(child.stderr.take().expect("stderr"));
-    let mut line = String::new();
+    let (mut line, mut words) = (String::new(), String::new());
     while said.read_line(&mut line).expect("a line") > 0 {
         if line.contains("Server listening on") {
             let mut log = File::create(path("log")).expect("a log");
@@ -87,11 +87,10 @@ fn listen(stage: &Stage, name: &str) -> Option<(Child, u16)> {
             std::thread::spawn(move || std::io::copy(&mut said, &mut log));
             return Some((child, port));
         }
-        if !line.contains("Bind to port") {
-            eprint!("sshd: {line}");
-        }
+        words.push_str(&line);
         line.clear();
     }
     let _ = child.wait();
+    assert!(words.contains("Address already in use"), "sshd: {words}");
     None
 }
