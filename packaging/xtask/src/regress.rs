@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The scripts that start an agent and load no library into it.
-pub(crate) const SCRIPTS: [&str; 7] =
+const SCRIPTS: [&str; 7] =
     ["agent", "agent-restrict", "agent-subprocess", "agent-timeout", "cert-file", "hostkey-agent", "sshsig"];
 
-/// What our agent refuses by design (docs/PROTOCOL.ssh.md), as a script says it: host keys that sign with SHA-1.
+/// What our agent refuses by design, as a script says it: host keys that sign with SHA-1.
 const BY_DESIGN: [(&str, &str); 4] = [
     ("hostkey-agent", "FAIL: keytype ssh-rsa failed"),
     ("hostkey-agent", "FAIL: bad SSH_CONNECTION key type ssh-rsa"),
@@ -27,8 +27,19 @@ const STOCK: &str = "/usr/bin/ssh-agent";
 /// Seconds after which a script hangs; the longest takes two minutes and a half.
 const PATIENCE: &str = "900";
 
-/// Runs a script on both agents, at the same time: they mostly wait.
-pub(crate) fn run(name: &str, binaries: &Path) -> Outcome {
+/// Runs the scripts on both agents, all at the same time: they mostly wait.
+pub(crate) fn run(binaries: &Path) -> Outcome {
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let running = SCRIPTS.map(|name| scope.spawn(move || both(name, binaries)));
+        let ended =
+            running.map(|script| script.join().unwrap_or_else(|_| Err(Failure::new("a script's watcher panicked"))));
+        ended.into_iter().filter_map(Result::err).map(|failure| failure.to_string()).collect()
+    });
+    if failures.is_empty() { Ok(()) } else { Err(Failure::new(failures.join("\n"))) }
+}
+
+/// One script on both agents.
+fn both(name: &str, binaries: &Path) -> Outcome {
     // Without the script's name: it may be a word that the script greps its configuration for.
     let at = SCRIPTS.iter().position(|script| *script == name).unwrap_or_default();
     let folder = std::env::temp_dir().join(format!("claviger-regress-{}-{at}", std::process::id()));
@@ -156,14 +167,20 @@ fn program(path: &Path, text: &str) -> Outcome {
 fn end_agents(folder: &Path, agent: &Path) {
     let told = std::fs::read_to_string(folder.join("agents")).unwrap_or_default();
     for pid in told.lines().filter_map(agent_pid) {
-        // The kernel keeps 15 bytes of a name.
-        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        let own = agent.file_name().is_some_and(|own| own.to_string_lossy().starts_with(name.trim()));
-        if own && !name.trim().is_empty() {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let own = agent.file_name().is_some_and(|name| is_running(&stat, &name.to_string_lossy()));
+        if own {
             say(&format!("  an agent was left behind: {pid}"));
             let _ = Command::new("kill").arg(pid.to_string()).status();
         }
     }
+}
+
+/// Whether this is the `/proc/PID/stat` of a process of this program, of whose name the kernel keeps 15 bytes, that has
+/// not ended and merely not been waited for.
+fn is_running(stat: &str, program: &str) -> bool {
+    let named = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(") "));
+    named.is_some_and(|(name, state)| !name.is_empty() && program.starts_with(name) && !state.starts_with('Z'))
 }
 
 /// The process in a line that `ssh-agent -s` prints.
@@ -179,7 +196,7 @@ fn failures(log: &str, folder: &Path) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Played, agent_pid, failures, judge};
+    use super::{Played, agent_pid, failures, is_running, judge};
     use std::path::Path;
 
     fn played(passed: bool, failed: &[&str]) -> Played {
@@ -213,6 +230,9 @@ mod tests {
             ["FAIL: ssh with FOLDER/key failed", "FATAL: could not start"]
         );
         assert_eq!(agent_pid("SSH_AGENT_PID=12; export SSH_AGENT_PID;"), Some(12));
+        assert!(is_running("12 (claviger-ssh-ag) S 1 12", "claviger-ssh-agent"));
+        assert!(!is_running("12 (claviger-ssh-ag) Z 1 12", "claviger-ssh-agent") && !is_running("", "ssh-agent"));
+        assert!(!is_running("12 (bash) S 1 12", "ssh-agent"));
         assert_eq!(agent_pid("SSH_AUTH_SOCK=/tmp/s; export SSH_AUTH_SOCK;"), None);
     }
 }
