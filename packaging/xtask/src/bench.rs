@@ -59,6 +59,7 @@ pub(crate) fn run(only: Option<&str>) -> Outcome {
     if wanted("ssh") {
         crate::tools::require("openssh")?;
         add(&mut findings, ssh::measure(&stage)?);
+        versions.push(crate::run::Job::new(["sh", "-c", "ssh -V 2>&1"]).stdout()?.trim().to_owned());
     }
     if wanted("profiles") {
         let many = ready("bench-many", &binaries, MANY)?;

@@ -25,7 +25,7 @@ const LISTED: usize = 100;
 pub(super) fn measure(stage: &Stage) -> Outcome<Vec<Finding>> {
     let folder = stage.folder().join("ssh");
     crate::run::make_folder(&folder)?;
-    let askpass = folder.join("askpass");
+    let askpass = asking(&folder)?;
     let own = Agent::start(stage, "claviger-ssh-agent", &folder.join("own.sock"), &askpass)?;
     let stock = Agent::start(stage, STOCK, &folder.join("stock.sock"), &askpass)?;
     let mut findings = Vec::new();
@@ -63,14 +63,19 @@ fn ratio(name: String, against: &str, unit: &'static str, pairs: Vec<(f64, f64)>
     Finding::Ratio(Ratio { name, against: against.to_owned(), unit, pairs, gate })
 }
 
-/// How long others wait for their signatures while a person is asked for one, against the same without.
-fn waiting(stage: &Stage, folder: &Path, own: &Agent) -> Outcome<Finding> {
-    // It says that it asks, and asks until it is ended.
+/// A program that is to ask a person: it says that it does, and waits for an answer in its folder.
+fn asking(folder: &Path) -> Outcome<PathBuf> {
+    let program = folder.join("askpass");
     let text = format!("#!/bin/sh\necho asked > '{0}/asked'\nread -r answer < '{0}/gate'\nexit 1\n", folder.display());
-    write(&folder.join("askpass"), &text)?;
-    let done = std::fs::set_permissions(folder.join("askpass"), std::fs::Permissions::from_mode(0o755));
+    write(&program, &text)?;
+    let done = std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755));
     done.map_err(Failure::from("askpass"))?;
     Job::new(["mkfifo"]).and([folder.join("gate")]).stdout()?;
+    Ok(program)
+}
+
+/// How long others wait for their signatures while a person is asked for one, against the same without.
+fn waiting(stage: &Stage, folder: &Path, own: &Agent) -> Outcome<Finding> {
     let path = key(folder, "careful", "ed25519", "256")?;
     own.add(stage, &["-c"], &path)?;
     let p99 = || load(stage, own, "ed25519", "16", "5000", "p99_us");
