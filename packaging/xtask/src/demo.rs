@@ -6,7 +6,7 @@ use crate::run::{Job, Outcome, copy_program, make_folder, say, target};
 use crate::stage::{Act, Stage};
 use std::path::{Path, PathBuf};
 
-const AFTERWARDS: &str = "
+const AFTERWARDS: &str = r#"
 That was the sandbox. With a real account:
 
   claviger init                                 a vault, with a passphrase and a recovery code
@@ -16,7 +16,7 @@ That was the sandbox. With a real account:
   claviger profile adopt prod                   every tool has it: aws s3 ls --profile prod
   eval "$(claviger ssh-agent env)"              ssh, git and others use its keys
 
-docs/guide/start.md has the details.";
+docs/guide/start.md has the details."#;
 
 /// Builds and plays.
 pub(crate) fn run() -> Outcome {

@@ -22,9 +22,9 @@ impl Drop for Sshd {
 
 /// Plays it. Passed over, in words, where OpenSSH's programs are not installed.
 pub(super) fn play(stage: &Stage) -> Outcome {
-    let there = ["ssh", "ssh-keygen", SSHD].iter().all(|program| {
-        Job::new(["sh", "-c", &format!("command -v {program}")]).succeeds()
-    });
+    let there = ["ssh", "ssh-keygen", SSHD]
+        .iter()
+        .all(|program| Job::new(["sh", "-c", &format!("command -v {program}")]).succeeds());
     if !there {
         say("(OpenSSH's ssh and sshd are not installed: the login by SSH is left out.)");
         return Ok(());
