@@ -233,6 +233,7 @@ mod tests {
           ssh-key     SSH keys in the vault: new, add, list, public, remove, export
           profile     Profiles: list, show, explain, adopt, release
           slot        The ways to open the vault: list, add, remove
+          ssh-agent   The SSH agent: how ssh, git and others find it
           backup      Write a backup of the vault, which a recovery code of its own opens
           restore     Put a backup, or a copy of a vault, in the vault's place
           trash       The vault's trash: list, restore, empty

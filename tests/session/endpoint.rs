@@ -8,7 +8,7 @@ use claviger_agent::aws::AwsFiles;
 use claviger_agent::config::ConfigSource;
 use claviger_agent::keyring::{KeyStore, SecretService, SessionBus};
 use claviger_agent::prompt::{Programs, Prompts};
-use claviger_agent::server::listen::Socket;
+use claviger_agent::server::listen::{Socket, Way};
 use claviger_agent::server::succession::{Program, Succession};
 use claviger_agent::server::{Rooms, Server, Settings};
 use claviger_agent::testing;
@@ -58,7 +58,7 @@ impl Desk {
         std::fs::write(folder.path().join("profiles"), PROFILES).unwrap();
         let server = server(&rig, folder.path(), keyring);
         let paths = paths(folder.path());
-        let socket = Socket::bind(&paths, &*testing::world(rig.clock.clone(), 1).disk).unwrap();
+        let socket = Socket::bind(Way::Control, &paths, &*testing::world(rig.clock.clone(), 1).disk).unwrap();
         let serving = server.clone();
         tokio::spawn(async move { socket.accept(serving, &paths).await });
         Self { rig, folder, server }

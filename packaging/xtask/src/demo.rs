@@ -1,10 +1,12 @@
 //! `demo`: the main job on the sandbox. Needs cargo and a C compiler, nothing else.
 
+mod login;
+
 use crate::run::{Job, Outcome, copy_program, make_folder, say, target};
 use crate::stage::{Act, Stage};
 use std::path::{Path, PathBuf};
 
-const AFTERWARDS: &str = "
+const AFTERWARDS: &str = r#"
 That was the sandbox. With a real account:
 
   claviger init                                 a vault, with a passphrase and a recovery code
@@ -12,8 +14,9 @@ That was the sandbox. With a real account:
   claviger mfa add --for dev                    the seed of its virtual MFA device
   claviger login prod                           one code; prod is a profile of ~/.aws/config
   claviger profile adopt prod                   every tool has it: aws s3 ls --profile prod
+  eval "$(claviger ssh-agent env)"              ssh, git and others use its keys
 
-docs/guide/start.md has the details.";
+docs/guide/start.md has the details."#;
 
 /// Builds and plays.
 pub(crate) fn run() -> Outcome {
@@ -41,17 +44,25 @@ pub(crate) fn play(binaries: &Path) -> Outcome {
         stage.cast().url,
         stage.folder().display()
     ));
-    let more = ["status", "process prod", "whoami prod", "lock", "status", "audit verify", "audit log"]
-        .map(|words| Act::new(words, "", ""));
-    for act in stage.acts().into_iter().chain(more) {
+    let acts = |words: &[&str]| words.iter().map(|words| Act::new(words, "", "")).collect::<Vec<_>>();
+    show(&stage, stage.acts())?;
+    show(&stage, acts(&["status", "process prod", "whoami prod"]))?;
+    login::play(&stage)?;
+    show(&stage, acts(&["lock", "status", "audit verify", "audit log"]))?;
+    drop(stage);
+    say(AFTERWARDS);
+    Ok(())
+}
+
+/// Plays acts, with what they say.
+fn show(stage: &Stage, acts: Vec<Act>) -> Outcome {
+    for act in acts {
         say(&format!("$ {}", act.line()));
-        let output = act.play(&stage)?;
+        let output = act.play(stage)?;
         for text in [&output.stderr, &output.stdout] {
             String::from_utf8_lossy(text).lines().for_each(|line| say(&format!("  {}", cut_secrets(line))));
         }
     }
-    drop(stage);
-    say(AFTERWARDS);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use crate::cli::desk::{Desk, unexpected};
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::render::table;
 use crate::cli::ui;
-use crate::model::{AuditAws, AuditPeer, AuditRecord, AuditSubject, Label, Since};
+use crate::model::{AuditAws, AuditPeer, AuditRecord, AuditSsh, AuditSubject, Label, Since};
 use crate::wire::{AuditStory, AuditVerdict, Code, Fault, Reply, Request};
 use std::fmt::Write;
 
@@ -185,9 +185,22 @@ fn whole_second(time: &str) -> String {
 }
 
 fn about(record: &AuditRecord) -> String {
+    if let Some(ssh) = &record.ssh {
+        return signed_for(ssh);
+    }
     let Some(AuditSubject { name, profile, slot, .. }) = &record.subject else { return String::new() };
     let slot = slot.as_ref().map(|slot| format!("slot {slot}"));
     profile.clone().or_else(|| name.clone()).or(slot).unwrap_or_default()
+}
+
+/// What a signature of the SSH agent is good for.
+fn signed_for(ssh: &AuditSsh) -> String {
+    match (&ssh.user, &ssh.host, &ssh.namespace) {
+        (Some(user), Some(host), _) => format!("{user}@{host}"),
+        (Some(user), None, _) => format!("login as {user}"),
+        (_, _, Some(namespace)) => format!("data for {namespace}"),
+        _ => "other data".to_owned(),
+    }
 }
 
 fn who(peer: &AuditPeer) -> String {
@@ -216,6 +229,18 @@ fn story_page(story: &AuditStory) -> String {
             for (word, value) in
                 [("profile", profile), ("name", name), ("role", role), ("principal", principal), ("slot", slot)]
             {
+                fact(word, value);
+            }
+        }
+        if let Some(ssh) = record.ssh.clone() {
+            let person = ssh.confirmed.map(|yes| if yes { "a person allowed it" } else { "no person allowed it" });
+            for (word, value) in [
+                ("signed for", Some(signed_for(&ssh))),
+                ("key", Some(ssh.key)),
+                ("host key", ssh.host_key),
+                ("connection", Some(ssh.binding)),
+                ("asked", person.map(str::to_owned)),
+            ] {
                 fact(word, value);
             }
         }

@@ -5,7 +5,6 @@
 use super::connection::Connection;
 use super::record::Signature;
 use crate::ssh::codec::{Frames, ListedIdentity, Reply, Upstream as Message};
-use crate::world::BootTime;
 use std::io;
 use std::path::PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -45,22 +44,27 @@ impl Upstream {
         let answer = self.try_ask(message, bindings).await;
         if let Err(error) = &answer {
             tracing::info!(%error, path = %self.path.display(), "an upstream agent does not answer");
-            (self.stream, self.told) = (None, 0);
         }
         answer.ok()
     }
 
     async fn try_ask(&mut self, message: &[u8], bindings: &[Vec<u8>]) -> io::Result<Vec<u8>> {
-        if self.stream.is_none() {
-            (self.stream, self.told) = (Some(UnixStream::connect(&self.path).await?), 0);
-        }
-        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        // Taken out meanwhile: who stops waiting, or fails, leaves no answer behind that another would take for theirs.
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => {
+                self.told = 0;
+                UnixStream::connect(&self.path).await?
+            }
+        };
         for binding in bindings.iter().skip(self.told) {
             // Whether it takes one is its own to judge: what it refuses, its own keys do not sign for.
-            exchange(stream, &Message::Extension(binding).encode()).await?;
+            exchange(&mut stream, &Message::Extension(binding).encode()).await?;
             self.told = self.told.saturating_add(1);
         }
-        exchange(stream, message).await
+        let answer = exchange(&mut stream, message).await?;
+        self.stream = Some(stream);
+        Ok(answer)
     }
 }
 
@@ -89,7 +93,7 @@ impl Connection {
             let clock = self.door.world.clock.clone();
             tokio::select! {
                 listed = upstream.list(&self.bindings) => all.extend_from_slice(listed),
-                () = clock.sleep_until(BootTime(deadline.0)) => {
+                () = clock.sleep_until(deadline) => {
                     tracing::info!("an upstream agent took too long to list its keys");
                 }
             }

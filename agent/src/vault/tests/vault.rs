@@ -287,10 +287,10 @@ fn what_a_newer_claviger_put_beside_is_kept_and_re_keyed() {
     let plain = String::from_utf8(split.open(&master).expect("contents").to_vec()).expect("text");
     let id = r#"{"access_key_id":"#;
     let plain = plain.replacen(id, r#"{"Tags":["b","a",{"b":null,"z":1}],"access_key_id":"#, 1);
-    let plain = plain.replacen(r#""state_key""#, r#""ssh_keys":{"git":{"secret":"x"}},"state_key""#, 1);
+    let plain = plain.replacen(r#""state_key""#, r#""sso_tokens":{"git":{"secret":"x"}},"state_key""#, 1);
     let plain = plain.replacen(
         r#""trash":[]"#,
-        r#""trash":[{"item":{"a":1},"kind":"ssh_key","name":"n","removed":1769860800000}]"#,
+        r#""trash":[{"item":{"a":1},"kind":"sso_token","name":"n","removed":1769860800000}]"#,
         1,
     );
     let mut header = split.header;
@@ -309,7 +309,8 @@ fn what_a_newer_claviger_put_beside_is_kept_and_re_keyed() {
     let split = Envelope::split(&file).expect("a vault");
     let (_, _, master) = folder::find(&split.header, &split.header.slots, &passphrase(PHRASE)).expect("opens");
     let plain = String::from_utf8(split.open(&master).expect("contents").to_vec()).expect("text");
-    for kept in [r#""Tags":["b","a",{"b":null,"z":1}]"#, r#""ssh_keys":{"git":{"secret":"x"}}"#, r#""kind":"ssh_key""#]
+    for kept in
+        [r#""Tags":["b","a",{"b":null,"z":1}]"#, r#""sso_tokens":{"git":{"secret":"x"}}"#, r#""kind":"sso_token""#]
     {
         assert!(plain.contains(kept), "{kept}");
     }

@@ -12,7 +12,8 @@ fn expected(name: &str) -> Option<&'static str> {
 fn files() -> Vec<String> {
     let mut names: Vec<_> =
         std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.retain(|name| !name.ends_with(".pub") && !name.ends_with(".identity") && !name.ends_with(".fingerprint"));
+    let others = [".md", ".pub", ".identity", ".fingerprint"];
+    names.retain(|name| !others.iter().any(|ending| name.ends_with(ending)));
     names.sort();
     names
 }
