@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// Longest config.toml: a thousand rules are far less.
-const CONFIG_LIMIT: u64 = 1024 * 1024;
+const CONFIG_LIMIT: u64 = 128 * 1024;
 /// Longest CA bundle: four times the system's. Its content is kept in the vault.
 const BUNDLE_LIMIT: u64 = 1024 * 1024;
 

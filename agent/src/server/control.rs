@@ -264,7 +264,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    fn new(server: Arc<Server>, leave: Option<Leave>) -> Self {
+    pub(super) fn new(server: Arc<Server>, leave: Option<Leave>) -> Self {
         server.activity.requests.fetch_add(1, Ordering::AcqRel);
         Self { server, _leave: leave }
     }

@@ -316,6 +316,7 @@ impl Socket {
             Found::Other if self.way == Way::Ssh => {
                 tracing::warn!("another socket has taken the place of ssh.sock: it is left alone");
                 (self.bound, self.watch) = (None, None);
+                self.lend(server);
             }
             Found::Other => {
                 tracing::warn!("another socket has taken the place of this agent's: making room");

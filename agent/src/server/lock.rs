@@ -82,12 +82,9 @@ impl Server {
         self.record_lock(by).await;
         let server = self.clone();
         let locked = tokio::task::spawn_blocking(move || {
-            // Else what they came from is locked already, or there is none: they are not the vault's.
-            if server.custody.is_unlocked() {
-                server.ssh.put_aside(|key| server.custody.seal_aside(key));
-            }
-            let ended = server.custody.lock(by);
+            let ended = server.ssh.put_aside(&server.custody, || server.custody.shut(by));
             server.ssh.forget_vault();
+            server.custody.empty(by);
             server.office.lock(by != LockedBy::Idle);
             ended
         });

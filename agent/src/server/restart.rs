@@ -128,6 +128,8 @@ impl Server {
         self.journal.suspend();
         // While the vault is open: it seals them where the successor may not have them readable.
         let ssh_keys = self.ssh.belongings(trusted, |key| self.custody.seal_aside(key));
+        // A lock that comes meanwhile finds them sealed.
+        self.ssh.put_aside(&self.custody, || ());
         // What a write in hand still changes, it changes before this.
         let handed = self.custody.hand_over();
         let passed = self.pass_all(&successor, handed.as_ref(), &endpoints, open, ssh_keys).and_then(|()| {
@@ -145,6 +147,7 @@ impl Server {
             if let Some(handed) = handed {
                 self.custody.take_back(handed);
             }
+            self.ssh.take_back(|sealed| self.custody.open_aside(sealed));
             self.journal.resume();
             self.endpoints.take_over(self, endpoints);
         }

@@ -51,9 +51,10 @@ impl Ring {
         self.expire(now);
         let until = constraints.lifetime.map(|seconds| now.plus_millis(u64::from(seconds).saturating_mul(1000)));
         let held = HeldKey { key, comment: comment.into(), constraints, until };
-        let full = self.keys.len() >= limits::KEYS || !self.has_room(&held);
+        let (full, room) = (self.keys.len() >= limits::KEYS, self.has_room(&held));
         match self.keys.iter_mut().find(|other| other.key.blob() == held.key.blob()) {
             Some(other) if !other.constraints.visible(binding, wall) => return Err(RingError::Hidden),
+            _ if !room => return Err(RingError::Full),
             Some(other) => *other = Arc::new(held),
             None if full => return Err(RingError::Full),
             None => self.keys.push(Arc::new(held)),
@@ -123,11 +124,15 @@ impl Ring {
         self.sealed.push(sealed);
     }
 
-    /// Puts the keys aside as bytes that `seal` has made unreadable; where it makes none they are let go of.
+    /// Puts the keys aside as bytes that `seal` has made unreadable; one of which it makes none stays as it is.
     pub fn put_aside(&mut self, now: BootTime, seal: impl Fn(&[u8]) -> Option<Vec<u8>>) {
         self.expire(now);
-        let held = std::mem::take(&mut self.keys);
-        self.sealed.extend(held.iter().filter_map(|held| seal(&held.encode().ok()?)));
+        for held in std::mem::take(&mut self.keys) {
+            match held.encode().ok().and_then(|fields| seal(&fields)) {
+                Some(sealed) => self.sealed.push(sealed),
+                None => self.keys.push(held),
+            }
+        }
     }
 
     /// Takes back what was put aside and `open` can read; a key that was added meanwhile stays as it is, and so does
@@ -146,9 +151,11 @@ impl Ring {
         self.expire(now);
     }
 
+    /// Whether it could be listed with the others, those of its own blob aside.
     fn has_room(&self, held: &HeldKey) -> bool {
         let weight = |held: &HeldKey| held.key.blob().len().saturating_add(held.comment.len()).saturating_add(8);
-        let all = self.keys.iter().map(|held| weight(held)).sum::<usize>();
+        let others = self.keys.iter().filter(|other| other.key.blob() != held.key.blob());
+        let all = others.map(|held| weight(held)).sum::<usize>();
         all.saturating_add(weight(held)) <= super::codec::Reply::LIST_ROOM
     }
 }
@@ -237,6 +244,8 @@ mod tests {
         ring.add((same(&first), b"first", constraints.clone()), &unbound, (BootTime(0), WALL)).expect("room");
         ring.add((same(&second), b"second", Constraints::default()), &unbound, (BootTime(0), WALL)).expect("room");
         let flip = |bytes: &[u8]| bytes.iter().map(|byte| byte ^ 0x55).collect::<Vec<u8>>();
+        ring.put_aside(BootTime(1), |_| None);
+        assert!(ring.sealed().is_empty() && ring.find(first.blob(), BootTime(1)).is_some(), "nothing is lost");
         ring.put_aside(BootTime(1), |bytes| Some(flip(bytes)));
         assert!(ring.is_empty() && ring.sealed().len() == 2 && ring.find(first.blob(), BootTime(1)).is_none());
         ring.add((same(&second), b"newer", Constraints::default()), &unbound, (BootTime(2), WALL)).expect("room");

@@ -28,7 +28,9 @@ impl Place {
     /// Where the command line says, else in a new private folder under `$TMPDIR`, else `/tmp`.
     pub(super) fn find(given: Option<&Path>) -> Result<Self, Error> {
         if let Some(path) = given {
-            return Ok(Self { path: path.to_path_buf(), own_folder: false });
+            // An agent in the background works in another folder.
+            let path = std::path::absolute(path).map_err(Error::of(path.display().to_string()))?;
+            return Ok(Self { path, own_folder: false });
         }
         let above = std::env::var_os("TMPDIR").filter(|folder| !folder.is_empty()).unwrap_or_else(|| "/tmp".into());
         let mut bytes = [0; 10];
@@ -81,14 +83,12 @@ pub(super) fn kill(shell: Shell) -> Result<(), Error> {
     let named = std::env::var("SSH_AGENT_PID").map_err(|_| Error::NoAgent)?;
     let pid = named.parse().ok().filter(|pid| *pid > 1).and_then(Pid::from_raw).ok_or(Error::NotAPid)?;
     kill_process(pid, Signal::TERM).map_err(|errno| Error::of("kill")(errno.into()))?;
-    let (unset, end) = match shell {
-        Shell::Bourne => ("unset", ";"),
-        Shell::C => ("unsetenv", ";"),
+    let unset = match shell {
+        Shell::Bourne => "unset",
+        Shell::C => "unsetenv",
     };
-    let text = format!(
-        "{unset} SSH_AUTH_SOCK{end}\n{unset} SSH_AGENT_PID{end}\necho Agent pid {} killed;\n",
-        pid.as_raw_pid()
-    );
+    let killed = pid.as_raw_pid();
+    let text = format!("{unset} SSH_AUTH_SOCK;\n{unset} SSH_AGENT_PID;\necho Agent pid {killed} killed;\n");
     say(&mut std::io::stdout(), &text);
     Ok(())
 }

@@ -62,12 +62,17 @@ pub(super) fn foreground(arguments: &Arguments, debug: bool) -> Result<ExitCode,
         }
     };
     let programs = protect()?;
-    say(&mut std::io::stdout(), &launch::told(arguments.shell, &path, None, std::process::id()));
-    serve(Post { socket, place, parent: None, lifetime: arguments.lifetime }, programs, || ())
+    let told = launch::told(arguments.shell, &path, None, std::process::id());
+    let ready = || {
+        say(&mut std::io::stdout(), &told);
+    };
+    serve(Post { socket, place, parent: None, lifetime: arguments.lifetime }, programs, ready)
 }
 
 /// Serves for the process that has started this one; its socket is the standard input.
 pub(super) fn child(arguments: &Arguments, child: &Child) -> Result<ExitCode, Error> {
+    // A script's lock file or pipe would stay open for as long as the agent lives.
+    harden::close_inherited();
     let parent = child.parent.map(watched).transpose()?;
     let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(Error::of("the socket"))?;
     let programs = protect()?;
@@ -92,7 +97,7 @@ fn watched(pid: i32) -> Result<OwnedFd, Error> {
 /// What may ask a person is read from the environment before that is cleared.
 fn protect() -> Result<Programs, Error> {
     let askpass = std::env::var_os("SSH_ASKPASS").filter(|program| !program.is_empty()).map(PathBuf::from);
-    let askpass = askpass.or_else(|| Some(PathBuf::from(ASKPASS))).filter(|program| program.is_file());
+    let askpass = askpass.or_else(|| Some(PathBuf::from(ASKPASS)).filter(|program| program.is_file()));
     let environment = std::env::vars_os().collect();
     harden::protect().map_err(Error::of("this system does not let the agent protect itself"))?;
     Ok(Programs { pinentry: None, askpass, environment })
@@ -139,7 +144,9 @@ async fn gone(parent: Option<OwnedFd>) {
     let parent = parent.map(AsyncFd::new);
     match parent {
         Some(Ok(parent)) => drop(parent.readable().await),
-        Some(Err(_)) | None => std::future::pending().await,
+        // Nobody would tell: better no agent than one that stays.
+        Some(Err(_)) => {}
+        None => std::future::pending().await,
     }
 }
 

@@ -9,6 +9,7 @@ mod guesses;
 mod keeping;
 mod keyring;
 mod leave;
+mod lock;
 
 pub use keyring::KeyringChance;
 pub use leave::{Ended, Leave};
@@ -326,26 +327,6 @@ impl Custody {
             self.vault().as_ref().ok_or(Error::Locked)?.proven_by(&opener)?;
             self.require_newest()
         })
-    }
-
-    /// Wipes master key, long-lived secrets and the open state. What is known without a secret stays. May wait for a
-    /// save or an opening in hand; the seeds are gone before that, and an opening that it overtakes comes to nothing.
-    /// Once those with a leave have let go, nothing is left of any of it.
-    pub fn lock(&self, by: LockedBy) -> Ended {
-        let ended = {
-            let mut quick = self.quick();
-            // In one: who takes the open vault along has done so before it, with a leave, or finds it closed.
-            let ended = self.leaves.end();
-            self.locks.fetch_add(1, Ordering::AcqRel);
-            quick.close(by);
-            ended
-        };
-        let mut vault = self.vault();
-        *vault = None;
-        if by == LockedBy::Command {
-            self.bar_keyring();
-        }
-        ended
     }
 
     /// Reads the items.

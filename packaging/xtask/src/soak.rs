@@ -32,7 +32,7 @@ const STEPS: &[(&str, &str)] = &[
     ("ssh frames", "-p claviger --test ssh frames"),
     ("ssh connections", "-p claviger --test ssh memory"),
     ("attackers", "-p claviger --test agent attack"),
-    ("memory", "-p claviger --test agent memory"),
+    ("memory", "-p claviger --test agent memory::"),
     ("canaries", "-p claviger --test agent canary"),
 ];
 

@@ -5,9 +5,12 @@ use super::connection::Connection;
 use super::upstream::joined;
 use crate::ssh::codec::{AddIdentity, Extension, Frame, ListedIdentity, Reply, Request};
 use crate::ssh::key::SoftKey;
-use crate::ssh::{Bolt, Constraints, RingError, key, limits};
+use crate::ssh::{BindingState, Bolt, Constraints, RingError, key};
 use claviger::secret::Secret;
 use std::sync::Arc;
+
+/// Of a binding that taints the connection, as many bytes as other agents are shown: as wrong there, and little to keep.
+const TAINT_BYTES: usize = 1024;
 
 /// Why something was not done. For the log: on the wire all are FAILURE.
 #[derive(Debug, thiserror::Error)]
@@ -79,10 +82,15 @@ impl Connection {
 
     /// Also while locked: what comes later is judged by it.
     fn bind(&mut self, fields: &[u8]) -> Vec<u8> {
-        if !self.upstream.is_empty() && self.bindings.len() <= limits::BINDINGS {
-            self.bindings.push(fields.to_vec());
+        let (before, hops) = (self.binding.state(), self.binding.hops().len());
+        let bound = self.binding.bind(fields);
+        // For the agents behind this one: each hop, and of what taints as much as taints there too.
+        let is_news = bound.is_err() || self.binding.hops().len() > hops;
+        if !self.upstream.is_empty() && before != BindingState::Tainted && is_news {
+            let length = if bound.is_ok() { fields.len() } else { fields.len().min(TAINT_BYTES) };
+            self.bindings.extend(fields.get(..length).map(<[u8]>::to_vec));
         }
-        match self.binding.bind(fields) {
+        match bound {
             Ok(()) => Reply::Success.encode(),
             Err(error) => {
                 tracing::info!(%error, "a session was not bound");
@@ -92,11 +100,14 @@ impl Connection {
     }
 
     async fn list(&mut self) -> Vec<u8> {
-        let kept = match &self.server {
-            Some(server) => self.door.vault_keys(server).await,
-            None => Vec::new(),
-        };
         let others = self.upstream_identities().await;
+        self.open_vault().await;
+        // From here on nobody waits with a key in hand: a lock has come before, or comes after.
+        if self.is_locked() {
+            return Reply::Identities(&[]).encode();
+        }
+        let _leave = self.leave();
+        let kept = self.server.as_ref().map(|server| self.door.vault_keys(server)).unwrap_or_default();
         let held = self.door.ring().visible(&self.binding, self.door.now());
         let mut listed: Vec<_> =
             held.iter().map(|held| ListedIdentity { key: held.key.blob(), comment: &held.comment }).collect();
@@ -128,22 +139,41 @@ impl Connection {
 impl Door {
     /// `ssh-add -x`. Takes tens of milliseconds, away from those who serve.
     async fn close(self: &Arc<Self>, passphrase: Secret<Vec<u8>>) -> Result<(), NotDone> {
-        let _turn = self.guess.lock().await;
-        let door = self.clone();
-        let bolt = tokio::task::spawn_blocking(move || Bolt::of(&passphrase, &*door.world.entropy)).await;
-        let bolt = bolt.ok().flatten().ok_or(NotDone::WrongPassphrase)?;
-        if self.soft_lock().lock(bolt) { Ok(()) } else { Err(NotDone::WrongPassphrase) }
+        self.in_turn(|door| async move {
+            let entropy = door.world.entropy.clone();
+            let bolt = tokio::task::spawn_blocking(move || Bolt::of(&passphrase, &*entropy)).await;
+            bolt.ok().flatten().is_some_and(|bolt| door.soft_lock().lock(bolt))
+        })
+        .await
     }
 
     /// `ssh-add -X`: one guess after the other, each later than the one before.
-    async fn open(&self, passphrase: Secret<Vec<u8>>) -> Result<(), NotDone> {
-        let _turn = self.guess.lock().await;
-        let (not_before, bolt) = self.soft_lock().guess().ok_or(NotDone::WrongPassphrase)?;
-        if let Some(not_before) = not_before {
-            self.world.clock.sleep_until(not_before).await;
-        }
-        let right = tokio::task::spawn_blocking(move || bolt.is(&passphrase)).await.unwrap_or(false);
-        self.soft_lock().judge(right, self.world.clock.boot());
-        if right { Ok(()) } else { Err(NotDone::WrongPassphrase) }
+    async fn open(self: &Arc<Self>, passphrase: Secret<Vec<u8>>) -> Result<(), NotDone> {
+        self.in_turn(|door| async move {
+            let Some((not_before, bolt)) = door.soft_lock().guess() else { return false };
+            if let Some(not_before) = not_before {
+                door.world.clock.sleep_until(not_before).await;
+            }
+            let right = tokio::task::spawn_blocking(move || bolt.is(&passphrase)).await.unwrap_or(false);
+            door.soft_lock().judge(right, door.world.clock.boot());
+            right
+        })
+        .await
+    }
+
+    /// Works with a passphrase, one at a time, and to the end also where the client hangs up: else who hangs up in time
+    /// could guess without being counted, and have as much stretched as they like.
+    async fn in_turn<F: Future<Output = bool> + Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<(), NotDone> {
+        let turn = self.guess.clone().lock_owned().await;
+        let work = work(self.clone());
+        let done = tokio::spawn(async move {
+            let done = work.await;
+            drop(turn);
+            done
+        });
+        if done.await.unwrap_or(false) { Ok(()) } else { Err(NotDone::WrongPassphrase) }
     }
 }

@@ -2,8 +2,10 @@
 
 use super::serve::Activity;
 use super::upstream::Upstream;
+use super::vault_keys::is_elsewhere;
 use super::{Door, Server};
-use crate::server::control::{hung_up, shut};
+use crate::server::Phase;
+use crate::server::control::{Held, hung_up, shut};
 use crate::server::peer::Peer;
 use crate::ssh::codec::{Frame, Frames};
 use crate::ssh::{Binding, Error};
@@ -11,7 +13,6 @@ use claviger::model::AuditPeer;
 use interprocess::local_socket::tokio::Stream;
 use rustix::net::Shutdown;
 use std::io;
-use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -46,8 +47,7 @@ struct Input {
 
 impl Connection {
     pub(super) fn new(door: Arc<Door>, server: Option<Arc<Server>>, peer: Peer, activity: Arc<Activity>) -> Self {
-        let upstream =
-            server.iter().flat_map(|server| server.config().ssh_upstream.clone()).map(Upstream::new).collect();
+        let upstream = server.iter().flat_map(|server| server.upstream_paths()).map(Upstream::new).collect();
         let (binding, bindings, seen) = (Binding::default(), Vec::new(), OnceLock::new());
         Self { door, server, binding, bindings, upstream, peer, seen, activity }
     }
@@ -66,18 +66,21 @@ impl Connection {
                 Ok(None) => return,
                 Err(error) => return tracing::debug!(%error, "a connection of the SSH agent ended"),
             };
+            let Some(held) = self.admitted().await else { return };
             self.activity.busy.store(true, Ordering::Relaxed);
-            let reply = {
-                let mut reply = pin!(self.answer(&frame));
-                tokio::select! {
-                    biased;
-                    reply = &mut reply => Some(reply),
-                    // It may have gone while a person is asked: then nobody is.
-                    gone = input.watch(&stream) => if gone { None } else { Some(reply.await) },
-                }
+            let server = self.server.clone();
+            let reply = tokio::select! {
+                biased;
+                reply = self.answer(&frame) => Some(reply),
+                // It may have gone while a person is asked: then nobody is.
+                () = input.watch(&stream) => None,
+                () = passing(server.as_ref()) => None,
             };
+            // It may have brought a key.
+            drop(frame);
             let Some(reply) = reply else { return };
             self.activity.busy.store(false, Ordering::Relaxed);
+            self.activity.elsewhere.store(is_elsewhere(self.binding.state()), Ordering::Relaxed);
             let now = self.door.world.clock.boot();
             self.activity.last.store(now.0, Ordering::Relaxed);
             let mut writer = &stream;
@@ -86,10 +89,36 @@ impl Connection {
                 written = writer.write_all(&reply) => written.is_ok(),
                 () = self.door.world.clock.sleep_until(now.plus_millis(WRITE_MILLIS)) => false,
             };
+            drop(held);
             if !written {
                 return shut(&stream, Shutdown::Both);
             }
         }
+    }
+
+    /// Waits while a restart is under way, and counts the request, so that one waits for it. None where another process
+    /// serves, or the agent ends: what it would do is done in vain.
+    async fn admitted(&self) -> Option<Option<Held>> {
+        let Some(server) = &self.server else { return Some(None) };
+        loop {
+            // First: a restart that comes now waits for it.
+            let held = Held::new(server.clone(), None);
+            match *server.phase.borrow() {
+                Phase::Serving => return Some(Some(held)),
+                Phase::Pausing | Phase::Passing => {}
+                Phase::HandedOver | Phase::Stopping | Phase::Closing => return None,
+            }
+            drop(held);
+            server.until(|phase| !matches!(phase, Phase::Pausing | Phase::Passing)).await;
+        }
+    }
+}
+
+/// Returns once all is on its way to another process; never behind `claviger-ssh-agent`.
+async fn passing(server: Option<&Arc<Server>>) {
+    match server {
+        Some(server) => server.until(|phase| matches!(phase, Phase::Passing | Phase::HandedOver)).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -119,14 +148,16 @@ impl Input {
         }
     }
 
-    /// Returns true once the client is gone. What it says meanwhile is kept, as much as there is room for.
-    async fn watch(&mut self, mut stream: &Stream) -> bool {
-        if self.from < self.to {
-            return std::future::pending().await;
+    /// Returns once the client is gone, as far as that can be seen: what it says meanwhile is kept, and hides it.
+    async fn watch(&mut self, mut stream: &Stream) {
+        if self.from == self.to {
+            let count = stream.read(self.buffer.as_mut_slice()).await.unwrap_or_default();
+            (self.from, self.to) = (0, count);
+            if count == 0 && hung_up(stream) {
+                return;
+            }
         }
-        let count = stream.read(self.buffer.as_mut_slice()).await.unwrap_or_default();
-        (self.from, self.to) = (0, count);
-        count == 0 && hung_up(stream)
+        std::future::pending().await
     }
 }
 

@@ -17,6 +17,7 @@ pub use serve::{Listening, keep};
 use super::Server;
 use crate::prompt::Prompts;
 use crate::ssh::{Ring, SoftLock};
+use crate::vault::Custody;
 use crate::world::{BootTime, WallTime, World};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -32,7 +33,7 @@ pub struct Door {
     vault: Mutex<vault_keys::VaultKeys>,
     lock: Mutex<SoftLock>,
     /// One guess at the passphrase of that lock at a time.
-    guess: tokio::sync::Mutex<()>,
+    guess: Arc<tokio::sync::Mutex<()>>,
     guests: Mutex<Vec<serve::Guest>>,
     /// A key was added: another lifetime may end first.
     added: Notify,
@@ -48,7 +49,7 @@ impl Door {
             ring: Mutex::default(),
             vault: Mutex::default(),
             lock: Mutex::default(),
-            guess: tokio::sync::Mutex::default(),
+            guess: Arc::default(),
             guests: Mutex::default(),
             added: Notify::new(),
         })
@@ -72,9 +73,14 @@ impl Door {
         self.ring().clear();
     }
 
-    /// The vault is about to be locked: keys of `ssh-add` stay only as what `seal` makes of them.
-    pub(super) fn put_aside(&self, seal: impl Fn(&[u8]) -> Option<Vec<u8>>) {
-        self.ring().put_aside(self.world.clock.boot(), seal);
+    /// Shuts the vault by `shut`. Keys of `ssh-add` stay only as what the open vault makes of them; where it is shut
+    /// already, they are not the vault's. In one, so that none returns in between.
+    pub(super) fn put_aside<T>(&self, custody: &Custody, shut: impl FnOnce() -> T) -> T {
+        let mut ring = self.ring();
+        if custody.is_unlocked() {
+            ring.put_aside(self.world.clock.boot(), |key| custody.seal_aside(key));
+        }
+        shut()
     }
 
     /// The vault is open: what a lock has put aside returns.

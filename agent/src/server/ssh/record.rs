@@ -52,7 +52,7 @@ impl Connection {
 }
 
 /// As OpenSSH writes it. Of what was asked for: a certificate has its own.
-fn fingerprint(blob: &[u8]) -> String {
+pub(super) fn fingerprint(blob: &[u8]) -> String {
     format!("SHA256:{}", BASE64_NOPAD.encode(&Sha256::digest(blob)))
 }
 

@@ -56,13 +56,15 @@ pub(super) struct Activity {
     pub(super) last: AtomicU64,
     /// Whether a request is in hand.
     pub(super) busy: AtomicBool,
+    /// Whether it comes from another machine, or may.
+    pub(super) elsewhere: AtomicBool,
 }
 
 impl Door {
     /// Serves a connection in a task of its own. Another user's is refused before a byte is read; root is not: it
     /// could read the keys anyway, and `sudo` with this agent works as with OpenSSH's. Where there are as many as may
-    /// be, the one gives way that has asked for nothing the longest: a far side that opens them without end keeps
-    /// nobody out.
+    /// be, the one gives way that has asked for nothing the longest, else one of another machine that waits: a far
+    /// side that opens them without end keeps nobody out.
     pub(in crate::server) fn welcome(self: &Arc<Self>, server: Option<&Arc<Server>>, stream: Stream) {
         let own = rustix::process::geteuid().as_raw();
         let credentials = stream.peer_creds().ok();
@@ -77,8 +79,14 @@ impl Door {
         let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
         guests.retain(|guest| !guest.task.is_finished());
         if guests.len() >= limits::CONNECTIONS {
-            let idle = guests.iter().enumerate().filter(|(_, guest)| !guest.activity.busy.load(Ordering::Relaxed));
-            let Some((at, _)) = idle.min_by_key(|(_, guest)| guest.activity.last.load(Ordering::Relaxed)) else {
+            let rank = |guest: &Guest| {
+                let (waits, elsewhere) = (&guest.activity.busy, &guest.activity.elsewhere);
+                let waits = waits.load(Ordering::Relaxed);
+                let may_go = !waits || elsewhere.load(Ordering::Relaxed);
+                may_go.then(|| (waits, guest.activity.last.load(Ordering::Relaxed)))
+            };
+            let ranked = guests.iter().enumerate().filter_map(|(at, guest)| Some((rank(guest)?, at)));
+            let Some((_, at)) = ranked.min() else {
                 return tracing::warn!("the SSH agent has as many connections as it takes, and all wait");
             };
             guests.swap_remove(at).task.abort();

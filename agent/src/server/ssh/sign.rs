@@ -1,7 +1,7 @@
 //! Signing: what a key's constraints permit, what its owner says to it, and what is put on record.
 
 use super::connection::Connection;
-use super::record::Signature;
+use super::record::{Signature, fingerprint};
 use super::vault_keys::{Consent, VaultKey, is_elsewhere};
 use crate::prompt::{Question, Unasked, Verdict, shown};
 use crate::ssh::codec::Reply;
@@ -38,22 +38,28 @@ struct Asked<'a> {
 impl Connection {
     /// The answer to a request to sign.
     pub(super) async fn sign(&mut self, blob: &[u8], data: &[u8], flags: u32) -> Vec<u8> {
-        if let Some(server) = &self.server {
-            server.touch();
-        }
         let payload = Payload::parse(data, blob);
         let mut signature = Signature { payload: &payload, host: None, confirmed: None };
         let asked = Asked { blob, data, flags };
-        let signed = match self.held(blob) {
-            Some(held) => self.sign_with_held(held, asked, &mut signature).await,
-            None => match self.kept(blob).await {
-                Some(kept) => self.sign_with_kept(kept, asked, &mut signature).await,
-                None => return self.sign_upstream(blob, data, flags, &signature).await,
-            },
+        if self.held(blob).is_none() {
+            self.open_vault().await;
+        }
+        // Before the key: a lock ends it, or waits until it has let go of that.
+        let leave = self.leave();
+        let signed = match (self.held(blob), self.kept(blob)) {
+            (Some(held), _) => self.sign_with_held(held, leave, asked, &mut signature).await,
+            (None, Some(kept)) => self.sign_with_kept(kept, leave, asked, &mut signature).await,
+            (None, None) => {
+                drop(leave);
+                return self.sign_upstream(blob, data, flags, &signature).await;
+            }
         };
         self.record(blob, &signature, signed.as_ref().err());
         match signed {
-            Ok(signature) => Reply::Signature(&signature).encode(),
+            Ok(signature) => {
+                self.touch();
+                Reply::Signature(&signature).encode()
+            }
             Err(error) => {
                 tracing::info!(%error, "a signature was refused");
                 Reply::Failure.encode()
@@ -61,12 +67,31 @@ impl Connection {
         }
     }
 
+    /// A signature was made: somebody uses the agent. Only one of this machine keeps the vault open.
+    pub(super) fn touch(&self) {
+        if let Some(server) = self.server.as_ref().filter(|_| !is_elsewhere(self.binding.state())) {
+            server.touch();
+        }
+    }
+
+    /// Has the desktop's keyring open the vault where it may. Not for another machine.
+    pub(super) async fn open_vault(&self) {
+        if let Some(server) = self.server.as_ref().filter(|_| !is_elsewhere(self.binding.state())) {
+            server.open_by_keyring().await;
+        }
+    }
+
+    /// With a key in hand.
+    pub(super) fn leave(&self) -> Option<Leave> {
+        self.server.as_ref().map(|server| server.custody.leave())
+    }
+
     fn held(&self, blob: &[u8]) -> Option<Arc<HeldKey>> {
         self.door.ring().find(blob, self.door.world.clock.boot())
     }
 
-    async fn kept(&self, blob: &[u8]) -> Option<Arc<VaultKey>> {
-        let keys = self.door.vault_keys(self.server.as_ref()?).await;
+    fn kept(&self, blob: &[u8]) -> Option<Arc<VaultKey>> {
+        let keys = self.door.vault_keys(self.server.as_ref()?);
         keys.into_iter().find(|kept| kept.key.blob() == blob)
     }
 
@@ -74,26 +99,29 @@ impl Connection {
     async fn sign_with_held(
         &self,
         held: Arc<HeldKey>,
+        leave: Option<Leave>,
         asked: Asked<'_>,
         signature: &mut Signature<'_>,
     ) -> Result<Vec<u8>, NotSigned> {
         signature.host = self.permitted(&held.constraints, signature)?;
         if !held.constraints.confirm {
-            return self.made(&held.key, asked);
+            return self.made(&held.key, leave, asked);
         }
-        let question = self.question(&shown(&held.comment), signature);
-        // Nobody's hand while a person thinks: a lock or a removal takes the key away.
-        drop(held);
+        let question = self.question(&shown(&held.comment), asked.blob, signature);
+        // In nobody's hand while a person thinks: a lock or a removal takes the key away.
+        drop((held, leave));
         self.ask(&question, signature).await?;
-        let held = self.held(asked.blob).filter(|_| !self.is_locked()).ok_or(NotSigned::Gone)?;
+        let leave = self.leave();
+        let held = self.held(asked.blob).ok_or(NotSigned::Gone)?;
         self.permitted(&held.constraints, signature)?;
-        self.made(&held.key, asked)
+        self.made(&held.key, leave, asked)
     }
 
     /// With a key of the vault: its constraints, and claviger's rules.
     async fn sign_with_kept(
         &self,
         kept: Arc<VaultKey>,
+        leave: Option<Leave>,
         asked: Asked<'_>,
         signature: &mut Signature<'_>,
     ) -> Result<Vec<u8>, NotSigned> {
@@ -102,21 +130,37 @@ impl Connection {
             return Err(NotSigned::NotAllowed);
         }
         let state = self.binding.state();
-        let consent =
-            Consent { key: asked.blob.to_vec(), purpose: self.purpose(signature), forwarded: is_elsewhere(state) };
-        if !kept.asks(state) || self.door.has_consent(&consent) {
-            return self.made(&kept.key, asked);
+        let consent = self.consent(asked.blob, signature);
+        // Each use from another machine is asked for, whatever was said before.
+        let lasts = !is_elsewhere(state);
+        if !kept.asks(state) || (lasts && self.door.has_consent(&consent)) {
+            return self.made(&kept.key, leave, asked);
         }
-        let question = self.question(kept.name.as_str(), signature);
-        drop(kept);
+        let question = self.question(kept.name.as_str(), asked.blob, signature);
+        drop((kept, leave));
         self.ask(&question, signature).await?;
-        let kept = self.kept(asked.blob).await.filter(|_| !self.is_locked()).ok_or(NotSigned::Gone)?;
+        let leave = self.leave();
+        let kept = self.kept(asked.blob).ok_or(NotSigned::Gone)?;
         self.permitted(&kept.constraints, signature)?;
         if !kept.signs(signature.payload) {
             return Err(NotSigned::NotAllowed);
         }
-        self.door.remember_consent(&kept, consent);
-        self.made(&kept.key, asked)
+        let over = leave.clone();
+        let made = self.made(&kept.key, leave, asked)?;
+        if lasts && over.is_some_and(|leave| !leave.is_over()) {
+            self.door.remember_consent(&kept, consent);
+        }
+        Ok(made)
+    }
+
+    fn consent(&self, blob: &[u8], signature: &Signature<'_>) -> Consent {
+        let (user, namespace) = match signature.payload {
+            Payload::Userauth(request) => (Some(request.user.to_vec()), None),
+            Payload::Signature(request) => (None, Some(request.namespace.to_owned())),
+            Payload::Raw => (None, None),
+        };
+        let host_key = self.binding.hops().last().map(|hop| hop.host_key.blob().to_vec());
+        Consent { key: blob.to_vec(), user, host_key, namespace }
     }
 
     /// The host that the key's destinations name, where it has any.
@@ -125,13 +169,14 @@ impl Connection {
         Ok(route.map(|route| route.host.to_owned()))
     }
 
-    /// Makes it. A lock waits for that moment, and none is made after it.
-    fn made(&self, key: &key::SoftKey, asked: Asked<'_>) -> Result<Vec<u8>, NotSigned> {
-        let leave = self.server.as_ref().map(|server| server.custody.leave());
-        if leave.as_ref().is_some_and(Leave::is_over) {
+    /// Makes it. None is made after a lock: the vault's, which ends the leave, or that of `ssh-add -x`.
+    fn made(&self, key: &key::SoftKey, leave: Option<Leave>, asked: Asked<'_>) -> Result<Vec<u8>, NotSigned> {
+        if self.is_locked() || leave.as_ref().is_some_and(Leave::is_over) {
             return Err(NotSigned::Gone);
         }
-        Ok(key.sign(asked.data, asked.flags)?)
+        let made = key.sign(asked.data, asked.flags);
+        drop(leave);
+        Ok(made?)
     }
 
     async fn ask(&self, question: &Question, signature: &mut Signature<'_>) -> Result<(), NotSigned> {
@@ -147,7 +192,7 @@ impl Connection {
     }
 
     /// What a person is asked: which key, for what, and who wants it.
-    fn question(&self, key: &str, signature: &Signature<'_>) -> Question {
+    fn question(&self, key: &str, blob: &[u8], signature: &Signature<'_>) -> Question {
         let mut lines = vec![self.purpose(signature), asked_by(&self.peer())];
         lines.extend(match self.binding.state() {
             BindingState::AuthBound | BindingState::Unbound => None,
@@ -156,6 +201,7 @@ impl Connection {
                 Some("It may come from another machine: its way could not be verified.".to_owned())
             }
         });
+        lines.push(format!("The key's fingerprint is {}.", fingerprint(blob)));
         Question { title: format!("Allow use of the SSH key {key}?"), lines }
     }
 

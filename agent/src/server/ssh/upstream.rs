@@ -2,17 +2,23 @@
 //! signatures passed through. Each is told of the connection's bindings, so that its own constraints hold; nothing is
 //! ever added to it, removed from it or locked. One that is not there is passed over.
 
+use super::Server;
 use super::connection::Connection;
 use super::record::Signature;
+use crate::server::listen::Way;
 use crate::ssh::codec::{Frames, ListedIdentity, Reply, Upstream as Message};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::path::PathBuf;
+use std::task::Poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
-/// How long an agent may take to list what it has, or to take a binding. A signature may wait for a person there.
+/// How long an agent may take to list what it has.
 const LIST_MILLIS: u64 = 5_000;
+/// How long it may take to sign: a person may be asked there, as long as here.
+const SIGN_MILLIS: u64 = 120_000;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 4096;
 
@@ -32,11 +38,11 @@ impl Upstream {
         Self { path, stream: None, listed: Vec::new(), told: 0 }
     }
 
-    /// Lists what it has; nothing where it is not there.
-    async fn list(&mut self, bindings: &[Vec<u8>]) -> &[(Vec<u8>, Vec<u8>)] {
+    /// Lists what it has; nothing where it is not there, or takes too long.
+    async fn list(&mut self, bindings: &[Vec<u8>]) {
+        self.listed.clear();
         let answer = self.ask(&Message::List.encode(), bindings).await;
         self.listed = answer.as_deref().and_then(Message::identities).unwrap_or_default();
-        &self.listed
     }
 
     /// Its answer to a message, after it was told of all bindings. None where it is not there.
@@ -84,21 +90,42 @@ async fn exchange(stream: &mut UnixStream, message: &[u8]) -> io::Result<Vec<u8>
     }
 }
 
+impl Server {
+    /// The other agents' sockets. Not this one's own: it would ask itself without end.
+    pub(super) fn upstream_paths(&self) -> Vec<PathBuf> {
+        let mut paths = self.config().ssh_upstream.clone();
+        let own = self.succession.door(Way::Ssh).as_ref().and_then(|door| door.bound.clone());
+        paths.retain(|path| own.as_ref() != Some(path));
+        paths
+    }
+}
+
 impl Connection {
-    /// What the other agents list, in order.
+    /// What the other agents list, in order. All are asked at once: one that hangs hides nobody else.
     pub(super) async fn upstream_identities(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut all = Vec::new();
-        let deadline = self.door.world.clock.boot().plus_millis(LIST_MILLIS);
-        for upstream in &mut self.upstream {
-            let clock = self.door.world.clock.clone();
-            tokio::select! {
-                listed = upstream.list(&self.bindings) => all.extend_from_slice(listed),
-                () = clock.sleep_until(deadline) => {
-                    tracing::info!("an upstream agent took too long to list its keys");
+        if self.upstream.is_empty() {
+            return Vec::new();
+        }
+        let clock = self.door.world.clock.clone();
+        let bindings = &self.bindings;
+        let mut lists: Vec<_> =
+            self.upstream.iter_mut().map(|upstream| Some(Box::pin(upstream.list(bindings)))).collect();
+        let all = poll_fn(|context| {
+            for list in &mut lists {
+                if list.as_mut().is_some_and(|list| list.as_mut().poll(context).is_ready()) {
+                    *list = None;
                 }
             }
+            if lists.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::select! {
+            () = all => {}
+            () = clock.sleep_until(clock.boot().plus_millis(LIST_MILLIS)) => {
+                tracing::info!("an upstream agent took too long to list its keys");
+            }
         }
-        all
+        drop(lists);
+        self.upstream.iter().flat_map(|upstream| upstream.listed.clone()).collect()
     }
 
     /// Has the first agent sign that lists the key.
@@ -117,9 +144,15 @@ impl Connection {
             && let Some(upstream) = self.upstream.get_mut(at)
         {
             let message = Message::Sign { key: blob, data, flags }.encode();
-            let answer = upstream.ask(&message, &self.bindings).await;
-            if let Some(made) = answer.as_deref().and_then(Message::signature) {
+            let clock = self.door.world.clock.clone();
+            let answer = tokio::select! {
+                biased;
+                answer = upstream.ask(&message, &self.bindings) => answer,
+                () = clock.sleep_until(clock.boot().plus_millis(SIGN_MILLIS)) => None,
+            };
+            if let Some(made) = answer.as_deref().and_then(Message::signature).filter(|_| !self.is_locked()) {
                 self.record(blob, signature, None);
+                self.touch();
                 return Reply::Signature(made).encode();
             }
         }

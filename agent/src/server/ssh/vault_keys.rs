@@ -36,12 +36,16 @@ pub(super) struct VaultKeys {
     consents: HashMap<Consent, BootTime>,
 }
 
-/// What a consent is for: another key, purpose or way needs another.
+/// What a consent is for: another key or purpose needs another. Never for a request from another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Consent {
     pub(super) key: Vec<u8>,
-    pub(super) purpose: String,
-    pub(super) forwarded: bool,
+    /// The user of a login.
+    pub(super) user: Option<Vec<u8>>,
+    /// The host key that the connection is bound to; a client that binds nothing has consent for every host.
+    pub(super) host_key: Option<Vec<u8>>,
+    /// The namespace of a signature.
+    pub(super) namespace: Option<String>,
 }
 
 impl VaultKey {
@@ -80,21 +84,23 @@ pub(super) fn is_elsewhere(state: BindingState) -> bool {
 }
 
 impl Door {
-    /// The keys of the vault; none while it is locked. The desktop's keyring may open it for them.
-    pub(super) async fn vault_keys(&self, server: &Arc<Server>) -> Vec<Arc<VaultKey>> {
-        if !server.open_by_keyring().await {
+    /// The keys of the vault; none while it is locked, or an older one that nobody has accepted.
+    pub(super) fn vault_keys(&self, server: &Server) -> Vec<Arc<VaultKey>> {
+        let mut vault = self.vault();
+        if server.custody.require_newest().is_err() {
             return Vec::new();
         }
-        let mut vault = self.vault();
         let known = server.custody.knowledge();
         if !vault.known.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &known)) {
             // Under the lock of what a lock of the vault empties: it comes before this or after.
-            let kept = server.custody.with_items(|items| items.ssh_keys.clone()).unwrap_or_default();
+            let Ok(kept) = server.custody.with_items(|items| items.ssh_keys.clone()) else { return Vec::new() };
             let decoded = kept.iter().filter_map(|(name, kept)| {
                 let key = VaultKey::decode(name, kept);
                 key.inspect_err(|error| tracing::warn!(%error, "a key of the vault is unusable")).ok().map(Arc::new)
             });
             vault.keys = decoded.collect();
+            // Given under the rules of before.
+            vault.consents.clear();
             vault.known = Some(known);
         }
         vault.keys.clone()

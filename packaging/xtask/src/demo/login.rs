@@ -2,14 +2,11 @@
 
 use crate::run::{Failure, Job, Outcome, make_folder, say, write};
 use crate::stage::{Act, Stage};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 const SSHD: &str = "/usr/sbin/sshd";
-/// An sshd is there within a moment.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An sshd of the demo's own.
 struct Sshd(Child);
@@ -45,7 +42,9 @@ pub(super) fn play(stage: &Stage) -> Outcome {
     let words = ["-p", &port.to_string(), &target, "echo the key has let you in"].map(str::to_owned);
     say(&format!("$ ssh -p {port} {target} 'echo the key has let you in'"));
     let mut ssh = stage.command("/usr/bin/env");
-    ssh.arg("ssh").args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new", "-o"]);
+    // Once a second, until it listens.
+    ssh.arg("ssh").args(["-F", "none", "-o", "ConnectionAttempts=20", "-o", "BatchMode=yes"]);
+    ssh.args(["-o", "StrictHostKeyChecking=accept-new", "-o"]);
     ssh.arg(format!("UserKnownHostsFile={}", folder.join("known_hosts").display())).args(words);
     let output = ssh.env("SSH_AUTH_SOCK", socket).stdin(Stdio::null()).output().map_err(Failure::from("ssh"))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -57,7 +56,7 @@ pub(super) fn play(stage: &Stage) -> Outcome {
     Err(Failure::new(format!("ssh did not log in\n{}\n{log}", String::from_utf8_lossy(&output.stderr))))
 }
 
-/// Starts an sshd for this user on a free port, and waits until it listens.
+/// Starts an sshd for this user on a free port.
 fn serve(folder: &Path) -> Outcome<(Sshd, u16)> {
     let host_key = folder.join("host_key");
     Job::new(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f"]).and([&host_key]).stdout()?;
@@ -84,13 +83,5 @@ fn serve(folder: &Path) -> Outcome<(Sshd, u16)> {
         .spawn()
         .map_err(Failure::from(SSHD))?;
     let sshd = Sshd(sshd);
-    let since = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if since.elapsed() > PATIENCE {
-            let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-            return Err(Failure::new(format!("{SSHD} does not listen\n{log}")));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
     Ok((sshd, port))
 }
