@@ -174,6 +174,22 @@ fn a_key_of_the_vault_signs_what_it_is_for_while_the_vault_is_open() {
 }
 
 #[test]
+fn an_older_vault_that_was_put_back_signs_nothing_until_it_is_accepted() {
+    let home = Home::new();
+    home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    let client = Client::of(socket(&home));
+    let line = kept(&home, &client, "loose", &["--any-data"]);
+    let older = std::fs::read(home.file("data/vault")).expect("the vault");
+    home.run(&["ssh-key", "remove", "loose"], "").good();
+    home.run(&["agent", "stop"], "").good();
+    std::fs::write(home.file("data/vault"), older).expect("the older one");
+    drop(home.unlock());
+    assert_eq!((client.listed().as_str(), client.signs("loose")), ("", false));
+    home.run(&["unlock", "--accept-older", "--passphrase-fd", "0"], PASSPHRASE).good();
+    assert_eq!((client.listed(), client.signs("loose")), (line, true));
+}
+
+#[test]
 fn a_person_is_asked_for_each_use_or_once_for_a_while() {
     let home = Home::new();
     home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();

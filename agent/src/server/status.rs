@@ -38,6 +38,9 @@ impl Server {
                 ours.display()
             ));
         }
+        for missing in config.ssh_upstream.iter().filter(|path| !path.exists()) {
+            warnings.push(format!("no SSH agent is at {}: see [ssh] upstream in config.toml", missing.display()));
+        }
         warnings.extend(self.settings.warnings());
         match self.office.unsaved_pins() {
             0 => {}

@@ -13,6 +13,9 @@ use std::os::unix::net::UnixStream;
 const SOCKET: &str = "SSH_AUTH_SOCK";
 
 /// The SSH agent: how ssh, git and others find it
+///
+/// claviger is an ssh-agent, on a socket of its own. The program claviger-ssh-agent, in one word, is the same without a vault
+/// and under the flags of ssh-agent(1), for scripts and for sshd's HostKeyAgent: eval $(claviger-ssh-agent -s)
 #[derive(clap::Subcommand)]
 pub(in crate::cli) enum SshAgent {
     /// Print the line that has ssh, ssh-add and git use the agent
