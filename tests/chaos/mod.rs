@@ -190,15 +190,22 @@ impl Inner {
             }
             Deed::Stall(bytes) => {
                 let taken = write(stream, &bytes);
-                (self.stuck)();
-                until_left(stream);
-                taken
+                let _ = stream.set_read_timeout(Some(Duration::from_millis(100)));
+                // Again and again: another connection may have begun in between, and holds what it moves.
+                loop {
+                    (self.stuck)();
+                    if has_left(stream) {
+                        return taken;
+                    }
+                }
             }
             Deed::Drip(bytes) => {
-                (self.stuck)();
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
-                let taken = bytes.chunks(1).take_while(|byte| write(stream, byte) == 1 && !has_left(stream)).count();
-                u64::try_from(taken).unwrap_or(u64::MAX)
+                let taken = bytes.chunks(1).take_while(|byte| {
+                    (self.stuck)();
+                    write(stream, byte) == 1 && !has_left(stream)
+                });
+                u64::try_from(taken.count()).unwrap_or(u64::MAX)
             }
             Deed::Flood(head, piece, most) => {
                 let mut taken = write(stream, &head);
@@ -234,7 +241,7 @@ fn until_left(stream: &mut TcpStream) {
     while matches!(stream.read(&mut [0; 4096]), Ok(1..)) {}
 }
 
-/// Waits a second for the client to leave.
+/// Waits for the client to leave, as long as the stream waits.
 fn has_left(stream: &mut TcpStream) -> bool {
     match stream.read(&mut [0; 4096]) {
         Ok(read) => read == 0,

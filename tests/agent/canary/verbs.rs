@@ -299,6 +299,7 @@ pub(super) fn keeping(drive: &Drive) {
         (&["trash", "restore", "ops"], &["trash", "restore", "nobody"]),
         (&["trash", "restore", "phone"], &["trash", "restore", "phone"]),
         (&["slot", "list", "--json"], &["slot", "list", "x"]),
+        (&["ssh-agent", "env", "--shell", "bash"], &["ssh-agent", "env", "x"]),
         (&["profile", "list", "--json"], &["profile", "list", "x"]),
         (&["profile", "show", "prod"], &["profile", "show", "nobody"]),
         (&["profile", "explain", "prod"], &["profile", "explain", "nobody"]),

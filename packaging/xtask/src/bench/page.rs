@@ -18,7 +18,8 @@ pub(super) fn page(findings: &[Finding], versions: &[String]) -> Outcome<String>
     });
     Ok(format!(
         "# Benchmarks\n\n\
-         Written by `cargo xtask bench`; repeat with the same command. {date}, {kernel}, {cores} cores, load {load}.\n\
+         Written by `cargo xtask bench`; repeat with the same command. {date}, {kernel}, {cores} cores, load {load};\n\
+         since its start the hypervisor has taken {stolen} of the machine's time.\n\
          Against: {versions}.\n\n\
          Times are of a whole process, spawned and waited for by a small parent, in the same environment for both. Pairs\n\
          are interleaved and take turns at going first; the ratio is made within a pair. Absolute figures are medians;\n\
@@ -33,10 +34,25 @@ pub(super) fn page(findings: &[Finding], versions: &[String]) -> Outcome<String>
         date = date.trim(),
         kernel = kernel.trim(),
         load = load(),
+        stolen = stolen(),
         versions = versions.join(", "),
         ratios = ratios.collect::<Vec<_>>().join("\n"),
         singles = singles.collect::<Vec<_>>().join("\n"),
     ))
+}
+
+/// What other guests of the same host took: the eighth figure of proc_stat(5), in per cent of the time that was wanted.
+fn stolen() -> String {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let first = text.lines().next().unwrap_or_default();
+    let times: Vec<f64> = first.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+    match times.as_slice() {
+        [user, nice, system, _, _, irq, softirq, steal, ..] => {
+            let wanted = user + nice + system + irq + softirq + steal;
+            format!("{:.0} %", 100.0 * steal / wanted.max(1.0))
+        }
+        _ => "an unknown part".to_owned(),
+    }
 }
 
 /// What else the machine was doing: the mean of the last minute and of the last quarter of an hour.
