@@ -231,6 +231,19 @@ fn a_person_is_asked_for_each_use_or_once_for_a_while() {
         records(&home, "ssh.signed").iter().map(|record| record["ssh"]["confirmed"].clone()).collect();
     assert_eq!(confirmed, [json!(true), json!(true), Value::Null, Value::Null]);
 
+    // A lock ends what waits for an answer: the question is withdrawn, and ssh-keygen refused.
+    let mut person = attend(&home);
+    person.ask(3, &json!({"status": {}}));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| client.signs("each"));
+        let number = person.hear()["event"]["confirm_needed"]["number"].clone();
+        home.run(&["lock"], "").good();
+        assert!(!waiting.join().expect("no panic"));
+        assert_eq!(person.hear()["event"]["confirm_over"]["number"], number);
+    });
+    // Nobody is left to ask.
+    drop(person);
+    home.unlock().good();
     // A lock takes the consent too.
     home.run(&["lock"], "").good();
     home.unlock().good();
@@ -279,7 +292,7 @@ fn the_socket_is_found_and_closed_to_others() {
     assert_eq!(said, format!("export SSH_AUTH_SOCK='{}';\n", path.display()));
     assert_eq!(std::fs::metadata(&path).expect("a socket").permissions().mode() & 0o777, 0o600);
     let config = home.run(&["ssh-agent", "env", "--config"], "").good();
-    assert_eq!(config, format!("IdentityAgent \"{}\"\n", path.display()));
+    assert_eq!(config, format!("\nMatch all\n    IdentityAgent \"{}\"\n", path.display()));
     assert_eq!(home.run(&["ssh-agent", "env", "--unset", "--shell", "fish"], "").good(), "set -e SSH_AUTH_SOCK;\n");
     // No vault, and still an agent.
     let client = Client::of(path.clone());

@@ -38,7 +38,7 @@ pub(in crate::cli) struct Env {
     /// Take away what a former call has set
     #[arg(long, conflicts_with = "config")]
     unset: bool,
-    /// Write it as a line of ~/.ssh/config
+    /// Write it as lines for the end of ~/.ssh/config
     #[arg(long)]
     config: bool,
 }
@@ -52,8 +52,10 @@ impl SshAgent {
         }
         let socket = socket()?;
         if env.config {
-            // ssh_config(5): quoted, a path may hold spaces; a percent sign begins a token.
-            return ui::data(format!("IdentityAgent \"{}\"\n", socket.replace('%', "%%")).as_bytes());
+            // ssh_config(5): for every host, also behind the block of one; quoted, a path may hold spaces; a percent sign
+            // begins a token.
+            let lines = format!("\nMatch all\n    IdentityAgent \"{}\"\n", socket.replace('%', "%%"));
+            return ui::data(lines.as_bytes());
         }
         ui::data(form.page(&[Variable::new(SOCKET, socket)], &[])?.as_slice())
     }

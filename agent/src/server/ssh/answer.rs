@@ -17,8 +17,6 @@ const TAINT_BYTES: usize = 1024;
 enum NotDone {
     #[error("a connection that is forwarded or badly bound may not change the agent")]
     Elsewhere,
-    #[error("the certificate has expired")]
-    Expired,
     #[error(transparent)]
     Key(#[from] key::Error),
     #[error("the agent is locked")]
@@ -123,10 +121,6 @@ impl Connection {
 
     fn add(&self, identity: &AddIdentity<'_>) -> Result<(), NotDone> {
         let (key, comment, constraints) = identity.decode(SoftKey::decode)?;
-        let now = u64::try_from(self.door.world.clock.wall().seconds()).unwrap_or(0);
-        if key.certificate().is_some_and(|certificate| certificate.valid_before() <= now) {
-            return Err(NotDone::Expired);
-        }
         let lifetime = constraints.lifetime.or(self.door.lifetime);
         let constraints = Constraints { lifetime, ..constraints };
         self.door.ring().add((key, comment, constraints), &self.binding, self.door.now())?;

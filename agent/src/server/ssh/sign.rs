@@ -181,7 +181,12 @@ impl Connection {
 
     async fn ask(&self, question: &Question, signature: &mut Signature<'_>) -> Result<(), NotSigned> {
         signature.confirmed = Some(false);
-        match self.door.prompts.confirm(question).await {
+        let verdict = tokio::select! {
+            biased;
+            () = over(self.leave()) => return Err(NotSigned::Gone),
+            verdict = self.door.prompts.confirm(question) => verdict,
+        };
+        match verdict {
             Verdict::Allowed => {
                 signature.confirmed = Some(true);
                 Ok(())
@@ -216,6 +221,14 @@ impl Connection {
             Payload::Signature(request) => format!("To sign data for {}.", shown(request.namespace.as_bytes())),
             Payload::Raw => "To sign data of an unknown kind.".to_owned(),
         }
+    }
+}
+
+/// Returns once the vault is locked: then nobody need be asked any more. Never without one.
+async fn over(leave: Option<Leave>) {
+    match leave {
+        Some(mut leave) => leave.over().await,
+        None => std::future::pending().await,
     }
 }
 
