@@ -54,12 +54,17 @@ macro_rules! secret_text {
 }
 
 secret_text! {
+    /// Bytes that a device is given or gives, in base16: an OATH access key or seed, a PIV management key, the output of
+    /// hmac-secret.
+    DeviceSecret;
     /// What a request to an endpoint must carry: 256 random bits in base64url, one for each `exec`.
     EndpointToken;
     /// What opens a passphrase slot.
     Passphrase;
     /// What opens a recovery slot: 160 bits in base32, with a check character group.
     RecoveryCode;
+    /// The PIN or the PUK of a device.
+    Pin;
     /// The secret half of an access key, long-lived or of a session.
     SecretAccessKey;
     /// The token that goes with a session's access key.

@@ -54,6 +54,19 @@ fn bound_heaps() {
 /// Nobody of the same user reads this process's memory, environment or descriptors (prctl(2), PR_SET_DUMPABLE),
 /// nothing dumps core, files are private, the environment is short. Reset by exec, so every helper does it again.
 pub fn protect() -> io::Result<()> {
+    protect_process()?;
+    raise_descriptors();
+    clear_environment();
+    Ok(())
+}
+
+/// The same for the device helper, whose environment the agent has made.
+#[cfg(feature = "devices")]
+pub fn protect_helper() -> io::Result<()> {
+    protect_process()
+}
+
+fn protect_process() -> io::Result<()> {
     if Defence::NotDumpable.stands() {
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     }
@@ -63,9 +76,7 @@ pub fn protect() -> io::Result<()> {
     if Defence::Umask.stands() {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
     }
-    raise_descriptors();
     bound_heaps();
-    clear_environment();
     std::panic::set_hook(Box::new(|panic| {
         // The place, never the payload: it may hold what was being worked on.
         let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));

@@ -1,12 +1,12 @@
 //! The claviger daemon. The floor plan; a room imports from lower floors only, never sideways:
 //!
 //! ```text
-//! roof      main · run · standalone · harden · testing · weak
+//! roof      main · run · standalone · helper · harden · testing · weak
 //! 5 doors   server/
 //! 4 jobs    jobs/
 //! 3 office  session/  ssh/
 //! 2 desk    mfa/  source/
-//! 1 edge    audit/  aws/  vault/  keyring/  logind/  prompt/
+//! 1 edge    audit/  aws/  device/  vault/  keyring/  logind/  prompt/
 //! 0 ground  ask · config, over world             ── crate claviger: wire → model → secret
 //! ```
 
@@ -14,7 +14,10 @@ pub mod ask;
 pub mod audit;
 pub mod aws;
 pub mod config;
+pub mod device;
 pub mod harden;
+#[cfg(feature = "devices")]
+pub mod helper;
 pub mod jobs;
 pub mod keyring;
 pub mod logind;

@@ -2,10 +2,12 @@
 
 pub mod audit;
 pub mod aws;
+pub mod device;
 pub mod label;
 pub mod slot;
 
 pub use audit::{AuditAws, AuditPeer, AuditProcess, AuditRecord, AuditSsh, AuditSubject, AuditVault, Since};
 pub use aws::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Partition, Region};
+pub use device::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 pub use label::{Label, Message};
 pub use slot::{SlotKind, SlotProof};

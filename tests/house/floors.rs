@@ -11,7 +11,7 @@ const AGENT: &[&[&str]] = &[
     &["session", "ssh"],
     &["jobs"],
     &["server"],
-    &["main", "lib", "run", "harden", "standalone", "ssh_agent", "testing", "weak"],
+    &["main", "lib", "run", "harden", "standalone", "ssh_agent", "helper", "device_helper", "testing", "weak"],
 ];
 
 /// The root crate's; `src/lib.rs` draws them. Each floor has one room.

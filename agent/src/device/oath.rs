@@ -1,0 +1,125 @@
+//! What the OATH applet can be asked (Yubico, YKOATH protocol).
+
+use super::protocol::{Bytes, QUICK_MILLIS, TOUCH_MILLIS};
+use claviger::secret::{DeviceSecret, Pin, TokenCode, text};
+use serde::{Deserialize, Serialize};
+
+/// One thing to do, with the applet's access key where it has a password.
+#[derive(Serialize, Deserialize)]
+pub struct Operation {
+    /// The key that its password gives; needed where the applet is locked.
+    #[serde(default, with = "text::option")]
+    pub access: Option<DeviceSecret>,
+    /// What.
+    pub verb: Verb,
+}
+
+/// What the applet does.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// The access key that a password gives for this device (PBKDF2 over its id), after the applet has accepted it.
+    Access(#[serde(with = "text")] Pin),
+    /// A code, at a time.
+    Code {
+        /// The account, to the byte.
+        name: Bytes,
+        /// Seconds since 1970.
+        time: i64,
+    },
+    /// Removes an account.
+    Delete {
+        /// The account.
+        name: Bytes,
+    },
+    /// The accounts.
+    List {},
+    /// Adds an account. One of that name is an error, never overwritten.
+    Put(NewAccount),
+    /// Gives an account another name; firmware 5.3.
+    Rename {
+        /// From.
+        from: Bytes,
+        /// To; one of that name is an error.
+        to: Bytes,
+    },
+    /// Sets the password, or takes it away.
+    SetPassword(#[serde(with = "text::option")] Option<Pin>),
+}
+
+/// An account to add.
+#[derive(Serialize, Deserialize)]
+pub struct NewAccount {
+    /// Its name: `issuer:account`, with `period/` before it where that is not 30; 64 bytes at most.
+    pub name: Bytes,
+    /// TOTP or HOTP.
+    pub kind: Kind,
+    /// The hash.
+    pub hash: Hash,
+    /// 6 to 8.
+    pub digits: u8,
+    /// The seed.
+    #[serde(with = "text")]
+    pub seed: DeviceSecret,
+    /// Wants to be touched for each code.
+    pub touch: bool,
+    /// Where an HOTP begins to count.
+    #[serde(default)]
+    pub counter: u32,
+}
+
+/// What makes the code change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A counter (RFC 4226).
+    Hotp,
+    /// Time (RFC 6238).
+    Totp,
+}
+
+/// The hash of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "their own names")]
+pub enum Hash {
+    Sha1,
+    Sha256,
+    Sha512,
+}
+
+/// An account as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its name, to the byte.
+    pub name: Bytes,
+    /// TOTP or HOTP.
+    pub kind: Kind,
+    /// The hash.
+    pub hash: Hash,
+    /// Seconds of a step; of a TOTP account.
+    pub period: u32,
+    /// Whether it wants to be touched for each code; unknown for HOTP.
+    pub touch: Option<bool>,
+}
+
+/// What the applet gives.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Of `Access`.
+    Access(#[serde(with = "text")] DeviceSecret),
+    /// Of `List`.
+    Accounts(Vec<Account>),
+    /// Of `Code`.
+    Code(#[serde(with = "text")] TokenCode),
+}
+
+impl Operation {
+    pub(super) fn limit_millis(&self) -> u64 {
+        match self.verb {
+            Verb::Code { .. } => TOUCH_MILLIS,
+            _ => QUICK_MILLIS,
+        }
+    }
+}

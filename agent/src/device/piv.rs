@@ -1,0 +1,201 @@
+//! What the PIV applet can be asked (NIST SP 800-73-4, and Yubico's extensions to it).
+
+use super::protocol::{Bytes, MAKE_MILLIS, QUICK_MILLIS, TOUCH_MILLIS};
+use claviger::model::{PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
+use claviger::secret::{DeviceSecret, Pin, text};
+use serde::{Deserialize, Serialize};
+
+/// One thing to do.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// The keys, and the certificates beside them.
+    Keys {},
+    /// A signature by the key in a slot. With a PIN policy of `once` the helper remembers the PIN as long as it lives.
+    Sign {
+        /// Where the key is.
+        slot: PivSlot,
+        /// What it is.
+        algorithm: PivAlgorithm,
+        /// RSA: the padded block, as long as the modulus; ECDSA: the digest; Ed25519: the message.
+        input: Bytes,
+        /// The PIN, where the key wants one and the helper does not know it.
+        #[serde(default, with = "text::option")]
+        pin: Option<Pin>,
+    },
+    /// The secret that the key in a slot shares with this public key.
+    Agree {
+        /// Where the key is.
+        slot: PivSlot,
+        /// What it is.
+        algorithm: PivAlgorithm,
+        /// An uncompressed point (SEC 1), or 32 bytes of X25519.
+        public: Bytes,
+        /// As for `Sign`.
+        #[serde(default, with = "text::option")]
+        pin: Option<Pin>,
+    },
+    /// What RSA decryption with the key in a slot gives, its padding included.
+    Decrypt {
+        /// Where the key is.
+        slot: PivSlot,
+        /// What it is.
+        algorithm: PivAlgorithm,
+        /// As long as the modulus.
+        input: Bytes,
+        /// As for `Sign`.
+        #[serde(default, with = "text::option")]
+        pin: Option<Pin>,
+    },
+    /// Makes a key in a slot. A slot that holds one is an error, unless it is to be replaced.
+    Generate {
+        /// Where.
+        slot: PivSlot,
+        /// What.
+        algorithm: PivAlgorithm,
+        /// When it wants the PIN.
+        pin_policy: PinPolicy,
+        /// When it wants to be touched.
+        touch_policy: TouchPolicy,
+        /// Replace what is there.
+        replace: bool,
+        /// The management key; the card's own default, if left out.
+        #[serde(default, with = "text::option")]
+        management_key: Option<DeviceSecret>,
+    },
+    /// The certificate beside a key, DER.
+    Certificate {
+        /// Of which.
+        slot: PivSlot,
+    },
+    /// Writes it, or takes it away.
+    SetCertificate {
+        /// Of which.
+        slot: PivSlot,
+        /// DER.
+        certificate: Option<Bytes>,
+        /// The management key; the card's own default, if left out.
+        #[serde(default, with = "text::option")]
+        management_key: Option<DeviceSecret>,
+    },
+    /// The certificate with which the card attests that it made the key, and that of the key it attests with; DER.
+    Attest {
+        /// Of which.
+        slot: PivSlot,
+    },
+    /// Checks the PIN, and has the helper remember it.
+    VerifyPin {
+        /// The PIN.
+        #[serde(with = "text")]
+        pin: Pin,
+    },
+    /// Another PIN.
+    ChangePin {
+        /// The one it has.
+        #[serde(with = "text")]
+        old: Pin,
+        /// The one it gets.
+        #[serde(with = "text")]
+        new: Pin,
+    },
+    /// Another PUK.
+    ChangePuk {
+        /// The one it has.
+        #[serde(with = "text")]
+        old: Pin,
+        /// The one it gets.
+        #[serde(with = "text")]
+        new: Pin,
+    },
+    /// Another PIN where the one it has is blocked or forgotten.
+    UnblockPin {
+        /// The PUK.
+        #[serde(with = "text")]
+        puk: Pin,
+        /// The PIN it gets.
+        #[serde(with = "text")]
+        new: Pin,
+    },
+    /// Another management key.
+    SetManagementKey {
+        /// The one it has; the card's own default, if left out.
+        #[serde(default, with = "text::option")]
+        old: Option<DeviceSecret>,
+        /// The one it gets, of the type the card has now.
+        #[serde(with = "text")]
+        new: DeviceSecret,
+        /// Wants to be touched for each use.
+        touch: bool,
+    },
+}
+
+/// A key as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Where.
+    pub slot: PivSlot,
+    /// What.
+    pub algorithm: PivAlgorithm,
+    /// The public key.
+    pub public: PublicKey,
+    /// When it wants the PIN, where the card tells.
+    pub pin_policy: Option<PinPolicy>,
+    /// When it wants to be touched, where the card tells.
+    pub touch_policy: Option<TouchPolicy>,
+    /// Whether the card made it; None where the card does not tell.
+    pub generated: Option<bool>,
+    /// The name in its certificate, if it has one.
+    pub certificate: Option<String>,
+}
+
+/// A public key as the card tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PublicKey {
+    /// An uncompressed point (SEC 1), or the 32 bytes of Ed25519 and X25519.
+    Point(Bytes),
+    /// Of RSA; numbers, big end first.
+    Rsa {
+        /// n.
+        modulus: Bytes,
+        /// e.
+        exponent: Bytes,
+    },
+}
+
+/// What the applet gives.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Of `Agree` and `Decrypt`.
+    Secret(#[serde(with = "text")] DeviceSecret),
+    /// Of `Attest`.
+    Attestation {
+        /// That of the key.
+        key: Bytes,
+        /// That of the card.
+        card: Bytes,
+    },
+    /// Of `Certificate`.
+    Certificate(Bytes),
+    /// Of `Keys`.
+    Keys(Vec<Key>),
+    /// Of `Generate`.
+    Public(PublicKey),
+    /// Of `Sign`: RSA as long as the modulus, ECDSA in DER (SEC 1, appendix C.5), Ed25519 64 bytes.
+    Signature(Bytes),
+}
+
+impl Operation {
+    pub(super) fn limit_millis(&self) -> u64 {
+        match self {
+            Self::Generate { .. } => MAKE_MILLIS,
+            Self::Sign { .. } | Self::Agree { .. } | Self::Decrypt { .. } => TOUCH_MILLIS,
+            // A management key can want a touch too.
+            Self::SetCertificate { .. } | Self::SetManagementKey { .. } => TOUCH_MILLIS,
+            // A hundred objects, on a slow reader.
+            Self::Keys {} => TOUCH_MILLIS,
+            _ => QUICK_MILLIS,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What is plugged in: a helper that watches, as long as somebody has lately asked.
+
+use super::Error;
+use super::process::Process;
+use super::protocol::{Command, Present, Report};
+use crate::world::Clock;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// How long it is watched after the last question: an agent that is not used does not keep a process.
+const IDLE_MILLIS: u64 = 600_000;
+/// Until the helper has looked for the first time.
+const LOOK_MILLIS: u64 = 5_000;
+
+/// What a running watch says; None until it has looked.
+type Seen = watch::Receiver<Option<Present>>;
+
+pub(super) struct Watch {
+    clock: Arc<dyn Clock>,
+    program: Arc<PathBuf>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    seen: Seen,
+    task: tokio::task::JoinHandle<()>,
+    /// Told at each question.
+    asked: Arc<tokio::sync::Notify>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Watch {
+    pub(super) fn new(clock: Arc<dyn Clock>, program: Arc<PathBuf>) -> Self {
+        Self { clock, program, running: Mutex::new(None) }
+    }
+
+    /// What is plugged in now.
+    pub(super) async fn present(&self) -> Result<Present, Error> {
+        let mut seen = self.seen()?;
+        let deadline = self.clock.boot().plus_millis(LOOK_MILLIS);
+        tokio::select! {
+            biased;
+            looked = seen.wait_for(Option::is_some) => {
+                let looked = looked.map_err(|_| Error::HelperLost)?;
+                looked.clone().ok_or(Error::HelperLost)
+            }
+            () = self.clock.sleep_until(deadline) => Err(Error::TimedOut),
+        }
+    }
+
+    /// Ends the watch.
+    pub(super) fn end(&self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn seen(&self) -> Result<Seen, Error> {
+        if !self.program.is_file() {
+            return Err(Error::HelperMissing);
+        }
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match running.as_ref().filter(|running| !running.task.is_finished()) {
+            Some(running) => {
+                running.asked.notify_one();
+                Ok(running.seen.clone())
+            }
+            None => {
+                let (tell, seen) = watch::channel(None);
+                let asked = Arc::new(tokio::sync::Notify::new());
+                let task = tokio::spawn(look(self.clock.clone(), self.program.clone(), tell, asked.clone()));
+                *running = Some(Running { seen: seen.clone(), task, asked });
+                Ok(seen)
+            }
+        }
+    }
+}
+
+async fn look(
+    clock: Arc<dyn Clock>,
+    program: Arc<PathBuf>,
+    tell: watch::Sender<Option<Present>>,
+    asked: Arc<tokio::sync::Notify>,
+) {
+    let Ok(mut process) = Process::start(&program, &Command::Watch {}).await else { return };
+    let idle = async {
+        loop {
+            let end = clock.boot().plus_millis(IDLE_MILLIS);
+            tokio::select! {
+                () = asked.notified() => {}
+                () = clock.sleep_until(end) => return,
+            }
+        }
+    };
+    let listen = async {
+        while let Ok(Report::Present(present)) = process.hear().await {
+            tell.send_replace(Some(present));
+        }
+    };
+    tokio::select! {
+        () = idle => {}
+        () = listen => {}
+    }
+}

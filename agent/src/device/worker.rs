@@ -1,0 +1,176 @@
+//! The worker of one device: its helper process, one operation at a time, and the end of both.
+
+use super::process::Process;
+use super::protocol::{Address, Answer, Command, Operation, Report, frame};
+use super::{Error, Notice};
+use crate::world::{BootTime, Clock};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+/// Until a device answers at all. A program that holds it for longer is told of, not waited for.
+const BEGIN_MILLIS: u64 = 900;
+/// Until a device that was told to give up has done so.
+const CANCEL_MILLIS: u64 = 1_000;
+/// How long a helper outlives its last operation, and with it the PIN that a key of the policy `once` has been given.
+const IDLE_MILLIS: u64 = 300_000;
+
+/// A device's worker.
+pub(super) struct Worker {
+    clock: Arc<dyn Clock>,
+    program: Arc<PathBuf>,
+    address: Address,
+    process: Mutex<Option<Process>>,
+    /// Boot clock of the last operation's end, in milliseconds.
+    used: AtomicU64,
+}
+
+impl Worker {
+    pub(super) fn new(clock: Arc<dyn Clock>, program: Arc<PathBuf>, address: Address) -> Arc<Self> {
+        Arc::new(Self { clock, program, address, process: Mutex::new(None), used: AtomicU64::new(0) })
+    }
+
+    /// Has the device do it, after what others have asked of it. Whoever drops this has cancelled it.
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        operation: Operation,
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> Result<Answer, Error> {
+        let (answer, answered) = oneshot::channel();
+        let worker = self.clone();
+        // A task of its own: one that is given up still has to leave the device as the next one needs it.
+        tokio::spawn(async move { worker.exchange(operation, notices, answer).await });
+        answered.await.unwrap_or(Err(Error::Cancelled))
+    }
+
+    /// Ends the helper, in the middle of whatever it does.
+    pub(super) async fn end(&self) {
+        self.process.lock().await.take();
+    }
+
+    async fn exchange(
+        self: Arc<Self>,
+        operation: Operation,
+        notices: mpsc::UnboundedSender<Notice>,
+        mut answer: oneshot::Sender<Result<Answer, Error>>,
+    ) {
+        let mut place = tokio::select! {
+            place = self.process.lock() => place,
+            () = answer.closed() => return,
+        };
+        let limit = operation.limit_millis();
+        let Some(operation) = frame(&Command::Do(operation)) else { return drop(answer.send(Err(Error::TooLarge))) };
+        let mut asked = Asked { frame: &operation, limit, notices: &notices, answer: &mut answer, begun: false };
+        let mut outcome = Err(Heard::Lost(Error::HelperLost));
+        if let Some(mut process) = place.take() {
+            outcome = self.converse(&mut process, &mut asked).await;
+            *place = outcome.as_ref().map_or_else(Heard::goes_on, |_| true).then_some(process);
+        }
+        // None ran, or it had ended since it was last used: nothing has begun.
+        if matches!(outcome, Err(Heard::Lost(Error::HelperLost))) && !asked.begun {
+            outcome = match Process::start(&self.program, &Command::Serve(self.address.clone())).await {
+                Ok(mut process) => {
+                    let outcome = self.converse(&mut process, &mut asked).await;
+                    *place = outcome.as_ref().map_or_else(Heard::goes_on, |_| true).then_some(process);
+                    outcome
+                }
+                Err(error) => Err(Heard::Lost(error)),
+            };
+        }
+        if place.is_some() {
+            self.used.store(self.clock.boot().0, Ordering::Relaxed);
+            tokio::spawn(self.clone().end_when_idle());
+        }
+        drop(place);
+        drop(answer.send(outcome.map_err(Heard::into_error)));
+    }
+
+    async fn converse(&self, process: &mut Process, asked: &mut Asked<'_>) -> Result<Answer, Heard> {
+        process.say(asked.frame).await?;
+        let begin = self.clock.boot();
+        let mut deadline = begin.plus_millis(BEGIN_MILLIS);
+        let mut given_up = None;
+        loop {
+            let why = tokio::select! {
+                biased;
+                report = process.hear() => match report? {
+                    Report::Begun {} => {
+                        asked.begun = true;
+                        if given_up.is_none() {
+                            deadline = begin.plus_millis(asked.limit);
+                        }
+                        continue;
+                    }
+                    Report::Touch {} => {
+                        let _ = asked.notices.send(Notice::Touch);
+                        continue;
+                    }
+                    Report::Done(outcome) => return outcome.map_err(Heard::Told),
+                    Report::Present(_) => return Err(Heard::Lost(Error::HelperSpeech)),
+                },
+                () = self.clock.sleep_until(deadline) => match given_up {
+                    Some(error) => return Err(Heard::Lost(error)),
+                    None if asked.begun => Error::TimedOut,
+                    None => return Err(Heard::Lost(Error::Held(None))),
+                },
+                () = asked.answer.closed(), if given_up.is_none() => Error::Cancelled,
+            };
+            given_up = Some(why);
+            deadline = self.give_up(process).await?;
+        }
+    }
+
+    async fn give_up(&self, process: &mut Process) -> Result<BootTime, Heard> {
+        let cancel = frame(&Command::Cancel {}).ok_or(Error::TooLarge)?;
+        process.say(&cancel).await?;
+        Ok(self.clock.boot().plus_millis(CANCEL_MILLIS))
+    }
+
+    async fn end_when_idle(self: Arc<Self>) {
+        let used = self.used.load(Ordering::Relaxed);
+        self.clock.sleep_until(BootTime(used).plus_millis(IDLE_MILLIS)).await;
+        let mut place = self.process.lock().await;
+        if self.used.load(Ordering::Relaxed) == used {
+            place.take();
+        }
+    }
+}
+
+/// What a conversation is about.
+struct Asked<'a> {
+    frame: &'a [u8],
+    /// Milliseconds.
+    limit: u64,
+    notices: &'a mpsc::UnboundedSender<Notice>,
+    answer: &'a mut oneshot::Sender<Result<Answer, Error>>,
+    /// The device has it.
+    begun: bool,
+}
+
+/// How a conversation failed.
+enum Heard {
+    /// The helper said so, and goes on.
+    Told(Error),
+    /// The helper is of no more use.
+    Lost(Error),
+}
+
+impl Heard {
+    /// Whether the helper is at its beginning again; otherwise nobody knows where it is.
+    fn goes_on(&self) -> bool {
+        matches!(self, Self::Told(_))
+    }
+
+    fn into_error(self) -> Error {
+        match self {
+            Self::Told(error) | Self::Lost(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Heard {
+    fn from(error: Error) -> Self {
+        Self::Lost(error)
+    }
+}
