@@ -3,6 +3,7 @@
 use crate::audit::Journal;
 use crate::aws::{AwsEdge, AwsFiles, EndpointRules, HyperHttp, LazyHttp, Unplugged};
 use crate::config::ConfigSource;
+use crate::device::{Devices, HELPER};
 use crate::harden;
 use crate::keyring::{SecretService, SessionBus};
 use crate::logind::{Logind, SYSTEM_BUS};
@@ -319,7 +320,9 @@ fn build(world: World, settings: Settings, paths: &Paths, succession: Succession
     let keyring = Arc::new(SecretService::new(bus, world.clock.clone()));
     let run_folders = paths.run.clone();
     let home = paths.home.clone();
-    let rooms = Rooms { settings, files, home, custody, office, keyring, journal, prompts, run_folders, succession };
+    let devices = Devices::new(world.clock.clone(), succession.beside(HELPER));
+    let rooms =
+        Rooms { settings, files, home, custody, office, keyring, journal, devices, prompts, run_folders, succession };
     Ok(Server::new(world, rooms))
 }
 

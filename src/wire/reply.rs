@@ -4,6 +4,7 @@ use super::Changes;
 use super::ConfigView;
 use super::EndpointRow;
 use super::agent::Restarted;
+use super::device::DeviceList;
 use super::doctor::Finding;
 use super::keeping::{OlderVault, TrashRow};
 use super::ssh_key::{SshKeyExport, SshKeyRow};
@@ -34,6 +35,8 @@ pub enum Reply {
     AuditVerdict(AuditVerdict),
     /// To credentials.
     Credentials(Credentials),
+    /// To device_list.
+    Devices(DeviceList),
     /// Done; nothing to show.
     Done {},
     /// To endpoint_open.

@@ -132,6 +132,8 @@ pub enum Request {
         /// Which of the differences.
         scope: ConfigScope,
     },
+    /// What is plugged in.
+    DeviceList {},
     /// Credentials of a profile, for a program.
     Credentials {
         /// The profile.
@@ -411,6 +413,7 @@ impl Request {
             Self::AuditVerify {} => "audit_verify",
             Self::AuditWhy { .. } => "audit_why",
             Self::Credentials { .. } => "credentials",
+            Self::DeviceList {} => "device_list",
             Self::Doctor { .. } => "doctor",
             Self::EndpointOpen { .. } => "endpoint_open",
             Self::Init { .. } => "init",
@@ -487,6 +490,7 @@ impl Request {
             | Self::AuditWhy { .. }
             | Self::ConfigShow { .. }
             | Self::Credentials { .. }
+            | Self::DeviceList {}
             | Self::Doctor { .. }
             | Self::EndpointOpen { .. }
             | Self::Lock {}

@@ -20,10 +20,12 @@ pub(super) struct Courtesy<'a> {
 
 /// How what is in hand is given up, where it can be.
 #[derive(Clone, Default)]
-pub(super) struct Stop(Arc<Mutex<Option<Box<dyn Fn() + Send>>>>);
+pub(super) struct Stop(Arc<Mutex<Option<GiveUp>>>);
+
+type GiveUp = Box<dyn Fn() + Send>;
 
 impl Stop {
-    fn set(&self, how: Option<Box<dyn Fn() + Send>>) {
+    fn set(&self, how: Option<GiveUp>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = how;
     }
 

@@ -66,7 +66,7 @@ fn watch_cards(changed: impl Fn(Result<Vec<Found>, Error>)) {
             Err(error) => error,
         };
         changed(Err(service_error(error)));
-        std::thread::sleep(SERVICE_PAUSE);
+        std::thread::park_timeout(SERVICE_PAUSE);
     }
 }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 mod adoption;
 mod audit;
 mod config;
+mod device;
 mod doctor;
 mod endpoint;
 mod items;
@@ -74,6 +75,7 @@ impl Server {
             Request::Credentials { profile, wait, frozen } => {
                 self.credentials(&profile, delivery(frozen), wait, conversation).await
             }
+            Request::DeviceList {} => self.device_list().await,
             Request::Doctor { profile, variables, live } => self.doctor(profile, variables, live, conversation).await,
             Request::EndpointOpen { profile, kind, linger, wait } => {
                 self.endpoint_open((profile, kind), linger, wait, conversation).await

@@ -1,6 +1,7 @@
 //! Every room's error as a fault with a stable code and one hint. The only such place.
 
 pub(super) mod audit;
+pub(super) mod device;
 
 use crate::aws::FilesError;
 use crate::aws::profile::{Origin, Problem};

@@ -33,6 +33,7 @@ pub use fault::seams as fault_seams;
 use crate::audit::{Entry, Event, Journal};
 use crate::aws::AwsFiles;
 use crate::config::Config;
+use crate::device::Devices;
 use crate::keyring::KeyStore;
 use crate::prompt::Prompts;
 use crate::session::{Limits, Office};
@@ -78,6 +79,8 @@ pub struct Server {
     desktop: desktop::Desktop,
     /// The SSH agent.
     pub(crate) ssh: Arc<ssh::Door>,
+    /// The hardware.
+    pub(crate) devices: Arc<Devices>,
     /// Questions to a person: `prompts.confirm(&Question { … })`.
     pub(crate) prompts: Arc<Prompts>,
     /// The open endpoints.
@@ -106,6 +109,8 @@ pub struct Rooms {
     pub keyring: Arc<dyn KeyStore>,
     /// The audit record.
     pub journal: Arc<Journal>,
+    /// The hardware.
+    pub devices: Arc<Devices>,
     /// Questions to a person.
     pub prompts: Arc<Prompts>,
     /// Folders that may hold sockets and token files, best first.
@@ -154,8 +159,19 @@ struct Activity {
 impl Server {
     /// A server that nobody can reach yet.
     pub fn new(world: World, rooms: Rooms) -> Arc<Self> {
-        let Rooms { settings, files, home, custody, office, keyring, journal, prompts, run_folders, succession } =
-            rooms;
+        let Rooms {
+            settings,
+            files,
+            home,
+            custody,
+            office,
+            keyring,
+            journal,
+            devices,
+            prompts,
+            run_folders,
+            succession,
+        } = rooms;
         journal.note(Entry::new(Event::AgentStart));
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
@@ -182,6 +198,7 @@ impl Server {
             office,
             desktop,
             ssh,
+            devices,
             prompts,
             endpoints,
             journal,

@@ -7,6 +7,7 @@ mod audit;
 mod backup;
 mod completion;
 mod config;
+mod device;
 mod doctor;
 pub(super) mod env;
 pub(super) mod exec;
@@ -50,6 +51,8 @@ pub(super) enum Command {
     #[command(subcommand)]
     SshKey(ssh_key::SshKey),
     #[command(subcommand)]
+    Device(device::Device),
+    #[command(subcommand)]
     Profile(profile::Profile),
     #[command(subcommand)]
     Slot(slot::Slot),
@@ -76,6 +79,7 @@ impl Command {
             Self::AccessKey(verb) => verb.run(),
             Self::Agent(verb) => verb.run(),
             Self::Backup(verb) => verb.run(),
+            Self::Device(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
             Self::Completion(verb) => verb.run(),
             Self::Env(verb) => verb.run(),

@@ -160,8 +160,11 @@ fn accounts(link: &mut dyn Link) -> Result<Vec<Account>, Error> {
     Ok(accounts)
 }
 
+/// An account's name, and whether it wants a touch.
+type Wants = (Vec<u8>, Option<bool>);
+
 /// Each account's name, and whether it wants a touch; None of an HOTP account, which is not counted on by this.
-fn touches(link: &mut dyn Link, step: u64) -> Result<Vec<(Vec<u8>, Option<bool>)>, Error> {
+fn touches(link: &mut dyn Link, step: u64) -> Result<Vec<Wants>, Error> {
     let (answer, status) = Apdu::new(0xa4, 0, 1).field(0x74, &step.to_be_bytes()).exchange(link, MORE)?;
     if status != Status::OK {
         return Err(unexpected(status));

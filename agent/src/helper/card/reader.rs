@@ -49,10 +49,7 @@ impl Reader {
             None => self.connect()?,
         };
         // A card that somebody has reset, or that was pulled and put back: once more.
-        let stale = match card.transaction() {
-            Ok(_) => None,
-            Err(error) => Some(error),
-        };
+        let stale = card.transaction().err();
         if let Some(error) = stale {
             if !matches!(
                 error,

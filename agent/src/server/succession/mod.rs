@@ -98,6 +98,11 @@ impl Succession {
         }
     }
 
+    /// Another program of this installation.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.program.beside(name)
+    }
+
     /// The listening socket of a way, once there is one.
     pub(super) fn door(&self, way: Way) -> MutexGuard<'_, Option<Door>> {
         let door = match way {

@@ -43,6 +43,11 @@ impl Program {
         Ok(Self(named.filter(leads_here).unwrap_or(own)))
     }
 
+    /// Another program of the same installation: it lies beside this one, wherever a link to this one may be.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        std::fs::canonicalize(&self.0).unwrap_or_else(|_| self.0.clone()).with_file_name(name)
+    }
+
     /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.0
