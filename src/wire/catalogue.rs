@@ -129,7 +129,7 @@ catalogue! {
     DeviceHeld, "device.held", Device, "another program holds the device", Some("claviger device list");
     DeviceHelperMissing, "device.helper_missing", Device, "claviger was installed without its device helper", None;
     DeviceManagementKeyWrong, "device.management_key_wrong", Refused, "the PIV management key is not the right one", None;
-    DeviceNotPermitted, "device.not_permitted", Device, "this user may not open the device", Some("claviger doctor");
+    DeviceNotPermitted, "device.not_permitted", Device, "this user may not open the device", None;
     DeviceNotPresent, "device.not_present", Device, "the device is not plugged in, or was pulled out", Some("claviger device list");
     DeviceNotThere, "device.not_there", NotFound, "the device holds no such account, key or credential", None;
     DevicePasswordNeeded, "device.password_needed", Person, "the OATH applet has a password, and nobody here can be asked for it", None;

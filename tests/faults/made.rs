@@ -1,9 +1,10 @@
 //! An error of each kind of each room, with what the world fed in.
 
-use claviger::model::{Arn, MfaSerial, Name};
+use claviger::model::{Arn, Firmware, MfaSerial, Name};
 use claviger::wire::Fault;
 use claviger_agent::aws::profile::{Origin, Problem, What};
 use claviger_agent::aws::{self, FilesError, NetworkFault};
+use claviger_agent::device;
 use claviger_agent::jobs;
 use claviger_agent::mfa::{Accounts, SeedError};
 use claviger_agent::server::fault_seams as seams;
@@ -83,6 +84,7 @@ pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
     faults.extend(of_jobs(world).into_iter().map(seams::job));
     faults.extend(of_vault().into_iter().map(seams::vault));
     faults.extend(of_audit(world));
+    faults.extend(of_devices(world).iter().map(|error| seams::device(error, Some("YubiKey 12345678"))));
     faults.extend(of_plan(world).into_iter().map(|error| session(&session::Error::Plan(error), world, None)));
     let missing = PlanError::ProfileNotFound(world.profile.clone(), world.near.clone());
     faults.push(session(&missing.into(), world, Some(&world.theirs)));
@@ -103,6 +105,47 @@ fn of_files(world: &Outside) -> Vec<FilesError> {
         FilesError::Problems(vec![problem(What::NotAProperty)]),
         FilesError::Problems(vec![problem(What::InvalidName); 20]),
         FilesError::Unreadable(world.file.clone(), denied()),
+    ]
+}
+
+fn of_devices(world: &Outside) -> Vec<device::Error> {
+    use device::{Applet, Error, PinRule, Reference, Thing};
+    vec![
+        Error::AlgorithmUnsupported(Some(Firmware(5, 7, 0))),
+        Error::AlreadyThere,
+        Error::Ambiguous,
+        Error::AppletMissing(Applet::Oath),
+        Error::BadAnswer(world.said.clone()),
+        Error::Cancelled,
+        Error::CardUnusable(world.said.clone()),
+        Error::Full,
+        Error::Gone,
+        Error::Held(None),
+        Error::Held(Some("scdaemon (pid 7)".to_owned())),
+        Error::Held(Some(world.said.clone())),
+        Error::HelperLost,
+        Error::HelperMissing,
+        Error::HelperSpeech,
+        Error::ManagementKeyWrong,
+        Error::NotPermitted,
+        Error::NotPresent,
+        Error::NotThere(Thing::Account),
+        Error::PasswordNeeded,
+        Error::PasswordWrong,
+        Error::PinBlocked(Reference::Pin),
+        Error::PinBlocked(Reference::Puk),
+        Error::PinNeeded(Some(1)),
+        Error::PinNotSet,
+        Error::PinPaused,
+        Error::PinRefused(Reference::Pin, PinRule::Longer(8)),
+        Error::PinRefused(Reference::Puk, PinRule::Policy),
+        Error::PinWrong { reference: Reference::Pin, left: Some(2) },
+        Error::ServiceMissing,
+        Error::TimedOut,
+        Error::TooLarge,
+        Error::TouchTimeout,
+        Error::Unsupported(None),
+        Error::WeakRsa(Firmware(4, 3, 4)),
     ]
 }
 

@@ -14,6 +14,9 @@ pub enum Error {
     /// The device has no such algorithm.
     #[error("the device does not have this algorithm{}", since(*.0))]
     AlgorithmUnsupported(Option<Firmware>),
+    /// Several could be meant.
+    #[error("more than one device could be meant: name it by its serial number")]
+    Ambiguous,
     /// The device has no such applet, or it is switched off.
     #[error("the device has no {0} applet, or it is switched off")]
     AppletMissing(Applet),

@@ -15,6 +15,7 @@ const RELEASE_AFTER: Duration = Duration::from_secs(2);
 /// What a device tells in the middle of an operation.
 pub(super) struct Courtesy<'a> {
     speaker: &'a Speaker,
+    #[expect(dead_code, reason = "no device here gives up yet")]
     stop: &'a Stop,
 }
 
@@ -47,6 +48,7 @@ impl Courtesy<'_> {
         self.speaker.say(&Report::Touch {});
     }
 
+    #[expect(dead_code, reason = "no device here gives up yet")]
     /// From here on the operation is given up so.
     pub(super) fn give_up_by(&self, how: impl Fn() + Send + 'static) {
         self.stop.set(Some(Box::new(how)));

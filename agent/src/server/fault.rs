@@ -521,6 +521,11 @@ pub mod seams {
         super::audit::unknown_id()
     }
 
+    /// The fault of a device.
+    pub fn device(error: &crate::device::Error, device: Option<&str>) -> Fault {
+        super::device::fault(error, device)
+    }
+
     /// The fault of the AWS files.
     pub fn files(error: aws::FilesError) -> Fault {
         super::files(error)

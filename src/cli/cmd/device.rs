@@ -8,7 +8,7 @@ use crate::cli::ui;
 use crate::wire::{DeviceKind, DeviceList, DeviceRow, Reply, Request};
 use clap::Subcommand;
 
-/// YubiKeys, other PIV cards and FIDO2 devices
+/// YubiKeys and other devices: list
 #[derive(Subcommand)]
 pub(in crate::cli) enum Device {
     /// Show what is plugged in
@@ -55,8 +55,8 @@ fn page(list: &DeviceList) -> String {
         }),
     );
     for row in &list.devices {
-        for note in row.notes.iter().cloned().chain(row.fault.as_ref().map(ToString::to_string)) {
-            page.push_str(&format!("{}: {}\n", crate::model::Label(&name(row)), crate::model::Label(&note)));
+        for note in row.notes.iter().chain(row.fault.as_ref().map(|fault| &fault.message)) {
+            page.push_str(&format!("{}: {}\n", crate::model::Label(&name(row)), crate::model::Label(note)));
         }
     }
     page
@@ -109,6 +109,12 @@ mod tests {
             fault: Some(Fault::new(Code::DeviceHeld, "another program holds the device: scdaemon (pid 7)")),
         };
         let list = DeviceList { devices: vec![row, held], faults: Vec::new() };
-        insta::assert_snapshot!(page(&list), @"");
+        insta::assert_snapshot!(page(&list), @"
+        SERIAL    FIRMWARE  APPLETS   PIN     PUK      DEVICE
+        12345678  5.7.1     oath piv  3 left  blocked  Yubico YubiKey OTP+FIDO+CCID 00 00
+        -         -         -         -       -        Yubico ?[2J 01 00
+        12345678: OATH has a password
+        Yubico ?[2J 01 00: another program holds the device: scdaemon (pid 7)
+        ");
     }
 }

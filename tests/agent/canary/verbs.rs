@@ -289,6 +289,7 @@ pub(super) fn keeping(drive: &Drive) {
     for (words, bad) in [
         (&["status", "--json"][..], &["status", "prod"][..]),
         (&["doctor", "prod"], &["doctor", "nobody"]),
+        (&["device", "list"], &["device", "list", "--yaml"]),
         (&["doctor", "prod", "--live"], &["doctor", "a b"]),
         (&["access-key", "list", "--json"], &["access-key", "list", "x"]),
         (&["mfa", "list", "--json"], &["mfa", "list", "x"]),

@@ -65,7 +65,7 @@ fn describe_fido(row: &mut DeviceRow, info: &fido::Info) {
     row.applets.push("fido2".to_owned());
     row.pin_tries = info.pin_tries;
     match info.pin_set {
-        Some(false) => row.notes.push("no PIN is set: claviger fido pin".to_owned()),
+        Some(false) => row.notes.push("no PIN is set".to_owned()),
         None => row.notes.push("it can have no PIN".to_owned()),
         Some(true) => {}
     }

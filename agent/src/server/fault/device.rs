@@ -7,7 +7,7 @@ use claviger::wire::{Code, Fault};
 /// The room's own words, the device they are about, and what to do.
 pub(in crate::server) fn fault(error: &Error, device: Option<&str>) -> Fault {
     let code = code(error);
-    let name = device.map(|device| format!("{}: ", shown(device))).unwrap_or_default();
+    let name = device.map(|device| format!(" ({})", shown(device))).unwrap_or_default();
     // A card tells, and the kernel: neither is one of ours.
     let said = match error {
         Error::BadAnswer(what) => format!("the device answered what its specification does not have ({})", shown(what)),
@@ -15,7 +15,7 @@ pub(in crate::server) fn fault(error: &Error, device: Option<&str>) -> Fault {
         Error::Held(Some(holder)) => format!("another program holds the device: {}", shown(holder)),
         other => other.to_string(),
     };
-    let fault = Fault::new(code, format!("{name}{said}"));
+    let fault = Fault::new(code, format!("{said}{name}"));
     match hint(error) {
         Some(hint) => fault.hint(hint),
         None => fault,
@@ -26,9 +26,6 @@ fn hint(error: &Error) -> Option<&'static str> {
     Some(match error {
         // What is known to hold cards without end (GnuPG's, which wants them for itself).
         Error::Held(Some(holder)) if holder.starts_with("scdaemon") => "gpgconf --kill scdaemon",
-        Error::ManagementKeyWrong => "claviger piv management-key --help",
-        Error::PinBlocked(crate::device::Reference::Pin) => "claviger piv pin --puk",
-        Error::PinNotSet => "claviger fido pin",
         _ => return None,
     })
 }
@@ -37,6 +34,7 @@ fn code(error: &Error) -> Code {
     match error {
         Error::AlreadyThere => Code::DeviceAlreadyThere,
         Error::AlgorithmUnsupported(_) | Error::Unsupported(_) | Error::TooLarge => Code::DeviceUnsupported,
+        Error::Ambiguous => Code::DeviceAmbiguous,
         Error::AppletMissing(_) => Code::DeviceAppletMissing,
         Error::BadAnswer(_) => Code::DeviceBadAnswer,
         Error::Cancelled => Code::RequestCancelled,

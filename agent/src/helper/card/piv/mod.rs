@@ -20,8 +20,9 @@ use zeroize::Zeroizing;
 pub(super) const NAME: [u8; 11] = [0xa0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00, 0x01, 0x00];
 /// GET RESPONSE (ISO 7816-4).
 pub(super) const MORE: u8 = 0xc0;
-/// Bytes of a PIN and of a PUK (NIST SP 800-73-4 part 1, section 2.4.3).
+/// Fewest bytes of a PIN and of a PUK (NIST SP 800-73-4 part 1, section 2.4.3).
 const PIN_LEAST: u8 = 6;
+/// Most bytes of them: the card takes eight, filled up.
 const PIN_MOST: u8 = 8;
 
 /// What is remembered of the applet between two operations.
