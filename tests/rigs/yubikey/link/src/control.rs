@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 pub(crate) fn listen(rig: &Rig, path: &Path) -> io::Result<()> {
+    let _ = std::fs::remove_file(path);
     let listener = UnixListener::bind(path)?;
     let rig = rig.clone();
     thread::spawn(move || {
@@ -45,6 +46,8 @@ fn obey(rig: &Rig, words: &[&str]) -> Option<String> {
         ["wait", "reader"] => return Some("error: no reader".to_owned()),
         ["wait", "none"] if rig.is_read(false) => {}
         ["wait", "none"] => return Some("error: a reader still has it".to_owned()),
+        ["wait", "apdu", number] if rig.comes(number.parse().ok()?) => {}
+        ["wait", "apdu", _] => return Some("error: no APDU came".to_owned()),
         ["plug"] => return Some(outcome(rig.plug())),
         ["cycle"] => {
             rig.unplug();
@@ -64,7 +67,11 @@ fn obey(rig: &Rig, words: &[&str]) -> Option<String> {
         ["cut", next, "after"] => rig.cut(next.parse().ok()?, true),
         ["answer", manner] => rig.manner(read_manner(manner)?, None),
         ["answer", manner, only] => rig.manner(read_manner(manner)?, Some(u8::from_str_radix(only, 16).ok()?)),
-        ["quit"] => {}
+        // The reader is gone when this is answered.
+        ["quit"] => {
+            rig.unplug();
+            rig.is_read(false);
+        }
         _ => return None,
     }
     Some("ok".to_owned())

@@ -263,6 +263,11 @@ impl Rig {
         self.change(|state| state.cut = (next > 0).then(|| (state.apdus + next, after)));
     }
 
+    /// Waits until so many APDUs have come.
+    pub(crate) fn comes(&self, number: u64) -> bool {
+        self.wait(PATIENCE, |state| state.apdus < number)
+    }
+
     pub(crate) fn apdus(&self) -> u64 {
         self.state().apdus
     }

@@ -1,0 +1,96 @@
+//! An agent whose device helper sees the rigs alone.
+
+use crate::home::{Agent, Ended, Home, PASSPHRASE, program};
+use serde_json::Value;
+use std::fs::{self, Permissions};
+use std::ops::Deref;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// A home, and an installation of claviger whose helper is started with this environment.
+pub(crate) struct Installed {
+    home: Home,
+    programs: TempDir,
+    _agent: Option<Agent>,
+}
+
+impl Installed {
+    /// Its agent runs. The helper is a script that adds to the environment, and becomes the helper: the agent itself
+    /// passes none on.
+    pub(crate) fn start(home: Home, environment: &[(&str, PathBuf)]) -> Self {
+        let programs = tempfile::tempdir().expect("a folder");
+        fs::copy(program("claviger-agent"), programs.path().join("claviger-agent")).expect("a copy");
+        let exports: String =
+            environment.iter().map(|(name, value)| format!("export {name}='{}'\n", value.display())).collect();
+        let helper = program("claviger-device-helper");
+        let script = format!("#!/bin/sh\n{exports}exec '{}'\n", helper.display());
+        let path = programs.path().join("claviger-device-helper");
+        fs::write(&path, script).expect("a script");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("chmod");
+        let mut installed = Self { home, programs, _agent: None };
+        let mut agent = Agent::spawn(&mut installed.agent_command());
+        assert_eq!(agent.word(), "ready");
+        installed._agent = Some(agent);
+        installed
+    }
+
+    /// The same, with a vault that is open.
+    pub(crate) fn open(environment: &[(&str, PathBuf)]) -> Self {
+        let installed = Self::start(Home::new(), environment);
+        installed.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+        installed
+    }
+
+    fn agent_command(&self) -> Command {
+        let mut command = Command::new(self.programs.path().join("claviger-agent"));
+        command.args(["run", "--detached"]).env_clear().env("CLAVIGER_HOME", self.path()).stderr(Stdio::null());
+        command.env("PATH", "/usr/bin:/bin").env("DBUS_SESSION_BUS_ADDRESS", self.file("bus.sock"));
+        command
+    }
+
+    /// `device list`, as a program reads it.
+    pub(crate) fn devices(&self) -> Vec<Value> {
+        let listed = self.run(&["device", "list", "--json"], "").good();
+        let listed: Value = serde_json::from_str(&listed).expect("JSON");
+        listed["devices"].as_array().expect("devices").clone()
+    }
+
+    /// Lists until the devices are as wanted: pcscd tells of a change when it has seen it.
+    pub(crate) fn devices_until(&self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            let devices = self.devices();
+            if wanted(&devices) {
+                return devices;
+            }
+            assert!(std::time::Instant::now() < end, "{devices:?}");
+        }
+    }
+
+    /// The device helpers that run.
+    pub(crate) fn helpers(&self) -> Vec<i32> {
+        let agent = self.pid();
+        let children = fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
+            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            let parent: i32 = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+            (parent == agent).then_some(pid)
+        });
+        children.collect()
+    }
+}
+
+impl Deref for Installed {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        &self.home
+    }
+}
+
+/// Ended with this code of the catalogue, in the words that people see.
+pub(crate) fn fault_of(ended: &Ended, exit: i32, words: &str) {
+    ended.fault_told(exit, words);
+}

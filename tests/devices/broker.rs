@@ -1,0 +1,27 @@
+//! The agent's devices: what is plugged in, what holds it, and what is left when it is pulled.
+
+use crate::agent::Installed;
+use crate::yubikey::Rig;
+
+#[test]
+fn devices_come_and_go() {
+    let rig = Rig::new();
+    let agent = Installed::open(&[("PCSCLITE_CSOCK_NAME", rig.pcsc_socket())]);
+    assert!(agent.devices().is_empty());
+    let one = rig.yubikey(11_111_111, "5.7.1");
+    let listed = agent.devices_until(|devices| devices.len() == 1);
+    assert_eq!(listed[0]["serial"], 11_111_111, "{listed:?}");
+    assert_eq!(listed[0]["firmware"], serde_json::json!([5, 7, 1]));
+    assert_eq!(listed[0]["applets"], serde_json::json!(["oath", "piv"]));
+    assert_eq!((&listed[0]["pin_tries"], &listed[0]["puk_tries"]), (&3.into(), &3.into()));
+    let other = rig.yubikey(22_222_222, "4.3.4");
+    let listed = agent.devices_until(|devices| devices.len() == 2);
+    assert!(listed[1]["notes"][0].as_str().is_some_and(|note| note.contains("ROCA")), "{listed:?}");
+    one.unplug();
+    let listed = agent.devices_until(|devices| devices.len() == 1);
+    assert_eq!(listed[0]["serial"], 22_222_222);
+    one.plug();
+    agent.devices_until(|devices| devices.len() == 2);
+    drop((one, other));
+    agent.devices_until(<[_]>::is_empty);
+}
