@@ -66,6 +66,7 @@ fn obey(words: &[&str], panel: &Panel) -> Option<String> {
             let number = number.parse().ok()?;
             panel.change(|state| state.cut_answer = Some(number));
         }
+        ["wait", "reports", number] => panel.wait_for_reports(number.parse().ok()?),
         ["wait", "unplugged"] => panel.wait_for_unplugged(),
         ["reports"] => return Some(format!("ok {}", panel.look().reports)),
         ["stat"] => return Some(format!("ok {}", panel.look().line())),

@@ -133,6 +133,11 @@ impl Panel {
         drop(self.until(|state| state.node.is_none()));
     }
 
+    /// Waits until so many reports have arrived since the start.
+    pub(crate) fn wait_for_reports(&self, number: u64) {
+        drop(self.until(|state| state.reports >= number));
+    }
+
     /// Waits until the key is out, whoever pulled it.
     pub(crate) fn wait_for_unplugged(&self) {
         drop(self.until(|state| state.node.is_none()));

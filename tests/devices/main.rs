@@ -1,0 +1,8 @@
+//! Security keys in software, by foreign clients: that the rigs behave as the things they stand for.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod fido;
+mod hotplug;
+mod softkey;
+mod terminal;
