@@ -3,7 +3,7 @@
 use crate::softkey::{Bridge, Ended, Softkey};
 use crate::terminal::OnTerminal;
 use rustix::process::{Pid, Signal, kill_process};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const PIN: &str = "1234-abc";
 const NEW: &[(&str, &str)] = &[("Enter new PIN for", PIN), ("Enter the same PIN again", PIN)];
@@ -203,7 +203,7 @@ fn a_touch_comes_when_the_test_says_so() {
     bridge.keygen("plain", "ed25519-sk", &[]).good();
     key.touch("manual");
     assert_eq!(key.ask("press"), "err no touch is waited for");
-    let mut client = bridge.signing("plain").spawn().expect("ssh-keygen");
+    let mut client = bridge.signing("plain").stderr(Stdio::null()).spawn().expect("ssh-keygen");
     key.wait_touch();
     assert!(client.try_wait().expect("its state").is_none());
     // libfido2 locks the node, and tries for some twenty seconds where somebody else has.
@@ -223,7 +223,7 @@ fn a_key_that_is_pulled_fails_its_client_and_works_again_afterwards() {
     let mut key = bridge.key("ONE", &[]);
     bridge.keygen("plain", "ed25519-sk", &[]).good();
     key.touch("manual");
-    let mut client = bridge.signing("plain").spawn().expect("ssh-keygen");
+    let mut client = bridge.signing("plain").stderr(Stdio::null()).spawn().expect("ssh-keygen");
     key.wait_touch();
     key.unplug();
     assert_eq!(client.wait().expect("its end").code(), Some(255));
@@ -257,7 +257,7 @@ fn a_client_that_dies_leaves_nothing_for_the_next() {
     let key = bridge.key("ONE", &[]);
     bridge.keygen("plain", "ed25519-sk", &[]).good();
     key.touch("manual");
-    let mut client = bridge.signing("plain").spawn().expect("ssh-keygen");
+    let mut client = bridge.signing("plain").stderr(Stdio::null()).spawn().expect("ssh-keygen");
     key.wait_touch();
     kill_process(Pid::from_child(&client), Signal::TERM).expect("kill");
     client.wait().expect("its end");

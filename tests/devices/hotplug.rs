@@ -15,14 +15,14 @@ fn a_program_that_runs_already_is_told_by_inotify() {
     let mut next = || lines.next().expect("a line").expect("text");
     assert_eq!(next(), "watching");
     let mut first = bridge.key("FIRST", &[]);
-    assert_eq!(next(), "created hidraw0 listed");
+    assert_eq!(next(), "created hidraw0 listed 34");
     let second = bridge.key("SECOND", &["--unplugged"]);
     second.tell("plug");
-    assert_eq!(next(), "created hidraw1 listed");
+    assert_eq!(next(), "created hidraw1 listed 34");
     first.unplug();
     assert_eq!(next(), "deleted hidraw0");
     first.plug();
-    assert_eq!((next().as_str(), first.node.as_str()), ("created hidraw0 listed", "/dev/hidraw0"));
+    assert_eq!((next().as_str(), first.node.as_str()), ("created hidraw0 listed 34", "/dev/hidraw0"));
     second.cut(1);
     bridge.run(&["fido2-token", "-I", "/dev/hidraw1"]).bad("");
     assert_eq!(next(), "deleted hidraw1");

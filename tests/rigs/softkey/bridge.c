@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,10 +146,10 @@ static void plug(unsigned slot, unsigned vendor, unsigned product, const char *n
 	char *path = g_strconcat("/sys", key->raw, NULL);
 	check("a device", umockdev_testbed_add_from_string(testbed, text, &error), error);
 	g_free(text);
-	make_node(key);
 	if (!ids[slot])
 		answer_ioctls(key->path, vendor, product);
 	ids[slot] = vendor << 16 | product;
+	make_node(key);
 	/* The first such event is libumockdev's own, before there was a node. */
 	umockdev_testbed_uevent(testbed, path, "add");
 	g_free(path);
@@ -260,6 +261,7 @@ int main(int count, char **words)
 		return 2;
 	}
 	strcpy(name.sun_path, words[1]);
+	signal(SIGPIPE, SIG_IGN); /* nobody has to read on */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	testbed = umockdev_testbed_new();
 	root = umockdev_testbed_get_root_dir(testbed);
