@@ -1,6 +1,21 @@
-//! Security keys without hardware: the rigs, checked by programs that others wrote.
+//! Security keys without hardware: the rigs, checked by programs that others wrote, and the agent on them.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod agent;
+mod broker;
 mod cards;
+mod fido;
+#[expect(dead_code, reason = "the other tests use all of it")]
+#[path = "../agent/home.rs"]
+mod home;
+mod hotplug;
+#[expect(dead_code, reason = "the other tests use all of it")]
+#[path = "../agent/sandbox.rs"]
+mod sandbox;
+mod softkey;
+mod terminal;
+#[expect(dead_code, reason = "the other tests use all of it")]
+#[path = "../agent/wire.rs"]
+mod wire;
 mod yubikey;

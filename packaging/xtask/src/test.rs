@@ -1,6 +1,6 @@
 //! `test`: everything CI runs, fastest first. It stops at the first failure.
 
-use crate::run::{Failure, Job, Outcome, root, say, target, timed};
+use crate::run::{Failure, Job, Outcome, make_folder, root, say, target, timed};
 use crate::{demo, dist, lint, python, regress, supply, tools};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -108,6 +108,10 @@ fn steps() -> Vec<Step> {
     steps.push(outside.needs("systemd-socket-activate").needs("root, for a second user"));
     let ssh = unit("-p claviger --test ssh").needs("git").needs("openssh").needs("setsid");
     steps.push(ssh);
+    let softkey = Step::new("build: softkey", || rig("softkey").and_then(|()| bridge()));
+    steps.push(softkey.needs("umockdev"));
+    let devices = unit("-p claviger --test devices").needs("umockdev").needs("fido2-tools").needs("openssh");
+    steps.push(devices.needs("python3").needs("setpriv").needs("setsid"));
     let supply = Step::new("supply chain: bans, licences, sources", supply::run);
     steps.push(supply.needs("cargo deny"));
     steps.push(Step::new("seams: a build with test seams is recognised", seams));
@@ -167,13 +171,24 @@ fn contains_seams(program: &Path) -> Outcome<bool> {
 }
 
 /// A program of its own workspace and process, never linked: fakecloud (AGPL), the outside reference for MFA codes; the
-/// AWS SDK for Rust, a client.
+/// AWS SDK for Rust, a client; the firmware of a security key.
 fn rig(name: &str) -> Outcome {
     let manifest = root().join("tests/rigs").join(name).join("Cargo.toml");
     let folder = target().join(name);
     let build = Job::cargo("build --quiet --locked --manifest-path").and([&manifest]);
     build.and(["--target-dir"]).and([&folder]).run()?;
-    crate::run::copy_program(&folder.join("debug").join(format!("claviger-{name}")), &target().join("plain")).map(drop)
+    let plain = target().join("plain");
+    make_folder(&plain)?;
+    crate::run::copy_program(&folder.join("debug").join(format!("claviger-{name}")), &plain).map(drop)
+}
+
+/// What makes a softkey a hidraw node: a C program beside it, against libumockdev.
+fn bridge() -> Outcome {
+    let library = Job::new(["pkg-config", "--cflags", "--libs", "umockdev-1.0"]).stdout()?;
+    let built = target().join("softkey/claviger-softkey-bridge");
+    let build = Job::new(["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]).and([&built]);
+    build.and(["tests/rigs/softkey/bridge.c"]).and(library.split_whitespace()).run()?;
+    crate::run::copy_program(&built, &target().join("plain")).map(drop)
 }
 
 #[cfg(test)]
@@ -204,7 +219,8 @@ mod tests {
     fn no_test_target_is_forgotten() {
         let manifest = std::fs::read_to_string(crate::run::root().join("Cargo.toml")).expect("the manifest");
         let targets = manifest.split("[[test]]\nname = \"").skip(1).filter_map(|rest| rest.split('"').next());
-        let mut found: Vec<&str> = targets.filter(|name| !["agent", "house", "ssh"].contains(name)).collect();
+        let mut found: Vec<&str> =
+            targets.filter(|name| !["agent", "devices", "house", "ssh"].contains(name)).collect();
         found.sort_unstable();
         assert_eq!(found, super::ANYWHERE);
     }
@@ -214,6 +230,7 @@ mod tests {
         let names: Vec<String> = steps().into_iter().map(|step| step.name).collect();
         let place = |start: &str| names.iter().position(|name| name.starts_with(start)).expect("step");
         assert!(place("lint") < place("unit") && place("unit") < place("demo") && place("demo") < place("python"));
+        assert!(place("build: softkey") < place("unit: -p claviger --test devices"));
         assert!(place("build: fakecloud") < place("python: tests/interop/test_fakecloud.py"));
     }
 }

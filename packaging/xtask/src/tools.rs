@@ -61,6 +61,12 @@ const TOOLS: &[Tool] = &[
         debian: true,
     },
     Tool {
+        name: "fido2-tools",
+        probe: &["fido2-token", "-V"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "fido2-tools"],
+        debian: true,
+    },
+    Tool {
         name: "git",
         probe: &["git", "--version"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "git"],
@@ -190,6 +196,21 @@ const TOOLS: &[Tool] = &[
         name: "systemd-socket-activate",
         probe: &["systemd-socket-activate", "--version"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "systemd"],
+        debian: true,
+    },
+    Tool {
+        name: "umockdev",
+        probe: &["sh", "-c", "pkg-config --exists umockdev-1.0 libudev && umockdev-run --version"],
+        install: &[
+            "apt-get",
+            "install",
+            "-y",
+            "--no-install-recommends",
+            "umockdev",
+            "libumockdev-dev",
+            "libudev-dev",
+            "pkg-config",
+        ],
         debian: true,
     },
     Tool {
