@@ -1,6 +1,6 @@
 //! An agent whose device helper sees the rigs alone.
 
-use crate::home::{Agent, Ended, Home, PASSPHRASE, program};
+use crate::home::{Agent, Home, PASSPHRASE, program};
 use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::ops::Deref;
@@ -59,14 +59,8 @@ impl Installed {
 
     /// Lists until the devices are as wanted: pcscd tells of a change when it has seen it.
     pub(crate) fn devices_until(&self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        loop {
-            let devices = self.devices();
-            if wanted(&devices) {
-                return devices;
-            }
-            assert!(std::time::Instant::now() < end, "{devices:?}");
-        }
+        let mut tries = (0..1000).map(|_| self.devices());
+        tries.find(|devices| wanted(devices)).expect("the devices that are wanted")
     }
 
     /// The device helpers that run.
@@ -88,9 +82,4 @@ impl Deref for Installed {
     fn deref(&self) -> &Home {
         &self.home
     }
-}
-
-/// Ended with this code of the catalogue, in the words that people see.
-pub(crate) fn fault_of(ended: &Ended, exit: i32, words: &str) {
-    ended.fault_told(exit, words);
 }

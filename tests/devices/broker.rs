@@ -1,7 +1,9 @@
 //! The agent's devices: what is plugged in, what holds it, and what is left when it is pulled.
 
 use crate::agent::Installed;
+use crate::home::signal_to;
 use crate::yubikey::Rig;
+use rustix::process::Signal;
 
 #[test]
 fn devices_come_and_go() {
@@ -24,4 +26,34 @@ fn devices_come_and_go() {
     agent.devices_until(|devices| devices.len() == 2);
     drop((one, other));
     agent.devices_until(<[_]>::is_empty);
+}
+
+#[test]
+fn a_helper_that_is_killed_is_started_again() {
+    let rig = Rig::new();
+    let agent = Installed::open(&[("PCSCLITE_CSOCK_NAME", rig.pcsc_socket())]);
+    let _key = rig.yubikey(11_111_111, "5.4.3");
+    agent.devices_until(|devices| devices.len() == 1);
+    for _ in 0..3 {
+        // One watches, one serves the card.
+        agent.devices_until(|_| agent.helpers().len() == 2);
+        agent.helpers().iter().for_each(|helper| signal_to(*helper, Signal::KILL));
+        agent.devices_until(|devices| devices.first().is_some_and(|device| device["serial"] == 11_111_111));
+    }
+    agent.run(&["lock"], "").good();
+    assert!(agent.helpers().is_empty(), "a lock ends them");
+}
+
+#[test]
+fn pcscd_may_end_and_come_back() {
+    let mut rig = Rig::new();
+    let agent = Installed::open(&[("PCSCLITE_CSOCK_NAME", rig.pcsc_socket())]);
+    let _key = rig.yubikey(11_111_111, "5.4.3");
+    agent.devices_until(|devices| devices.len() == 1);
+    rig.kill_pcscd();
+    agent.devices_until(<[_]>::is_empty);
+    let said = agent.run(&["device", "list"], "");
+    assert!(said.stderr.contains("device.service_missing"), "{said:?}");
+    rig.start_pcscd();
+    agent.devices_until(|devices| devices.first().is_some_and(|device| device["serial"] == 11_111_111));
 }

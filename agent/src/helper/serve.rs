@@ -15,7 +15,6 @@ const RELEASE_AFTER: Duration = Duration::from_secs(2);
 /// What a device tells in the middle of an operation.
 pub(super) struct Courtesy<'a> {
     speaker: &'a Speaker,
-    #[expect(dead_code, reason = "no device here gives up yet")]
     stop: &'a Stop,
 }
 

@@ -13,8 +13,12 @@ fn marker() -> String {
 /// What is built, and how; each package has a program of its name.
 const PACKAGES: [(&str, Linked); 3] =
     [("claviger", Linked::Static), ("claviger-agent", Linked::Any), ("claviger-sandbox", Linked::Any)];
-/// Programs beside those: ssh-agent's place, and what `bench` needs.
-const FURTHER: [(&str, &str); 2] = [("claviger-agent", "claviger-ssh-agent"), ("claviger-sandbox", "claviger-load")];
+/// Programs beside those: ssh-agent's place, what speaks to devices, and what `bench` needs.
+const FURTHER: [(&str, &str); 3] = [
+    ("claviger-agent", "claviger-ssh-agent"),
+    ("claviger-agent", "claviger-device-helper"),
+    ("claviger-sandbox", "claviger-load"),
+];
 
 /// Builds them and checks them; returns their folder.
 pub(crate) fn run() -> Outcome<PathBuf> {
@@ -24,8 +28,13 @@ pub(crate) fn run() -> Outcome<PathBuf> {
     for (package, linked) in PACKAGES {
         let (flags, profile) = (flags(linked), linked.profile());
         let words = format!("build --profile {profile} --locked -p {package} --target {host}");
-        Job::cargo(&words).with("RUSTFLAGS", flags).run()?;
+        Job::cargo(&words).with("RUSTFLAGS", &flags).run()?;
         let built = target().join(&host).join(profile);
+        if package == "claviger-agent" {
+            // Beside the agent, which it is no part of: it alone links libpcsclite and libudev.
+            let helper = format!("{words} --features devices --bin claviger-device-helper");
+            Job::cargo(&helper).with("RUSTFLAGS", &flags).run()?;
+        }
         for program in
             std::iter::once(package).chain(FURTHER.iter().filter(|(of, _)| *of == package).map(|(_, it)| *it))
         {

@@ -8,7 +8,7 @@ const CLIPPY: [&str; 5] = [
     "-p xtask --all-targets",
     "-p claviger-sandbox --all-targets",
     "-p claviger-agent",
-    "-p claviger-agent --all-targets --features weak",
+    "-p claviger-agent --all-targets --features weak,devices",
     "-p claviger --all-targets",
 ];
 

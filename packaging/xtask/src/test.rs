@@ -85,23 +85,25 @@ fn steps() -> Vec<Step> {
             let step = Step::job(&format!("lint: {line}"), job);
             match name {
                 "fmt" => step.needs("cargo fmt"),
-                "clippy" => step.needs("cargo clippy"),
+                "clippy" => step.needs("cargo clippy").needs("pcscd").needs("umockdev"),
                 _ => step,
             }
         })
         .collect();
     let unit = |what: &str| Step::job(&format!("unit: {what}"), Job::cargo(&format!("test --quiet --locked {what}")));
     steps.extend(["-p xtask", "-p claviger-sandbox"].map(unit));
-    steps.push(unit("-p claviger-agent --features test-seams").needs("ssh-keygen").needs("pinentry-tty"));
+    let agent = unit("-p claviger-agent --features test-seams,devices").needs("ssh-keygen").needs("pinentry-tty");
+    steps.push(agent.needs("pcscd").needs("umockdev"));
     // The tests of the root crate read their pages and scripts with whatever of these is there.
     let readers = Step::new("readers: every shell, and man", || Ok(()));
     steps.push(readers.needs("zsh").needs("fish").needs("mandoc"));
     // The tests of the root crate run the agent and the sandbox beside the client, as shipped.
     let beside = Job::cargo("build --quiet --locked -p claviger-agent -p claviger-sandbox");
     steps.push(Step::job("build: agent and sandbox", beside));
-    // The controls of the attacks: an agent whose defences can be left out.
-    let weak = Job::cargo("build --quiet --locked -p claviger-agent --features weak --bin claviger-agent-weak");
-    steps.push(Step::job("build: weak agent", weak));
+    // The controls of the attacks: an agent whose defences can be left out. And what speaks to devices.
+    let weak = Job::cargo("build --quiet --locked -p claviger-agent --features weak,devices");
+    let weak = weak.and(["--bin", "claviger-agent-weak", "--bin", "claviger-device-helper"]);
+    steps.push(Step::job("build: weak agent, device helper", weak));
     steps.push(unit(&format!("-p claviger --lib --bins --test {}", ANYWHERE.join(" --test "))).needs("setpriv"));
     let outside = unit("-p claviger --test agent").needs("python3").needs("setpriv");
     let outside = outside.needs("dbus-daemon").needs("gnome-keyring").needs("strace");

@@ -199,6 +199,13 @@ const TOOLS: &[Tool] = &[
         debian: true,
     },
     Tool {
+        name: "pcscd",
+        // The daemon, and the header of its drivers.
+        probe: &["sh", "-c", "/usr/sbin/pcscd --version && test -f /usr/include/PCSC/ifdhandler.h"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "pcscd", "libpcsclite-dev"],
+        debian: true,
+    },
+    Tool {
         name: "umockdev",
         probe: &["sh", "-c", "pkg-config --exists umockdev-1.0 libudev && umockdev-run --version"],
         install: &[
