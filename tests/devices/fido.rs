@@ -245,8 +245,11 @@ fn a_key_that_is_pulled_fails_its_client_and_works_again_afterwards() {
     for report in 1..=answers {
         key.cut_answer(report);
         let _ = bridge.run(&["fido2-token", "-I", &key.node]);
-        key.wait_unplugged();
-        key.plug();
+        if report <= 2 {
+            key.wait_unplugged();
+        }
+        // A slow key sends keepalives: there may be fewer reports this time.
+        key.cycle();
     }
     bridge.signs("plain");
 }
