@@ -61,7 +61,17 @@ pub(crate) struct Bridge {
 }
 
 impl Bridge {
+    /// Behind each node one queue of reports and one lock, for all who have it open.
     pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Each who opens a node gets every report, as from the kernel; but a lock keeps nobody out.
+    pub(crate) fn with_copies() -> Self {
+        Self::with(&["--copies"])
+    }
+
+    fn with(options: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("claviger-softkey-").tempdir().expect("a folder");
         if is_root() {
             chown(folder.path(), Some(USER), Some(USER)).expect("chown");
@@ -71,8 +81,8 @@ impl Bridge {
             }
         }
         let mut command = as_user(&rig(folder.path(), "claviger-softkey-bridge"), folder.path());
-        command.arg(folder.path().join("bridge.sock")).env("LD_PRELOAD", PRELOAD).stdin(Stdio::piped());
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the bridge");
+        command.arg(folder.path().join("bridge.sock")).args(options).env("LD_PRELOAD", PRELOAD);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the bridge");
         let line = first_line(&mut child);
         let directory = line.strip_prefix("ready ").expect("the bridge is ready").to_owned();
         Self { child, directory, folder }

@@ -1,10 +1,13 @@
 /* The far end of every softkey's cable: a umockdev testbed in which each plugged key is a hidraw node.
  *
- *   claviger-softkey-bridge SOCKET
+ *   claviger-softkey-bridge SOCKET [--copies]
  *
  * A softkey connects to SOCKET (SOCK_SEQPACKET) and says "VENDOR PRODUCT SERIAL NAME", the numbers in hex. The bridge adds
  * a node, answers with its name ("hidraw0"), and carries reports: 65 bytes to the key (report number first, as written to
  * hidraw), 64 bytes from it. When the key closes its end, the node goes, and then the bridge closes its own end.
+ *
+ * Behind a node is a pty: one queue of reports, one lock. With --copies it is a pty for each program that opens the node,
+ * so that each gets every report, as the kernel does it; but then their locks are of different files.
  *
  * On stdout: "ready DIRECTORY" with what UMOCKDEV_DIR has to be, then "added NODE SERIAL" and "removed NODE SERIAL".
  * It ends when its stdin does. It has to run under libumockdev-preload itself, or it could tell no udev monitor. */
@@ -23,16 +26,21 @@
 #include <umockdev-1.0/umockdev.h>
 #include <unistd.h>
 
-enum { KEYS = 16, REPORT = 64, WRITTEN = 65 };
+enum { KEYS = 16, LINES = 8, REPORT = 64, WRITTEN = 65 };
 
 /* Usage page 0xF1D0, usage 1; one report of 64 bytes each way, no report numbers (CTAP 2.1, section 11.2.8.1). */
 static const char *DESCRIPTOR = "06d0f10901a1010920150026ff007508954081020921150026ff00750895409102c0";
 
-struct key {
-	int cable, node; /* the softkey's socket, the master of the pty behind the hidraw node */
-	int terminal, watch, opened; /* the pty as programs open it; who opens it, how many have it open */
+/* A pty, and who has it open. */
+struct line {
+	int node, terminal, watch, opened;
 	unsigned char written[WRITTEN];
 	size_t have;
+};
+
+struct key {
+	int cable; /* the softkey's socket */
+	struct line lines[LINES], *next; /* the one that the node's name leads to */
 	char serial[64];
 	char *usb, *hid, *raw, *path;
 };
@@ -42,7 +50,7 @@ static struct key keys[KEYS];
 static unsigned ids[KEYS];
 static UMockdevTestbed *testbed;
 static char *root;
-static int watcher;
+static int watcher, copies;
 
 static void end(const char *what)
 {
@@ -88,40 +96,81 @@ static char *file(const char *folder, const char *name)
 	return whole;
 }
 
+/* Made aside and moved there, for who opens it meanwhile. */
 static void link_to(const char *target, char *path)
 {
-	unlink(path);
-	if (target && symlink(target, path) < 0)
-		end(path);
+	if (!target)
+		unlink(path);
+	else if (!g_file_test(path, G_FILE_TEST_IS_SYMLINK)) {
+		if (symlink(target, path) < 0)
+			end(path);
+	} else {
+		char *aside = file("dev/.node", "aside");
+		if (symlink(target, aside) < 0 || rename(aside, path) < 0)
+			end(path);
+		g_free(aside);
+	}
 	g_free(path);
 }
 
-/* The node's links, made or removed. Not by libumockdev, which makes no node twice under one name. */
-static void link_node(const struct key *key, const char *pty, int make)
+/* What the preload library has to know of a pty: which device it is. */
+static void map_pty(const struct key *key, const char *pty, int make)
 {
 	char *flat = g_strdelimit(g_strdup(pty), "/", '_'), *number = g_strdup_printf("240:%u", (unsigned)(key - keys));
 	link_to(make ? number : NULL, file("dev/.ptymap", flat));
 	link_to(make ? number : NULL, file("dev/.node", key->path + 5));
-	link_to(make ? pty : NULL, file("dev", key->path + 5));
 	g_free(number);
 	g_free(flat);
 }
 
-static void make_node(struct key *key)
+/* Not by libumockdev, which makes no node twice under one name. */
+static void make_line(struct line *line)
 {
 	struct termios raw;
-	key->node = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-	if (key->node < 0 || grantpt(key->node) < 0 || unlockpt(key->node) < 0)
+	line->node = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	if (line->node < 0 || grantpt(line->node) < 0 || unlockpt(line->node) < 0)
 		end("a pty");
-	const char *pty = ptsname(key->node);
-	key->terminal = open(pty, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (key->terminal < 0 || tcgetattr(key->terminal, &raw) < 0)
+	const char *pty = ptsname(line->node);
+	line->terminal = open(pty, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (line->terminal < 0 || tcgetattr(line->terminal, &raw) < 0)
 		end(pty);
 	cfmakeraw(&raw);
-	key->watch = inotify_add_watch(watcher, pty, IN_OPEN | IN_CLOSE);
-	if (tcsetattr(key->terminal, TCSANOW, &raw) < 0 || key->watch < 0)
+	line->watch = inotify_add_watch(watcher, pty, IN_OPEN | IN_CLOSE);
+	if (tcsetattr(line->terminal, TCSANOW, &raw) < 0 || line->watch < 0)
 		end(pty);
-	link_node(key, pty, 1);
+}
+
+/* A pty that nobody has open, to which the node's name leads from now on. */
+static void add_line(struct key *key)
+{
+	struct line *line = key->lines;
+	while (line < key->lines + LINES && (line == key->next || line->opened))
+		line++;
+	if (line == key->lines + LINES)
+		return; /* the next program shares the last one's */
+	if (line->node < 0)
+		make_line(line);
+	key->next = line;
+	const char *pty = ptsname(line->node);
+	map_pty(key, pty, 1);
+	link_to(pty, file("dev", key->path + 5));
+}
+
+/* Whoever has it open reads its end. */
+static void end_line(struct line *line)
+{
+	inotify_rm_watch(watcher, line->watch);
+	close(line->terminal);
+	close(line->node);
+	*line = (struct line){.node = -1, .terminal = -1, .watch = -1};
+}
+
+static void no_key(struct key *key)
+{
+	memset(key, 0, sizeof *key);
+	key->cable = -1;
+	for (struct line *line = key->lines; line < key->lines + LINES; line++)
+		*line = (struct line){.node = -1, .terminal = -1, .watch = -1};
 }
 
 /* The key in this slot as Linux shows a USB HID device: usb_device, usb_interface, hid, hidraw. */
@@ -149,7 +198,7 @@ static void plug(unsigned slot, unsigned vendor, unsigned product, const char *n
 	if (!ids[slot])
 		answer_ioctls(key->path, vendor, product);
 	ids[slot] = vendor << 16 | product;
-	make_node(key);
+	add_line(key);
 	/* The first such event is libumockdev's own, before there was a node. */
 	umockdev_testbed_uevent(testbed, path, "add");
 	g_free(path);
@@ -162,23 +211,34 @@ static void unplug(struct key *key)
 {
 	char *path = g_strconcat("/sys", key->raw, NULL);
 	umockdev_testbed_uevent(testbed, path, "remove");
-	link_node(key, ptsname(key->node), 0);
+	link_to(NULL, file("dev", key->path + 5));
+	for (struct line *line = key->lines; line < key->lines + LINES; line++)
+		if (line->node >= 0)
+			map_pty(key, ptsname(line->node), 0);
 	/* From the leaf to the root: umockdev forgets the directories below a device, but not their links. */
 	for (; strlen(path) >= strlen("/sys") + strlen(key->usb); *strrchr(path, '/') = 0)
 		if (!g_str_has_suffix(path, "/hidraw"))
 			umockdev_testbed_remove_device(testbed, path);
 	g_free(path);
-	inotify_rm_watch(watcher, key->watch);
-	close(key->terminal);
-	close(key->node); /* whoever has the node open reads its end */
+	for (struct line *line = key->lines; line < key->lines + LINES; line++)
+		if (line->node >= 0)
+			end_line(line);
 	printf("removed %s %s\n", key->path + 5, key->serial);
 	g_free(key->usb);
 	g_free(key->hid);
 	g_free(key->raw);
 	g_free(key->path);
 	close(key->cable);
-	memset(key, 0, sizeof *key);
-	key->cable = key->node = key->watch = -1;
+	no_key(key);
+}
+
+static void count_opener(struct key *key, struct line *line, unsigned mask)
+{
+	line->opened += mask & IN_OPEN ? 1 : mask & IN_CLOSE ? -1 : 0;
+	if (copies && line == key->next && line->opened)
+		add_line(key);
+	if (!line->opened)
+		tcflush(line->terminal, TCIFLUSH);
 }
 
 /* Reports are for who has the node open; what nobody read is not for the next, as with hidraw. */
@@ -192,13 +252,10 @@ static void count_openers(void)
 		for (char *at = buffer.bytes; at < buffer.bytes + size;) {
 			struct inotify_event *event = (void *)at;
 			at += sizeof *event + event->len;
-			for (struct key *key = keys; key < keys + KEYS; key++) {
-				if (key->watch != event->wd)
-					continue;
-				key->opened += event->mask & IN_OPEN ? 1 : event->mask & IN_CLOSE ? -1 : 0;
-				if (!key->opened)
-					tcflush(key->terminal, TCIFLUSH);
-			}
+			for (struct key *key = keys; key < keys + KEYS; key++)
+				for (struct line *line = key->lines; line < key->lines + LINES; line++)
+					if (line->watch == event->wd)
+						count_opener(key, line, event->mask);
 		}
 }
 
@@ -211,17 +268,18 @@ static void from_key(struct key *key)
 		return;
 	}
 	count_openers();
-	if (key->opened && write(key->node, report, size) != size)
-		perror("claviger-softkey-bridge: a report that nobody fetched");
+	for (struct line *line = key->lines; line < key->lines + LINES; line++)
+		if (line->opened && write(line->node, report, size) != size)
+			perror("claviger-softkey-bridge: a report that nobody fetched");
 }
 
-static void from_node(struct key *key)
+static void from_line(struct key *key, struct line *line)
 {
-	ssize_t size = read(key->node, key->written + key->have, WRITTEN - key->have);
-	if (size <= 0 || (key->have += size) < WRITTEN)
+	ssize_t size = read(line->node, line->written + line->have, WRITTEN - line->have);
+	if (size <= 0 || (line->have += size) < WRITTEN)
 		return;
-	key->have = 0;
-	if (send(key->cable, key->written, WRITTEN, MSG_NOSIGNAL) < 0)
+	line->have = 0;
+	if (send(key->cable, line->written, WRITTEN, MSG_NOSIGNAL) < 0)
 		perror("claviger-softkey-bridge: a report that came too late");
 }
 
@@ -251,8 +309,9 @@ int main(int count, char **words)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
 	int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (count != 2 || strlen(words[1]) >= sizeof name.sun_path) {
-		fputs("usage: claviger-softkey-bridge SOCKET\n", stderr);
+	copies = count == 3 && !strcmp(words[2], "--copies");
+	if (count != 2 + copies || strlen(words[1]) >= sizeof name.sun_path) {
+		fputs("usage: claviger-softkey-bridge SOCKET [--copies]\n", stderr);
 		return 2;
 	}
 	const char *preloaded = getenv("LD_PRELOAD");
@@ -270,29 +329,33 @@ int main(int count, char **words)
 	g_free(file("dev/.node", ""));
 	watcher = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	for (int slot = 0; slot < KEYS; slot++)
-		keys[slot].cable = keys[slot].node = keys[slot].watch = -1;
+		no_key(&keys[slot]);
 	if (watcher < 0 || bind(listener, (void *)&name, sizeof name) < 0 || listen(listener, KEYS) < 0)
 		end(words[1]);
 	printf("ready %s\n", root);
 	for (;;) {
-		enum { FIXED = 3 };
-		struct pollfd wait[FIXED + 2 * KEYS] = {
+		enum { FIXED = 3, EACH = 1 + LINES };
+		struct pollfd wait[FIXED + EACH * KEYS] = {
 			{.fd = 0, .events = POLLIN}, {.fd = listener, .events = POLLIN}, {.fd = watcher, .events = POLLIN}};
 		for (int slot = 0; slot < KEYS; slot++) {
-			wait[FIXED + 2 * slot] = (struct pollfd){.fd = keys[slot].node, .events = POLLIN};
-			wait[FIXED + 2 * slot + 1] = (struct pollfd){.fd = keys[slot].cable, .events = POLLIN};
+			struct pollfd *of = wait + FIXED + EACH * slot;
+			of[LINES] = (struct pollfd){.fd = keys[slot].cable, .events = POLLIN};
+			for (int line = 0; line < LINES; line++)
+				of[line] = (struct pollfd){.fd = keys[slot].lines[line].node, .events = POLLIN};
 		}
-		if (poll(wait, FIXED + 2 * KEYS, -1) < 0)
+		if (poll(wait, FIXED + EACH * KEYS, -1) < 0)
 			end("poll");
 		if (wait[0].revents)
 			break;
-		count_openers();
 		for (int slot = 0; slot < KEYS; slot++) {
-			if (wait[FIXED + 2 * slot].revents)
-				from_node(&keys[slot]);
-			if (wait[FIXED + 2 * slot + 1].revents)
+			const struct pollfd *of = wait + FIXED + EACH * slot;
+			for (int line = 0; line < LINES; line++)
+				if (of[line].revents)
+					from_line(&keys[slot], &keys[slot].lines[line]);
+			if (of[LINES].revents)
 				from_key(&keys[slot]);
 		}
+		count_openers();
 		if (wait[1].revents)
 			accept_key(listener);
 	}
