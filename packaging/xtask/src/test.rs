@@ -1,7 +1,7 @@
 //! `test`: everything CI runs, fastest first. It stops at the first failure.
 
 use crate::run::{Failure, Job, Outcome, root, say, target, timed};
-use crate::{demo, dist, lint, python, regress, supply, tools};
+use crate::{demo, dist, lint, pcsc, python, regress, supply, tools};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -108,6 +108,14 @@ fn steps() -> Vec<Step> {
     steps.push(outside.needs("systemd-socket-activate").needs("root, for a second user"));
     let ssh = unit("-p claviger --test ssh").needs("git").needs("openssh").needs("setsid");
     steps.push(ssh);
+    let yubikey = Step::new("build: yubikey", || {
+        pcsc::build()?;
+        pcsc::test()?;
+        python::environment(&python::DEVICES).map(drop)
+    });
+    steps.push(yubikey.needs("pcscd").needs("libclang").needs("python3"));
+    let devices = unit("-p claviger --test devices").needs("pcscd").needs("opensc").needs("ykcs11").needs("openssh");
+    steps.push(devices.needs("python3").needs("setpriv").needs("openssl"));
     let supply = Step::new("supply chain: bans, licences, sources", supply::run);
     steps.push(supply.needs("cargo deny"));
     steps.push(Step::new("seams: a build with test seams is recognised", seams));
@@ -204,7 +212,8 @@ mod tests {
     fn no_test_target_is_forgotten() {
         let manifest = std::fs::read_to_string(crate::run::root().join("Cargo.toml")).expect("the manifest");
         let targets = manifest.split("[[test]]\nname = \"").skip(1).filter_map(|rest| rest.split('"').next());
-        let mut found: Vec<&str> = targets.filter(|name| !["agent", "house", "ssh"].contains(name)).collect();
+        let mut found: Vec<&str> =
+            targets.filter(|name| !["agent", "devices", "house", "ssh"].contains(name)).collect();
         found.sort_unstable();
         assert_eq!(found, super::ANYWHERE);
     }
@@ -214,6 +223,7 @@ mod tests {
         let names: Vec<String> = steps().into_iter().map(|step| step.name).collect();
         let place = |start: &str| names.iter().position(|name| name.starts_with(start)).expect("step");
         assert!(place("lint") < place("unit") && place("unit") < place("demo") && place("demo") < place("python"));
+        assert!(place("build: yubikey") < place("unit: -p claviger --test devices"));
         assert!(place("build: fakecloud") < place("python: tests/interop/test_fakecloud.py"));
     }
 }
