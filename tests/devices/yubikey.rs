@@ -21,11 +21,11 @@ const RUN: &str = "/run/pcscd";
 const PATIENCE: Duration = Duration::from_secs(90);
 const BUNDLE: &str = "drivers/claviger.bundle/Contents";
 
-/// A file of the rigs, which `cargo xtask test --only devices` builds.
+/// A file of the rigs, which `cargo xtask test --only yubikey` builds.
 fn built(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_claviger")).ancestors().nth(2).expect("a target folder");
     let path = target.join(name);
-    assert!(path.exists(), "{} is not there; run: cargo xtask test --only devices", path.display());
+    assert!(path.exists(), "{} is not there; run: cargo xtask test --only yubikey", path.display());
     path
 }
 

@@ -64,10 +64,12 @@ impl Devices {
     pub async fn present(self: &Arc<Self>) -> Result<Present, Error> {
         let present = self.watch.present().await?;
         // A worker of a device that went, or came back, serves nobody.
-        let gone = self.workers().extract_if(.., |address, (insertion, _)| {
-            !present.devices.iter().any(|found| found.address == *address && found.insertion == *insertion)
-        });
-        for (_, (_, worker)) in gone.collect::<Vec<_>>() {
+        let is_gone = |address: &Address, insertion: u64| {
+            !present.devices.iter().any(|found| found.address == *address && found.insertion == insertion)
+        };
+        let gone: Vec<_> =
+            self.workers().extract_if(.., |address, (insertion, _)| is_gone(address, *insertion)).collect();
+        for (_, (_, worker)) in gone {
             tokio::spawn(async move { worker.end().await });
         }
         Ok(present)

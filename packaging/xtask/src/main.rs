@@ -8,6 +8,7 @@ mod demo;
 mod dist;
 mod elf;
 mod lint;
+mod pcsc;
 mod python;
 mod regress;
 mod run;

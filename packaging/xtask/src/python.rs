@@ -22,6 +22,9 @@ pub(crate) const CLIENTS: Environment = Environment { folder: "venv", requiremen
 /// ministack pins another botocore than the clients.
 pub(crate) const MINISTACK: Environment =
     Environment { folder: "venv-ministack", requirements: "tests/interop/requirements.ministack.txt" };
+/// Yubico's program and library, which the tests of devices find there by themselves.
+pub(crate) const DEVICES: Environment =
+    Environment { folder: "venv-devices", requirements: "tests/devices/requirements.txt" };
 
 /// Where scripts are found; each runs by itself.
 const FOLDERS: [(&str, &str); 4] =

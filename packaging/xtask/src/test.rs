@@ -1,7 +1,7 @@
 //! `test`: everything CI runs, fastest first. It stops at the first failure.
 
 use crate::run::{Failure, Job, Outcome, make_folder, root, say, target, timed};
-use crate::{demo, dist, lint, python, regress, supply, tools};
+use crate::{demo, dist, lint, pcsc, python, regress, supply, tools};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -112,7 +112,14 @@ fn steps() -> Vec<Step> {
     steps.push(ssh);
     let softkey = Step::new("build: softkey", || rig("softkey").and_then(|()| bridge()));
     steps.push(softkey.needs("umockdev"));
+    let yubikey = Step::new("build: yubikey", || {
+        pcsc::build()?;
+        pcsc::test()?;
+        python::environment(&python::DEVICES).map(drop)
+    });
+    steps.push(yubikey.needs("pcscd").needs("libclang").needs("python3"));
     let devices = unit("-p claviger --test devices").needs("umockdev").needs("fido2-tools").needs("openssh");
+    let devices = devices.needs("pcscd").needs("opensc").needs("ykcs11").needs("openssl");
     steps.push(devices.needs("python3").needs("setpriv").needs("setsid"));
     let supply = Step::new("supply chain: bans, licences, sources", supply::run);
     steps.push(supply.needs("cargo deny"));
@@ -232,7 +239,9 @@ mod tests {
         let names: Vec<String> = steps().into_iter().map(|step| step.name).collect();
         let place = |start: &str| names.iter().position(|name| name.starts_with(start)).expect("step");
         assert!(place("lint") < place("unit") && place("unit") < place("demo") && place("demo") < place("python"));
-        assert!(place("build: softkey") < place("unit: -p claviger --test devices"));
+        for rig in ["build: softkey", "build: yubikey", "build: weak agent, device helper"] {
+            assert!(place(rig) < place("unit: -p claviger --test devices"), "{rig}");
+        }
         assert!(place("build: fakecloud") < place("python: tests/interop/test_fakecloud.py"));
     }
 }

@@ -73,6 +73,13 @@ const TOOLS: &[Tool] = &[
         debian: true,
     },
     Tool {
+        name: "libclang",
+        // The bindings of Nitrokey's file system are made anew by every build.
+        probe: &["sh", "-c", "ls /usr/lib/llvm-*/lib/libclang*.so*"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "libclang-dev"],
+        debian: true,
+    },
+    Tool {
         name: "mandoc",
         probe: &["sh", "-c", "command -v mandoc"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "mandoc"],
@@ -82,6 +89,12 @@ const TOOLS: &[Tool] = &[
         name: "node",
         probe: &["sh", "-c", "node --version && npm --version"],
         install: &["apt-get", "install", "-y", "--no-install-recommends", "nodejs", "npm"],
+        debian: true,
+    },
+    Tool {
+        name: "opensc",
+        probe: &["sh", "-c", "command -v opensc-tool pkcs11-tool && ls /usr/lib/*/opensc-pkcs11.so"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "opensc"],
         debian: true,
     },
     Tool {
@@ -128,6 +141,19 @@ const TOOLS: &[Tool] = &[
             "openssh-sftp-server",
             "openssh-tests",
         ],
+        debian: true,
+    },
+    Tool {
+        name: "openssl",
+        probe: &["openssl", "version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "openssl"],
+        debian: true,
+    },
+    Tool {
+        name: "pcscd",
+        // The daemon, and the header of its drivers.
+        probe: &["sh", "-c", "/usr/sbin/pcscd --version && test -f /usr/include/PCSC/ifdhandler.h"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "pcscd", "libpcsclite-dev"],
         debian: true,
     },
     Tool {
@@ -199,13 +225,6 @@ const TOOLS: &[Tool] = &[
         debian: true,
     },
     Tool {
-        name: "pcscd",
-        // The daemon, and the header of its drivers.
-        probe: &["sh", "-c", "/usr/sbin/pcscd --version && test -f /usr/include/PCSC/ifdhandler.h"],
-        install: &["apt-get", "install", "-y", "--no-install-recommends", "pcscd", "libpcsclite-dev"],
-        debian: true,
-    },
-    Tool {
         name: "umockdev",
         probe: &["sh", "-c", "pkg-config --exists umockdev-1.0 libudev && umockdev-run --version"],
         install: &[
@@ -218,6 +237,12 @@ const TOOLS: &[Tool] = &[
             "libudev-dev",
             "pkg-config",
         ],
+        debian: true,
+    },
+    Tool {
+        name: "ykcs11",
+        probe: &["sh", "-c", "ls /usr/lib/*/libykcs11.so"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "ykcs11"],
         debian: true,
     },
     Tool {

@@ -74,8 +74,8 @@ impl Piv {
         let slot = Slot { key, pin: policy::NEVER, touch: 1, generated: true, touched: None };
         Self {
             version,
-            pin: Pin::pin(3),
-            puk: Pin::puk(3),
+            pin: Pin::factory_pin(3),
+            puk: Pin::factory_puk(3),
             management: Management::new(version),
             slots: BTreeMap::from([(ATTESTATION, slot)]),
             objects,
@@ -168,7 +168,7 @@ impl Piv {
         if pin == 0 || puk == 0 {
             return Err(WRONG_DATA);
         }
-        (self.pin, self.puk) = (Pin::pin(pin), Pin::puk(puk));
+        (self.pin, self.puk) = (Pin::factory_pin(pin), Pin::factory_puk(puk));
         Ok(Vec::new())
     }
 
@@ -234,6 +234,7 @@ impl Piv {
     }
 
     /// GENERAL AUTHENTICATE with a key of a slot: a signature, a decryption, an agreement.
+    #[expect(clippy::disallowed_methods, reason = "a key has no World; its fifteen seconds are real")]
     fn use_key(&mut self, algorithm: u8, slot: u8, data: &[u8], moment: &Moment) -> Answer {
         let fresh = std::mem::take(&mut self.fresh);
         let slot = self.slots.get_mut(&slot).filter(|slot| slot.key.algorithm() == algorithm).ok_or(WRONG_DATA)?;

@@ -14,12 +14,12 @@ pub(super) struct Pin {
 
 impl Pin {
     /// The PIN of the factory.
-    pub(super) fn pin(tries: u8) -> Self {
+    pub(super) fn factory_pin(tries: u8) -> Self {
         Self { value: b"123456\xFF\xFF".to_vec(), default: true, tries, left: tries }
     }
 
     /// The PUK of the factory.
-    pub(super) fn puk(tries: u8) -> Self {
+    pub(super) fn factory_puk(tries: u8) -> Self {
         Self { value: b"12345678".to_vec(), default: true, tries, left: tries }
     }
 
