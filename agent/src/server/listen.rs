@@ -28,8 +28,8 @@ use tokio::io::unix::AsyncFd;
 
 /// How often the socket's path is looked at where not all of it can be watched.
 const PATH_CHECK_MILLIS: u64 = 30_000;
-/// How long accepting rests after it failed.
-const BREATH_MILLIS: u64 = 100;
+/// How long accepting rests after it failed: those descriptors that are in use will come free.
+pub(super) const BREATH_MILLIS: u64 = 100;
 
 /// How long a path that was removed is left to whoever removed it.
 const REMOVED_MILLIS: u64 = 100;
@@ -230,10 +230,7 @@ struct Watch {
 impl Socket {
     /// Takes over a socket that systemd passed.
     pub fn inherited(way: Way, socket: OwnedFd) -> io::Result<Self> {
-        rustix::fs::fcntl_setfl(&socket, OFlags::NONBLOCK)?;
-        let listener = interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(socket)
-            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        Ok(Self { way, listener: listener.into(), bound: None, watch: None })
+        Ok(Self { way, listener: listening(socket)?, bound: None, watch: None })
     }
 
     /// Takes over the socket that a predecessor listened on, and cares for its path if that one did.
@@ -280,7 +277,6 @@ impl Socket {
                             }
                         }
                         Err(error) => {
-                            // Out of descriptors: those in use will come free; taking a breath keeps the loop cool.
                             // Said once, or it would fill the log for as long as it lasts.
                             if !std::mem::replace(&mut refused, true) {
                                 tracing::warn!(%error, "a connection was not accepted");
@@ -346,6 +342,14 @@ impl Socket {
             .map(|socket| Door { socket, bound: self.bound.as_ref().map(|bound| bound.path.clone()) });
         *server.succession.door(self.way) = door.ok();
     }
+}
+
+/// Listens on a socket that is bound already.
+pub(super) fn listening(socket: OwnedFd) -> io::Result<Listener> {
+    rustix::fs::fcntl_setfl(&socket, OFlags::NONBLOCK)?;
+    interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(socket)
+        .map(Listener::from)
+        .map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
 /// Watches a folder for the end of its entries, and it and those above it for their own (inotify(7)). None where the

@@ -7,7 +7,7 @@ use crate::harden;
 use crate::prompt::{Programs, Prompts};
 use crate::run::leave_standard_streams;
 use crate::server::ssh::{self, Door, Listening};
-use crate::world::World;
+use crate::world::{World, ended};
 use rustix::net::SocketAddrUnix;
 use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
 use std::ffi::OsStr;
@@ -16,7 +16,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Threads of the runtime: one may be at an RSA signature while the other answers.
@@ -140,12 +139,8 @@ async fn serve_until_ended(post: Post, programs: Programs, ready: impl FnOnce())
 
 /// Returns once the parent has ended; never without one.
 async fn gone(parent: Option<OwnedFd>) {
-    #[expect(deprecated, reason = "its replacement is unsafe; an OwnedFd keeps the promise that is asked for")]
-    let parent = parent.map(AsyncFd::new);
     match parent {
-        Some(Ok(parent)) => drop(parent.readable().await),
-        // Nobody would tell: better no agent than one that stays.
-        Some(Err(_)) => {}
+        Some(parent) => ended(parent).await,
         None => std::future::pending().await,
     }
 }

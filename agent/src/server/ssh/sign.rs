@@ -46,13 +46,13 @@ impl Connection {
         }
         // Before the key: a lock ends it, or waits until it has let go of that.
         let leave = self.leave();
-        let signed = match (self.held(blob), self.kept(blob)) {
-            (Some(held), _) => self.sign_with_held(held, leave, asked, &mut signature).await,
-            (None, Some(kept)) => self.sign_with_kept(kept, leave, asked, &mut signature).await,
-            (None, None) => {
-                drop(leave);
-                return self.sign_upstream(blob, data, flags, &signature).await;
-            }
+        let signed = if let Some(held) = self.held(blob) {
+            self.sign_with_held(held, leave, asked, &mut signature).await
+        } else if let Some(kept) = self.kept(blob) {
+            self.sign_with_kept(kept, leave, asked, &mut signature).await
+        } else {
+            drop(leave);
+            return self.sign_upstream(blob, data, flags, &signature).await;
         };
         self.record(blob, &signature, signed.as_ref().err());
         match signed {
