@@ -80,12 +80,12 @@ impl Client {
     }
 }
 
-fn socket(home: &Home) -> PathBuf {
+pub(crate) fn socket(home: &Home) -> PathBuf {
     home.file("run/ssh.sock")
 }
 
 /// The records of this event, oldest first.
-fn records(home: &Home, event: &str) -> Vec<Value> {
+pub(crate) fn records(home: &Home, event: &str) -> Vec<Value> {
     let log = home.run(&["audit", "log", "--event", event, "--json"], "").good();
     serde_json::from_str(&log).expect("JSON")
 }

@@ -95,7 +95,7 @@ impl Connection {
         keys.into_iter().find(|kept| kept.key.blob() == blob)
     }
 
-    /// With a key of `ssh-add`: its own constraints decide, and nothing else.
+    /// With a key of `ssh-add`: its own constraints decide, and nothing else. RSA with SHA-1 as OpenSSH's agent.
     async fn sign_with_held(
         &self,
         held: Arc<HeldKey>,
@@ -105,7 +105,7 @@ impl Connection {
     ) -> Result<Vec<u8>, NotSigned> {
         signature.host = self.permitted(&held.constraints, signature)?;
         if !held.constraints.confirm {
-            return self.made(&held.key, leave, asked);
+            return self.made(leave, || held.key.sign_as_openssh(asked.data, asked.flags));
         }
         let question = self.question(&shown(&held.comment), asked.blob, signature);
         // In nobody's hand while a person thinks: a lock or a removal takes the key away.
@@ -114,10 +114,10 @@ impl Connection {
         let leave = self.leave();
         let held = self.held(asked.blob).ok_or(NotSigned::Gone)?;
         self.permitted(&held.constraints, signature)?;
-        self.made(&held.key, leave, asked)
+        self.made(leave, || held.key.sign_as_openssh(asked.data, asked.flags))
     }
 
-    /// With a key of the vault: its constraints, and claviger's rules.
+    /// With a key of the vault: its constraints, and claviger's rules. Never with SHA-1.
     async fn sign_with_kept(
         &self,
         kept: Arc<VaultKey>,
@@ -134,7 +134,7 @@ impl Connection {
         // Each use from another machine is asked for, whatever was said before.
         let lasts = !is_elsewhere(state);
         if !kept.asks(state) || (lasts && self.door.has_consent(&consent)) {
-            return self.made(&kept.key, leave, asked);
+            return self.made(leave, || kept.key.sign(asked.data, asked.flags));
         }
         let question = self.question(kept.name.as_str(), asked.blob, signature);
         drop((kept, leave));
@@ -146,7 +146,7 @@ impl Connection {
             return Err(NotSigned::NotAllowed);
         }
         let over = leave.clone();
-        let made = self.made(&kept.key, leave, asked)?;
+        let made = self.made(leave, || kept.key.sign(asked.data, asked.flags))?;
         if lasts && over.is_some_and(|leave| !leave.is_over()) {
             self.door.remember_consent(&kept, consent);
         }
@@ -170,11 +170,11 @@ impl Connection {
     }
 
     /// Makes it. None is made after a lock: the vault's, which ends the leave, or that of `ssh-add -x`.
-    fn made(&self, key: &key::SoftKey, leave: Option<Leave>, asked: Asked<'_>) -> Result<Vec<u8>, NotSigned> {
+    fn made(&self, leave: Option<Leave>, sign: impl FnOnce() -> key::Result<Vec<u8>>) -> Result<Vec<u8>, NotSigned> {
         if self.is_locked() || leave.as_ref().is_some_and(Leave::is_over) {
             return Err(NotSigned::Gone);
         }
-        let made = key.sign(asked.data, asked.flags);
+        let made = sign();
         drop(leave);
         Ok(made?)
     }
