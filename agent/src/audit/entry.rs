@@ -303,10 +303,20 @@ fn each_text(record: &mut AuditRecord, change: &mut dyn FnMut(&mut String)) {
     if let Some(AuditSubject { name, principal, profile, role, slot }) = record.subject.as_mut() {
         texts.extend([name, principal, profile, role, slot].into_iter().flatten());
     }
-    if let Some(AuditSsh { binding: _, confirmed: _, host, host_key: _, key: _, namespace, payload: _, user }) =
-        record.ssh.as_mut()
+    if let Some(AuditSsh {
+        binding: _,
+        comment,
+        confirmed: _,
+        host,
+        host_key: _,
+        key: _,
+        name,
+        namespace,
+        payload: _,
+        user,
+    }) = record.ssh.as_mut()
     {
-        texts.extend([host, namespace, user].into_iter().flatten());
+        texts.extend([comment, host, name, namespace, user].into_iter().flatten());
     }
     if let Some(peer) = record.peer.as_mut() {
         texts.extend([peer.exe.as_mut(), peer.tty.as_mut()].into_iter().flatten());

@@ -186,7 +186,8 @@ fn whole_second(time: &str) -> String {
 
 fn about(record: &AuditRecord) -> String {
     if let Some(ssh) = &record.ssh {
-        return signed_for(ssh);
+        let key = called(ssh).map(|key| format!(" with {key}")).unwrap_or_default();
+        return format!("{}{key}", signed_for(ssh));
     }
     let Some(AuditSubject { name, profile, slot, .. }) = &record.subject else { return String::new() };
     let slot = slot.as_ref().map(|slot| format!("slot {slot}"));
@@ -201,6 +202,11 @@ fn signed_for(ssh: &AuditSsh) -> String {
         (_, _, Some(namespace)) => format!("data for {namespace}"),
         _ => "other data".to_owned(),
     }
+}
+
+/// A key by its name in the vault; by its comment, which is anybody's to choose, in quotes.
+fn called(ssh: &AuditSsh) -> Option<String> {
+    ssh.name.clone().or_else(|| ssh.comment.as_ref().map(|comment| format!("\"{comment}\"")))
 }
 
 fn who(peer: &AuditPeer) -> String {
@@ -236,7 +242,7 @@ fn story_page(story: &AuditStory) -> String {
             let person = ssh.confirmed.map(|yes| if yes { "a person allowed it" } else { "no person allowed it" });
             for (word, value) in [
                 ("signed for", Some(signed_for(&ssh))),
-                ("key", Some(ssh.key)),
+                ("key", Some(called(&ssh).map_or_else(|| ssh.key.clone(), |name| format!("{name} ({})", ssh.key)))),
                 ("host key", ssh.host_key),
                 ("connection", Some(ssh.binding)),
                 ("asked", person.map(str::to_owned)),

@@ -1,11 +1,12 @@
 //! Signing: what a key's constraints permit, what its owner says to it, and what is put on record.
 
 use super::connection::Connection;
-use super::record::{Signature, fingerprint};
+use super::record::Signature;
 use super::vault_keys::{Consent, VaultKey, is_elsewhere};
+use crate::jobs::ssh_key::{Surroundings, host_name};
 use crate::prompt::{Question, Unasked, Verdict, shown};
 use crate::ssh::codec::Reply;
-use crate::ssh::{BindingState, Constraints, Error, HeldKey, Payload, key};
+use crate::ssh::{BindingState, Constraints, Error, HeldKey, Payload, fingerprint, key};
 use crate::vault::Leave;
 use claviger::model::AuditPeer;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ impl Connection {
     /// The answer to a request to sign.
     pub(super) async fn sign(&mut self, blob: &[u8], data: &[u8], flags: u32) -> Vec<u8> {
         let payload = Payload::parse(data, blob);
-        let mut signature = Signature { payload: &payload, host: None, confirmed: None };
+        let mut signature = Signature::of(&payload);
         let asked = Asked { blob, data, flags };
         if self.held(blob).is_none() {
             self.open_vault().await;
@@ -52,7 +53,7 @@ impl Connection {
             self.sign_with_kept(kept, leave, asked, &mut signature).await
         } else {
             drop(leave);
-            return self.sign_upstream(blob, data, flags, &signature).await;
+            return self.sign_upstream(blob, data, flags, &mut signature).await;
         };
         self.record(blob, &signature, signed.as_ref().err());
         match signed {
@@ -103,13 +104,15 @@ impl Connection {
         asked: Asked<'_>,
         signature: &mut Signature<'_>,
     ) -> Result<Vec<u8>, NotSigned> {
+        signature.called(&held.comment);
         signature.host = self.permitted(&held.constraints, signature)?;
         if !held.constraints.confirm {
             return self.made(leave, || held.key.sign_as_openssh(asked.data, asked.flags));
         }
-        let question = self.question(&shown(&held.comment), asked.blob, signature);
+        let called = shown(&held.comment);
         // In nobody's hand while a person thinks: a lock or a removal takes the key away.
         drop((held, leave));
+        let question = self.question(&called, asked.blob, signature).await;
         self.ask(&question, signature).await?;
         let leave = self.leave();
         let held = self.held(asked.blob).ok_or(NotSigned::Gone)?;
@@ -125,6 +128,7 @@ impl Connection {
         asked: Asked<'_>,
         signature: &mut Signature<'_>,
     ) -> Result<Vec<u8>, NotSigned> {
+        signature.name = Some(kept.name.to_string());
         signature.host = self.permitted(&kept.constraints, signature)?;
         if !kept.signs(signature.payload) {
             return Err(NotSigned::NotAllowed);
@@ -136,8 +140,9 @@ impl Connection {
         if !kept.asks(state) || (lasts && self.door.has_consent(&consent)) {
             return self.made(leave, || kept.key.sign(asked.data, asked.flags));
         }
-        let question = self.question(kept.name.as_str(), asked.blob, signature);
+        let called = kept.name.clone();
         drop((kept, leave));
+        let question = self.question(called.as_str(), asked.blob, signature).await;
         self.ask(&question, signature).await?;
         let leave = self.leave();
         let kept = self.kept(asked.blob).ok_or(NotSigned::Gone)?;
@@ -151,6 +156,13 @@ impl Connection {
             self.door.remember_consent(&kept, consent);
         }
         Ok(made)
+    }
+
+    /// What the user's ssh calls the host that the connection was bound to last.
+    async fn host_name(&self) -> Option<String> {
+        let key = self.binding.hops().last()?.host_key.blob().to_vec();
+        let around = Surroundings { world: self.door.world.clone(), home: self.door.home.clone() };
+        tokio::task::spawn_blocking(move || host_name(&key, &around)).await.ok()?
     }
 
     fn consent(&self, blob: &[u8], signature: &Signature<'_>) -> Consent {
@@ -197,8 +209,8 @@ impl Connection {
     }
 
     /// What a person is asked: which key, for what, and who wants it.
-    fn question(&self, key: &str, blob: &[u8], signature: &Signature<'_>) -> Question {
-        let mut lines = vec![self.purpose(signature), asked_by(&self.peer())];
+    async fn question(&self, key: &str, blob: &[u8], signature: &Signature<'_>) -> Question {
+        let mut lines = vec![self.purpose(signature).await, asked_by(&self.peer())];
         lines.extend(match self.binding.state() {
             BindingState::AuthBound | BindingState::Unbound => None,
             BindingState::Forwarded => Some("It comes through a forwarded agent, from another machine.".to_owned()),
@@ -210,11 +222,16 @@ impl Connection {
         Question { title: format!("Allow use of the SSH key {key}?"), lines }
     }
 
-    /// What the signature is good for, in a sentence: to whom, by the name of the key's owner or the host's fingerprint.
-    fn purpose(&self, signature: &Signature<'_>) -> String {
+    /// What the signature is good for, in a sentence: to whom, by the name in the key's destinations, by that in the
+    /// files of known hosts, or else by the host key's fingerprint.
+    async fn purpose(&self, signature: &Signature<'_>) -> String {
         match signature.payload {
             Payload::Userauth(request) => {
-                let host = signature.host.as_ref().map(|host| shown(host.as_bytes())).or_else(|| self.host_key());
+                let name = match &signature.host {
+                    Some(name) => Some(name.clone()),
+                    None => self.host_name().await,
+                };
+                let host = name.map(|name| shown(name.as_bytes())).or_else(|| self.host_key());
                 let host = host.map(|host| format!(" at {host}"));
                 format!("To log in as {}{}.", shown(request.user), host.unwrap_or_default())
             }

@@ -134,7 +134,7 @@ impl Connection {
         blob: &[u8],
         data: &[u8],
         flags: u32,
-        signature: &Signature<'_>,
+        signature: &mut Signature<'_>,
     ) -> Vec<u8> {
         let knows = |upstream: &Upstream| upstream.listed.iter().any(|(listed, _)| listed == blob);
         if !self.upstream.iter().any(knows) {
@@ -143,6 +143,8 @@ impl Connection {
         if let Some(at) = self.upstream.iter().position(knows)
             && let Some(upstream) = self.upstream.get_mut(at)
         {
+            let comment = upstream.listed.iter().find(|(listed, _)| listed == blob).map(|(_, comment)| comment);
+            signature.called(comment.map_or(&[], Vec::as_slice));
             let message = Message::Sign { key: blob, data, flags }.encode();
             let clock = self.door.world.clock.clone();
             let answer = tokio::select! {
