@@ -16,6 +16,7 @@ macro_rules! on_both {
     };
 }
 
+mod activation;
 mod add;
 mod agent;
 mod flags;

@@ -5,7 +5,7 @@
 use super::Server;
 use super::connection::Connection;
 use super::record::Signature;
-use crate::server::listen::Way;
+use crate::server::listen::{Way, path_of};
 use crate::ssh::codec::{Frames, ListedIdentity, Reply, Upstream as Message};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -94,7 +94,7 @@ impl Server {
     /// The other agents' sockets. Not this one's own: it would ask itself without end.
     pub(super) fn upstream_paths(&self) -> Vec<PathBuf> {
         let mut paths = self.config().ssh_upstream.clone();
-        let own = self.succession.door(Way::Ssh).as_ref().and_then(|door| door.bound.clone());
+        let own = self.succession.door(Way::Ssh).as_ref().and_then(|door| path_of(&door.socket));
         paths.retain(|path| own.as_ref() != Some(path));
         paths
     }
