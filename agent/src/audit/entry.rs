@@ -30,6 +30,35 @@ macro_rules! events {
     };
 }
 
+impl Event {
+    /// Whether an event has this name, or a group of them: what stands before the dot.
+    pub fn is_known(name: &str) -> bool {
+        let matches = |event: &Self| {
+            event.as_str().strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        Self::ALL.iter().any(matches)
+    }
+
+    /// The event, or the group, whose name is the most like this; None where none is.
+    pub fn nearest(name: &str) -> Option<&'static str> {
+        let wanted: String = name.chars().take(SHORT_LIMIT).collect::<String>().to_lowercase();
+        let groups = Self::groups();
+        let names = Self::ALL.iter().map(|event| event.as_str()).chain(groups);
+        let near = names.filter_map(|name| {
+            let distance = strsim::osa_distance(&wanted, name);
+            (distance * 2 <= name.len().max(wanted.chars().count())).then_some((distance, name))
+        });
+        near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+    }
+
+    /// The groups, in order.
+    pub fn groups() -> Vec<&'static str> {
+        let mut groups: Vec<_> = Self::ALL.iter().filter_map(|event| event.as_str().split('.').next()).collect();
+        groups.dedup();
+        groups
+    }
+}
+
 events! {
     /// An access key was stored.
     AccessKeyAdd, "access_key.add";

@@ -88,6 +88,12 @@ impl Ring {
         self.sealed.clear();
     }
 
+    /// How many there are, with those that a lock has put aside.
+    pub fn count(&mut self, now: BootTime) -> usize {
+        self.expire(now);
+        self.keys.len().saturating_add(self.sealed.len())
+    }
+
     /// When the next key's lifetime ends.
     pub fn next_end(&self) -> Option<BootTime> {
         self.keys.iter().filter_map(|held| held.until).min()

@@ -89,7 +89,7 @@ impl Log {
                 None => break,
             }
         }
-        if self.json { ui::json(&records) } else { ui::data(log_page(&records).as_bytes()) }
+        if self.json { ui::json(&records) } else { ui::data(log_page(&records, ui::page_width()).as_bytes()) }
     }
 }
 
@@ -159,7 +159,7 @@ fn why(id: String, json: bool) -> Outcome {
     if json { ui::json(&story) } else { ui::data(story_page(&story).as_bytes()) }
 }
 
-fn log_page(records: &[AuditRecord]) -> String {
+fn log_page(records: &[AuditRecord], width: Option<usize>) -> String {
     let rows = records.iter().map(|record| {
         let subject = record.subject.as_ref();
         let principal = subject.and_then(|subject| subject.principal.clone().or_else(|| subject.role.clone()));
@@ -173,7 +173,7 @@ fn log_page(records: &[AuditRecord]) -> String {
             ending(record),
         ]
     });
-    table(["NUMBER", "TIME", "EVENT", "ABOUT", "PRINCIPAL", "WHO", "OUTCOME"], rows)
+    table(width, ["NUMBER", "TIME", "EVENT", "ABOUT", "PRINCIPAL", "WHO", "OUTCOME"], rows)
 }
 
 /// The record's time to the second.
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn the_pages() {
         let records: Vec<_> = serde_json::from_str(RECORDS).expect("records");
-        insta::assert_snapshot!(log_page(&records), @"
+        insta::assert_snapshot!(log_page(&records, None), @"
         NUMBER  TIME                 EVENT         ABOUT            PRINCIPAL                                         WHO                            OUTCOME
         7       2026-11-22 01:02:03  session.new   prod             arn:aws:iam::210987654321:role/admin              claviger, pid 4711, tty 136:1  begun
         8       2026-11-22 01:02:03  session.new   pr?od            arn:aws:sts::210987654321:assumed-role/admin/ada                                 done

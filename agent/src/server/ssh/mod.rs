@@ -72,6 +72,11 @@ impl Door {
         }
     }
 
+    /// How many keys of `ssh-add` there are, sealed ones too, and whether `ssh-add -x` has locked them.
+    pub(super) fn held(&self) -> (usize, bool) {
+        (self.ring().count(self.world.clock.boot()), self.soft_lock().is_locked())
+    }
+
     /// Lets go of every key of `ssh-add`.
     pub fn drop_keys(&self) {
         self.ring().clear();
