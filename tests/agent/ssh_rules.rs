@@ -2,7 +2,7 @@
 
 use crate::home::{Home, PASSPHRASE};
 use crate::prompts::attend;
-use crate::raw::{FAILURE, Raw, SIGNED, SUCCESS, add, bind, login, message, sign};
+use crate::raw::{FAILURE, Raw, SIGNED, SUCCESS, add, bind, login, message, sign, string};
 use crate::ssh::{records, socket};
 use claviger_agent::ssh::key::{NewKey, RSA_SHA2_512, SoftKey};
 use claviger_agent::world::World;
@@ -92,4 +92,40 @@ fn each_use_of_a_key_of_the_vault_from_another_machine_is_asked_for() {
     let [bound, forwarded, yes] = [json!("bound"), json!("forwarded"), json!(true)];
     let wanted = [[&bound, &yes], [&forwarded, &yes], [&forwarded, &yes], [&bound, &Value::Null]];
     assert_eq!(signed.iter().map(told).collect::<Vec<_>>(), wanted.map(|pair| pair.map(Value::clone)));
+}
+
+/// ADD_IDENTITY with a comment as long as may be.
+fn add_at_length(key: &SoftKey) -> Vec<u8> {
+    [&[17], &key.encode().expect("its fields")[..], &string(&[b'x'; 4096])].concat()
+}
+
+#[test]
+fn an_agent_that_is_full_refuses_another_key_and_loses_none() {
+    let home = Home::new();
+    home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    let kept = new_key(NewKey::Ed25519);
+    keep(&home, "work", &kept, &["--any-data"]);
+    let mut raw = Raw::connect(&socket(&home));
+    // What a client reads of a list is 256 KiB.
+    let mut held = vec![new_key(NewKey::Ed25519)];
+    while raw.kind(&add_at_length(&held[held.len() - 1])) == SUCCESS {
+        assert!(held.len() < 100, "no end");
+        held.push(new_key(NewKey::Ed25519));
+    }
+    let refused = held.pop().expect("one too many");
+    let whole = |raw: &mut Raw| {
+        assert_eq!(raw.count() as usize, held.len() + 1);
+        assert!(held.iter().all(|key| raw.kind(&sign(key, b"data")) == SIGNED));
+        assert_eq!((raw.kind(&sign(&kept, b"data")), raw.kind(&sign(&refused, b"data"))), (SIGNED, FAILURE));
+    };
+    assert!(held.len() > 50, "{}", held.len());
+    whole(&mut raw);
+    // A lock of the vault takes them all, and an unlock brings them all back.
+    home.run(&["lock"], "").good();
+    assert_eq!((raw.count(), raw.kind(&sign(&held[0], b"data"))), (0, FAILURE));
+    home.unlock().good();
+    whole(&mut raw);
+    // One with less to say makes room.
+    assert_eq!((raw.kind(&add(&held[0])), raw.kind(&add_at_length(&refused))), (SUCCESS, SUCCESS));
+    assert_eq!(raw.count() as usize, held.len() + 2);
 }

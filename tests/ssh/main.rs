@@ -19,6 +19,7 @@ macro_rules! on_both {
 mod activation;
 mod add;
 mod agent;
+mod crowd;
 mod flags;
 mod forward;
 mod frames;
