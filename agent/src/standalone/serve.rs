@@ -124,7 +124,7 @@ async fn serve_until_ended(post: Post, programs: Programs, ready: impl FnOnce())
     let Post { socket, place, parent, lifetime } = post;
     let socket = Listening::on(socket).map_err(Error::of("the socket"))?;
     let world = World::real();
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let home = std::env::var_os("HOME").map_or_else(|| "/".into(), PathBuf::from);
     let door = Door::new(world.clone(), home, Prompts::new(world.clock, programs), lifetime);
     tokio::spawn(ssh::keep(door.clone(), socket));
     tokio::spawn(door.clone().reap());

@@ -45,12 +45,12 @@ impl Connection {
         if self.held(blob).is_none() {
             self.open_vault().await;
         }
-        // Before the key: a lock ends it, or waits until it has let go of that.
+        // Before the key, and let go of after it: a lock ends it, or waits for that.
         let leave = self.leave();
         let signed = if let Some(held) = self.held(blob) {
-            self.sign_with_held(held, leave, asked, &mut signature).await
+            self.sign_with_held(leave, held, asked, &mut signature).await
         } else if let Some(kept) = self.kept(blob) {
-            self.sign_with_kept(kept, leave, asked, &mut signature).await
+            self.sign_with_kept(leave, kept, asked, &mut signature).await
         } else {
             drop(leave);
             return self.sign_upstream(blob, data, flags, &mut signature).await;
@@ -99,15 +99,15 @@ impl Connection {
     /// With a key of `ssh-add`: its own constraints decide, and nothing else. RSA with SHA-1 as OpenSSH's agent.
     async fn sign_with_held(
         &self,
-        held: Arc<HeldKey>,
         leave: Option<Leave>,
+        held: Arc<HeldKey>,
         asked: Asked<'_>,
         signature: &mut Signature<'_>,
     ) -> Result<Vec<u8>, NotSigned> {
         signature.called(&held.comment);
         signature.host = self.permitted(&held.constraints, signature)?;
         if !held.constraints.confirm {
-            return self.made(leave, || held.key.sign_as_openssh(asked.data, asked.flags));
+            return self.made(leave.as_ref(), || held.key.sign_as_openssh(asked.data, asked.flags));
         }
         let called = shown(&held.comment);
         // In nobody's hand while a person thinks: a lock or a removal takes the key away.
@@ -117,14 +117,14 @@ impl Connection {
         let leave = self.leave();
         let held = self.held(asked.blob).ok_or(NotSigned::Gone)?;
         self.permitted(&held.constraints, signature)?;
-        self.made(leave, || held.key.sign_as_openssh(asked.data, asked.flags))
+        self.made(leave.as_ref(), || held.key.sign_as_openssh(asked.data, asked.flags))
     }
 
     /// With a key of the vault: its constraints, and claviger's rules. Never with SHA-1.
     async fn sign_with_kept(
         &self,
-        kept: Arc<VaultKey>,
         leave: Option<Leave>,
+        kept: Arc<VaultKey>,
         asked: Asked<'_>,
         signature: &mut Signature<'_>,
     ) -> Result<Vec<u8>, NotSigned> {
@@ -138,7 +138,7 @@ impl Connection {
         // Each use from another machine is asked for, whatever was said before.
         let lasts = !is_elsewhere(state);
         if !kept.asks(state) || (lasts && self.door.has_consent(&consent)) {
-            return self.made(leave, || kept.key.sign(asked.data, asked.flags));
+            return self.made(leave.as_ref(), || kept.key.sign(asked.data, asked.flags));
         }
         let called = kept.name.clone();
         drop((kept, leave));
@@ -150,9 +150,8 @@ impl Connection {
         if !kept.signs(signature.payload) {
             return Err(NotSigned::NotAllowed);
         }
-        let over = leave.clone();
-        let made = self.made(leave, || kept.key.sign(asked.data, asked.flags))?;
-        if lasts && over.is_some_and(|leave| !leave.is_over()) {
+        let made = self.made(leave.as_ref(), || kept.key.sign(asked.data, asked.flags))?;
+        if lasts && leave.as_ref().is_some_and(|leave| !leave.is_over()) {
             self.door.remember_consent(&kept, consent);
         }
         Ok(made)
@@ -181,14 +180,13 @@ impl Connection {
         Ok(route.map(|route| route.host.to_owned()))
     }
 
-    /// Makes it. None is made after a lock: the vault's, which ends the leave, or that of `ssh-add -x`.
-    fn made(&self, leave: Option<Leave>, sign: impl FnOnce() -> key::Result<Vec<u8>>) -> Result<Vec<u8>, NotSigned> {
-        if self.is_locked() || leave.as_ref().is_some_and(Leave::is_over) {
+    /// Makes it. None is made after a lock: the vault's, which ends the leave, or that of `ssh-add -x`. The leave is the
+    /// caller's to let go of, after the key.
+    fn made(&self, leave: Option<&Leave>, sign: impl FnOnce() -> key::Result<Vec<u8>>) -> Result<Vec<u8>, NotSigned> {
+        if self.is_locked() || leave.is_some_and(Leave::is_over) {
             return Err(NotSigned::Gone);
         }
-        let made = sign();
-        drop(leave);
-        Ok(made?)
+        Ok(sign()?)
     }
 
     async fn ask(&self, question: &Question, signature: &mut Signature<'_>) -> Result<(), NotSigned> {
