@@ -58,6 +58,8 @@ secret_text! {
     EndpointToken;
     /// What opens a passphrase slot.
     Passphrase;
+    /// What a device asks of its owner: a PIN, a PUK, an access password.
+    Pin;
     /// What opens a recovery slot: 160 bits in base32, with a check character group.
     RecoveryCode;
     /// The secret half of an access key, long-lived or of a session.

@@ -92,7 +92,9 @@ fn steps() -> Vec<Step> {
         .collect();
     let unit = |what: &str| Step::job(&format!("unit: {what}"), Job::cargo(&format!("test --quiet --locked {what}")));
     steps.extend(["-p xtask", "-p claviger-sandbox"].map(unit));
-    steps.push(unit("-p claviger-agent --features test-seams").needs("ssh-keygen").needs("pinentry-tty"));
+    steps.push(
+        unit("-p claviger-agent --features test-seams").needs("ssh-keygen").needs("pinentry-tty").needs("dbus-daemon"),
+    );
     // The tests of the root crate read their pages and scripts with whatever of these is there.
     let readers = Step::new("readers: every shell, and man", || Ok(()));
     steps.push(readers.needs("zsh").needs("fish").needs("mandoc"));
