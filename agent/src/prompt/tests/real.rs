@@ -6,23 +6,34 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::OwnedFd;
+
+/// A screen, the name of its terminal, and that opened here too: else the screen would be gone whenever the program
+/// closes it.
+pub(super) fn terminal() -> (File, String, OwnedFd) {
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let name = ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let line = rustix::fs::open(name.as_str(), flags, Mode::empty()).unwrap();
+    (File::from(screen), name, line)
+}
+
+pub(super) fn on_terminal(desk: &Desk, name: &str) -> Programs {
+    let mut programs = Programs { pinentry: Some("/usr/bin/pinentry-tty".into()), ..desk.programs() };
+    programs.environment.retain(|(variable, _)| variable != "DISPLAY");
+    programs.environment.push(("GPG_TTY".into(), name.into()));
+    programs.environment.push(("TERM".into(), "vt100".into()));
+    programs
+}
 
 #[tokio::test]
 async fn a_real_pinentry_asks_on_a_terminal() {
     for (keys, wanted) in [("a", Some(true)), ("r", Some(false))] {
         let desk = Desk::new();
-        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&screen).unwrap();
-        unlockpt(&screen).unwrap();
-        let name = ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
-        // Open here too: else the screen would be gone whenever the program closes it.
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let _line = rustix::fs::open(name.as_str(), flags, Mode::empty()).unwrap();
-        let mut screen = File::from(screen);
-        let mut programs = Programs { pinentry: Some("/usr/bin/pinentry-tty".into()), ..desk.programs() };
-        programs.environment.retain(|(variable, _)| variable != "DISPLAY");
-        programs.environment.push(("GPG_TTY".into(), name.into()));
-        programs.environment.push(("TERM".into(), "vt100".into()));
+        let (mut screen, name, _line) = terminal();
+        let programs = on_terminal(&desk, &name);
         let person = tokio::task::spawn_blocking(move || {
             let seen = read_until(&mut screen, "efuse");
             screen.write_all(keys.as_bytes()).unwrap();
