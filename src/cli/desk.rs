@@ -262,7 +262,7 @@ impl<'a> Desk<'a> {
         }
         let person = &mut self.person;
         let answer = self.client.stand(request, person);
-        person.questions = Questions::default();
+        person.leave_questions();
         self.person.progress.clear();
         answer
     }
@@ -287,6 +287,16 @@ impl Person {
     fn at(terminal: Option<Terminal>) -> Self {
         let (progress, questions) = (Progress::new(), Questions::default());
         Self { terminal, progress, recording: Recording::Person, questions }
+    }
+
+    /// Nothing is asked any more: whatever stands on the screen ends there.
+    fn leave_questions(&mut self) {
+        if std::mem::take(&mut self.questions).is_open()
+            && let Some(terminal) = &mut self.terminal
+        {
+            terminal.forget_typed();
+            let _ = terminal.show("\n");
+        }
     }
 
     fn hear(&mut self, event: Event) -> Result<Option<Answer>, Fault> {

@@ -31,6 +31,10 @@ impl Questions {
 
     /// Shows a question, or takes one from the screen. False where the event is neither.
     pub(super) fn event(&mut self, terminal: &mut Terminal, event: &Event) -> Result<bool, Fault> {
+        if matches!(event, Event::ConfirmNeeded { .. } | Event::PinNeeded { .. }) {
+            // What it shows of what is typed is as before, for the next one to change.
+            self.open = None;
+        }
         match event {
             Event::ConfirmNeeded { number, title, lines } => {
                 let open = Open { number: *number, prompt: ALLOW.to_owned(), hidden: None };

@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 const NAME: &str = "pinentry";
 /// A person's no, by its number in libgpg-error: cancelled, not confirmed, fully cancelled.
 const REFUSALS: [u32; 3] = [99, 114, 198];
+/// What a pinentry calls itself that knows no display; others name a second one behind a colon.
+const TERMINAL_FLAVOURS: [&[u8]; 2] = [b"curses", b"tty"];
 /// The status of a pinentry that gives what it has kept.
 const FROM_CACHE: &[u8] = b" PASSWORD_FROM_CACHE";
 /// What an error's number is in an error value of libgpg-error; the rest says where it comes from.
@@ -26,6 +28,9 @@ pub(super) async fn ask(mut running: Running, programs: &Programs, asking: &Aski
     let (Some(to), Some(from)) = (running.stdin(), running.stdout()) else { return Err(Unasked::BadAnswer(NAME)) };
     let mut talk = Talk { to, from: BufReader::with_capacity(LINE_LIMIT, from), typed: None };
     talk.hear().await?.map_err(Unasked::Failed)?;
+    if programs.variable("GPG_TTY").is_none() && talk.needs_terminal().await? {
+        return Err(Unasked::NoDisplay);
+    }
     let locale = locale(programs);
     for (option, variable) in [
         ("ttyname", "GPG_TTY"),
@@ -53,9 +58,7 @@ pub(super) async fn ask(mut running: Running, programs: &Programs, asking: &Aski
         None => talk.say("CONFIRM", "").await?.map(|()| Word::Yes),
         Some(prompt) => {
             let _ = talk.say("SETPROMPT", &prompt).await?;
-            talk.typed = Some(Zeroizing::new(Vec::with_capacity(LINE_LIMIT)));
-            let said = talk.say("GETPIN", "").await?;
-            let typed = talk.typed.take().unwrap_or_default();
+            let (said, typed) = talk.ask("GETPIN", "").await?;
             let typed = std::str::from_utf8(&typed).map_err(|_| Unasked::BadAnswer(NAME))?;
             said.map(|()| Word::Secret(Pin::from_text(typed.to_owned())))
         }
@@ -76,11 +79,24 @@ fn locale(programs: &Programs) -> &'static str {
 struct Talk {
     to: ChildStdin,
     from: BufReader<ChildStdout>,
-    /// What has been typed, where that is asked for.
+    /// The data of an answer, where some is asked for: what has been typed.
     typed: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Talk {
+    /// Whether it can show itself on a terminal alone. Without one, that of pinentry-tty says that a person refused.
+    async fn needs_terminal(&mut self) -> Result<bool, Unasked> {
+        let (said, flavour) = self.ask("GETINFO", "flavor").await?;
+        Ok(said.is_ok() && TERMINAL_FLAVOURS.contains(&flavour.as_slice()))
+    }
+
+    /// Says a command that is answered with data.
+    async fn ask(&mut self, command: &str, argument: &str) -> Result<(Result<(), u32>, Zeroizing<Vec<u8>>), Unasked> {
+        self.typed = Some(Zeroizing::new(Vec::with_capacity(LINE_LIMIT)));
+        let said = self.say(command, argument).await?;
+        Ok((said, self.typed.take().unwrap_or_default()))
+    }
+
     /// Says a command and hears the answer: the number of an error, where it is one.
     async fn say(&mut self, command: &str, argument: &str) -> Result<Result<(), u32>, Unasked> {
         let sent = self.to.write_all(line(command, argument).as_bytes()).await;

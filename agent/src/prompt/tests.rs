@@ -153,7 +153,7 @@ async fn pinentry_is_told_what_is_asked_and_its_word_counts() {
         }
         assert_eq!(
             desk.read("heard"),
-            "OPTION display=:7\nOPTION lc-ctype=C.UTF-8\nOPTION lc-messages=C.UTF-8\nSETTITLE claviger\nSETOK Allow\nSETCANCEL Refuse\n\
+            "GETINFO flavor\nOPTION display=:7\nOPTION lc-ctype=C.UTF-8\nOPTION lc-messages=C.UTF-8\nSETTITLE claviger\nSETOK Allow\nSETCANCEL Refuse\n\
              SETDESC Use the key ada@host?%0A%0A100 %25 of it%0Afor git\nCONFIRM\n"
         );
     }

@@ -35,7 +35,7 @@ impl Desk {
     }
 }
 
-const HEAD: &str = "OPTION display=:7\nOPTION lc-ctype=C.UTF-8\nOPTION lc-messages=C.UTF-8\nSETTITLE claviger\nSETOK OK\n\
+const HEAD: &str = "GETINFO flavor\nOPTION display=:7\nOPTION lc-ctype=C.UTF-8\nOPTION lc-messages=C.UTF-8\nSETTITLE claviger\nSETOK OK\n\
                     SETCANCEL Cancel\nSETDESC Enter the PIV PIN of YubiKey (serial 1234)%0A%0ATo log in as ada at 100 %25 \
                     db.%0AAsked by /usr/bin/ssh (pid 7).%0A3 tries are left.\n";
 

@@ -1,7 +1,7 @@
 //! GnuPG's own pinentry, on a pseudo-terminal.
 
 use super::{Desk, allowed, question, read_until};
-use crate::prompt::Programs;
+use crate::prompt::{Programs, Unasked, Verdict};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
@@ -46,5 +46,24 @@ async fn a_real_pinentry_asks_on_a_terminal() {
         for text in [&question.title].into_iter().chain(&question.lines) {
             assert!(seen.contains(text.as_str()), "{seen}");
         }
+    }
+}
+
+/// With a display, and without a terminal to fall back to.
+#[tokio::test]
+async fn a_pinentry_that_knows_no_display_is_no_refusal() {
+    let desk = Desk::new();
+    let programs = Programs { pinentry: Some("/usr/bin/pinentry-tty".into()), ..desk.programs() };
+    let verdict = desk.ask(programs.clone()).await;
+    assert!(matches!(verdict, Verdict::Unasked(Unasked::NoDisplay)), "{verdict:?}");
+    let both = Programs { askpass: desk.askpass("exit 0").askpass, ..programs };
+    assert!(matches!(desk.ask(both).await, Verdict::Allowed));
+    for (flavour, wanted) in [("tty", None), ("curses", None), ("gnome3:curses", Some(true)), ("qt", Some(true))] {
+        let desk = Desk::new();
+        let body = format!(
+            "echo OK\nwhile read -r line; do case $line in GETINFO*) echo 'D {flavour}' ;; esac; echo OK; done"
+        );
+        let programs = Programs { pinentry: Some(desk.script("pinentry", &body)), ..desk.programs() };
+        assert_eq!(allowed(&desk.ask(programs).await), wanted, "{flavour}");
     }
 }
