@@ -2,13 +2,16 @@
 
 use super::crypto::{self, Key32};
 use super::error::{Error, Result};
-use super::items::{AccessKey, Items, PinnedProfile, Pins, SshKey, TotpDevice, Trashed, TrashedItem};
+use super::items::{
+    AccessKey, Items, OathAccount, PinnedProfile, Pins, Seed, SshKey, TotpDevice, Trashed, TrashedItem,
+};
 use super::json::{Extra, Fields, Node};
 use super::slot::PublicHalf;
 use crate::world::World;
 use claviger::model::Name;
-use claviger::secret::{SecretAccessKey, SecretText, SshPrivateKey, TotpSeed};
+use claviger::secret::{DeviceSecret, SecretAccessKey, SecretText, SshPrivateKey, TotpSeed};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -66,7 +69,10 @@ impl Contents {
     /// The canonical text.
     pub(super) fn write(&self) -> Zeroizing<Vec<u8>> {
         let keys = self.items.access_keys.iter().map(|(name, key)| (name.as_str(), access_key(key)));
-        let authenticators = self.items.authenticators.iter().map(|(name, totp)| (name.as_str(), authenticator(totp)));
+        let (on_card, here): (Vec<_>, Vec<_>) =
+            self.items.authenticators.iter().partition(|(_, totp)| totp.seed.on_card().is_some());
+        let written = |(name, totp): (&'_ Name, &'_ TotpDevice)| (name.as_str(), authenticator(totp));
+        let authenticators = here.into_iter().map(written);
         let mut members = vec![
             ("access_keys", Node::Object(keys.collect())),
             ("authenticators", Node::Object(authenticators.collect())),
@@ -82,6 +88,15 @@ impl Contents {
         }
         if let Some(settings) = &pins.settings {
             members.push(("pinned_settings", Node::Text(settings)));
+        }
+        // Apart from the others: an older claviger keeps what it does not know.
+        if !on_card.is_empty() {
+            members.push(("oath_authenticators", Node::Object(on_card.into_iter().map(written).collect())));
+        }
+        let access = &self.items.oath_access;
+        if !access.is_empty() {
+            let keys = access.iter().map(|(id, key)| (id.as_str(), Node::Text(key.expose())));
+            members.push(("oath_access", Node::Object(keys.collect())));
         }
         let ssh_keys = &self.items.ssh_keys;
         if !ssh_keys.is_empty() {
@@ -102,7 +117,8 @@ impl Contents {
         let mut fields = Fields::parse(text)?;
         let items = Items {
             access_keys: named(&mut fields, "access_keys", read_access_key)?,
-            authenticators: named(&mut fields, "authenticators", read_authenticator)?,
+            authenticators: read_authenticators(&mut fields)?,
+            oath_access: read_oath_access(&mut fields)?,
             pins: read_pins(&mut fields)?,
             ssh_keys: match fields.has("ssh_keys") {
                 true => named(&mut fields, "ssh_keys", read_ssh_key)?,
@@ -149,20 +165,63 @@ fn read_access_key(mut fields: Fields) -> Result<AccessKey> {
 }
 
 fn authenticator(totp: &TotpDevice) -> Node<'_> {
-    let members = [
+    let mut members = vec![
         ("access_key", Node::Text(totp.access_key.as_str())),
         ("added", Node::time(totp.added)),
-        ("seed", Node::Bytes(totp.seed.expose())),
         ("serial", Node::Text(totp.serial.as_str())),
     ];
+    match &totp.seed {
+        Seed::Here(seed) => members.push(("seed", Node::Bytes(seed.expose()))),
+        Seed::OnCard(account) => members.extend([
+            ("account", Node::Bytes(&account.name)),
+            ("card", Node::count(account.card.into())),
+            ("touch", Node::Boolean(account.touch)),
+        ]),
+    }
     Node::object(members, &totp.extra)
+}
+
+fn read_authenticators(fields: &mut Fields) -> Result<BTreeMap<Name, TotpDevice>> {
+    let mut all = named(fields, "authenticators", read_authenticator)?;
+    if fields.has("oath_authenticators") {
+        for (name, device) in named(fields, "oath_authenticators", read_oath_authenticator)? {
+            if all.insert(name, device).is_some() {
+                return Err(Error::Damaged);
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn read_oath_authenticator(mut fields: Fields) -> Result<TotpDevice> {
+    let account = OathAccount {
+        card: fields.number("card")?,
+        name: std::mem::take(&mut *fields.bytes("account")?),
+        touch: fields.boolean("touch")?,
+    };
+    Ok(TotpDevice {
+        serial: fields.noun("serial")?,
+        access_key: fields.noun("access_key")?,
+        seed: Seed::OnCard(account),
+        added: fields.time("added")?,
+        extra: fields.rest(),
+    })
+}
+
+fn read_oath_access(fields: &mut Fields) -> Result<BTreeMap<String, Arc<DeviceSecret>>> {
+    if !fields.has("oath_access") {
+        return Ok(BTreeMap::new());
+    }
+    let mut keys = fields.object("oath_access")?;
+    let ids = keys.names();
+    ids.into_iter().map(|id| Ok((id.clone(), Arc::new(DeviceSecret::from_text(keys.text(&id)?))))).collect()
 }
 
 fn read_authenticator(mut fields: Fields) -> Result<TotpDevice> {
     Ok(TotpDevice {
         serial: fields.noun("serial")?,
         access_key: fields.noun("access_key")?,
-        seed: Arc::new(TotpSeed::new(std::mem::take(&mut *fields.bytes("seed")?))),
+        seed: Seed::Here(Arc::new(TotpSeed::new(std::mem::take(&mut *fields.bytes("seed")?)))),
         added: fields.time("added")?,
         extra: fields.rest(),
     })
@@ -230,6 +289,7 @@ fn text(value: Value) -> Result<String> {
 fn trashed(entry: &Trashed) -> Node<'_> {
     let (kind, item) = match &entry.item {
         TrashedItem::AccessKey(key) => ("access_key", access_key(key)),
+        TrashedItem::Authenticator(totp) if totp.seed.on_card().is_some() => ("oath_authenticator", authenticator(totp)),
         TrashedItem::Authenticator(totp) => ("authenticator", authenticator(totp)),
         TrashedItem::SshKey(key) => ("ssh_key", ssh_key(key)),
         TrashedItem::Unknown { kind, fields } => (kind.as_str(), Node::object([], fields)),
@@ -251,6 +311,7 @@ fn read_trashed(value: Value) -> Result<Trashed> {
     let item = match kind.as_str() {
         "access_key" => TrashedItem::AccessKey(read_access_key(item)?),
         "authenticator" => TrashedItem::Authenticator(read_authenticator(item)?),
+        "oath_authenticator" => TrashedItem::Authenticator(read_oath_authenticator(item)?),
         "ssh_key" => TrashedItem::SshKey(read_ssh_key(item)?),
         _ => TrashedItem::Unknown { kind, fields: item.rest() },
     };

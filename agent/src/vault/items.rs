@@ -3,7 +3,7 @@
 use super::json::Extra;
 use crate::world::WallTime;
 use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
-use claviger::secret::{SecretAccessKey, SshPrivateKey, TotpSeed};
+use claviger::secret::{DeviceSecret, SecretAccessKey, SshPrivateKey, TotpSeed};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub struct Items {
     pub authenticators: BTreeMap<Name, TotpDevice>,
     /// What a person has accepted, and changes only when a person accepts it.
     pub pins: Pins,
+    /// What opens OATH applets that have a password, by the applet's id in base16.
+    pub oath_access: BTreeMap<String, Arc<DeviceSecret>>,
     /// SSH keys, by the name a person gave them.
     pub ssh_keys: BTreeMap<Name, SshKey>,
     /// Removed items, oldest first; swept after 30 days, when the vault is next saved.
@@ -85,19 +87,57 @@ pub struct AccessKey {
     pub extra: Extra,
 }
 
-/// A virtual MFA device.
+/// An MFA device that makes codes.
 #[derive(Clone)]
 pub struct TotpDevice {
     /// Its serial at AWS.
     pub serial: MfaSerial,
     /// The access key whose user owns it.
     pub access_key: Name,
-    /// The seed.
-    pub seed: Arc<TotpSeed>,
+    /// Its seed.
+    pub seed: Seed,
     /// When it was added.
     pub added: WallTime,
     /// Fields of a newer claviger, kept.
     pub extra: Extra,
+}
+
+/// Where a seed is.
+#[derive(Clone)]
+pub enum Seed {
+    /// In the vault.
+    Here(Arc<TotpSeed>),
+    /// On a YubiKey, which does not give it out.
+    OnCard(OathAccount),
+}
+
+impl Seed {
+    /// The seed, where it is in the vault.
+    pub fn here(&self) -> Option<&Arc<TotpSeed>> {
+        match self {
+            Self::Here(seed) => Some(seed),
+            Self::OnCard(_) => None,
+        }
+    }
+
+    /// The account, where it is on a card.
+    pub fn on_card(&self) -> Option<&OathAccount> {
+        match self {
+            Self::Here(_) => None,
+            Self::OnCard(account) => Some(account),
+        }
+    }
+}
+
+/// An account of a YubiKey's OATH applet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OathAccount {
+    /// The YubiKey's serial number.
+    pub card: u32,
+    /// The account's name, to the byte.
+    pub name: Vec<u8>,
+    /// Whether it wants to be touched for each code.
+    pub touch: bool,
 }
 
 /// A soft SSH key, and how it may be used.

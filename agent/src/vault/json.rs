@@ -249,6 +249,11 @@ impl Fields {
         std::mem::take(&mut self.0.0)
     }
 
+    /// The names of its members.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.0.keys().cloned().collect()
+    }
+
     /// What nobody took.
     pub(super) fn rest(self) -> Extra {
         Extra(Arc::new(self.0))

@@ -41,7 +41,9 @@ pub use custody::{
 };
 pub use error::{Error, Result};
 pub use folder::VaultFolder;
-pub use items::{AccessKey, Items, PinnedProfile, Pins, SshKey, TRASH_MILLIS, TotpDevice, Trashed, TrashedItem};
+pub use items::{
+    AccessKey, Items, OathAccount, PinnedProfile, Pins, Seed, SshKey, TRASH_MILLIS, TotpDevice, Trashed, TrashedItem,
+};
 pub use json::Extra;
 pub use kdf::{KdfCost, check_passphrase};
 pub use recovery::{ConfirmedCode, FreshCode};

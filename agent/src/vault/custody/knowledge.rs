@@ -1,6 +1,6 @@
 //! What the agent knows of the vault's items while that is locked.
 
-use crate::vault::{Items, Pins, SshKey, TotpDevice};
+use crate::vault::{Items, OathAccount, Pins, SshKey, TotpDevice};
 use claviger::model::{Arn, MfaSerial, Name};
 use std::collections::BTreeMap;
 
@@ -27,6 +27,8 @@ pub struct KnownDevice {
     pub serial: MfaSerial,
     /// The access key whose user owns it.
     pub access_key: Name,
+    /// Its account on a YubiKey, where its seed is there.
+    pub on_card: Option<OathAccount>,
 }
 
 /// An SSH key without its private half: what an agent's list needs.
@@ -49,6 +51,7 @@ impl Knowledge {
             name: name.clone(),
             serial: device.serial.clone(),
             access_key: device.access_key.clone(),
+            on_card: device.seed.on_card().cloned(),
         };
         let ssh_key = |(name, key): (&Name, &SshKey)| KnownSshKey {
             name: name.clone(),
