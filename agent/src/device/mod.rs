@@ -4,8 +4,9 @@
 //! killed where it does not answer, and started again when it is needed. The vault's master key never goes there.
 //!
 //! Below: [`protocol`] what the two say to each other, [`oath`], [`piv`] and [`fido`] what a device can be asked,
-//! `worker` one device, `watch` what is plugged in, `process` a helper.
+//! `cards` which card is meant, `worker` one device, `watch` what is plugged in, `process` a helper.
 
+mod cards;
 mod error;
 pub mod fido;
 pub mod oath;
@@ -15,6 +16,7 @@ pub mod protocol;
 mod watch;
 mod worker;
 
+pub use cards::Card;
 pub use error::{Applet, Error, PinRule, Reference, Thing};
 pub use protocol::{Address, Answer, Bytes, CardInfo, Found, Operation, Present};
 
@@ -41,6 +43,7 @@ pub struct Devices {
     clock: Arc<dyn Clock>,
     program: Arc<PathBuf>,
     watch: Watch,
+    described: cards::Described,
     workers: Mutex<BTreeMap<Address, (u64, Arc<Worker>)>>,
 }
 
@@ -49,7 +52,8 @@ impl Devices {
     pub fn new(clock: Arc<dyn Clock>, program: PathBuf) -> Arc<Self> {
         let program = Arc::new(program);
         let watch = Watch::new(clock.clone(), program.clone());
-        Arc::new(Self { clock, program, watch, workers: Mutex::default() })
+        let (described, workers) = (cards::Described::default(), Mutex::default());
+        Arc::new(Self { clock, program, watch, described, workers })
     }
 
     /// Whether there is a helper at all.
