@@ -11,7 +11,7 @@ use crate::prompt::{Programs, Prompts};
 use crate::server::listen::{Activated, OneServer, Socket, Way};
 use crate::server::succession::{self, Packet, Predecessor, Program, Succession};
 use crate::server::{RecordAnchor, Rooms, Server, Settings};
-use crate::session::Office;
+use crate::session::{Hardware, Office};
 use crate::source::{Sources, Spawner};
 use crate::vault::{AuditHead, Custody};
 use crate::world::{Defence, SessionBus, World};
@@ -320,7 +320,9 @@ fn build(world: World, settings: Settings, paths: &Paths, succession: Succession
     };
     let journal = Journal::new(world.clone(), paths.audit_folder(), Box::new(keep));
     custody.set_anchors(paths.run.clone(), RecordAnchor(journal.clone()));
-    let office = Office::new(world.clone(), aws, custody.clone(), sources, Server::limits(&config), journal.clone());
+    let devices = Devices::new(world.clock.clone(), succession.beside(HELPER));
+    let means = (sources, Hardware { devices: devices.clone(), prompts: prompts.clone() });
+    let office = Office::new(world.clone(), aws, custody.clone(), means, Server::limits(&config), journal.clone());
     let files = AwsFiles::new(
         world.clone(),
         config.aws_config_file.clone(),
@@ -332,7 +334,6 @@ fn build(world: World, settings: Settings, paths: &Paths, succession: Succession
     let keyring = Arc::new(SecretService::new(bus, world.clock.clone()));
     let run_folders = paths.run.clone();
     let home = paths.home.clone();
-    let devices = Devices::new(world.clock.clone(), succession.beside(HELPER));
     let rooms =
         Rooms { settings, files, home, custody, office, keyring, journal, devices, prompts, run_folders, succession };
     Ok(Server::new(world, rooms))

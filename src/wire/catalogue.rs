@@ -160,6 +160,7 @@ catalogue! {
     MfaNotFound, "mfa.not_found", NotFound, "no such authenticator is stored", Some("claviger mfa list");
     MfaPresenceNeeded, "mfa.presence_needed", Person, "no person has been here lately enough to spend a code", Some("claviger login");
     MfaSeedInvalid, "mfa.seed_invalid", Usage, "the seed is neither base32 nor a URI of an account that AWS could use, or one of several must be chosen", None;
+    MfaSeedUnreadable, "mfa.seed_unreadable", Refused, "the seed is on a device, which gives it to nobody", None;
     MfaSerialUnknown, "mfa.serial_unknown", Usage, "the serial of the device is not known", None;
     MfaStepSpent, "mfa.step_spent", Person, "the current code is spent", None;
     ProfileAdopted, "profile.adopted", Refused, "the profile is adopted already", Some("claviger profile list");

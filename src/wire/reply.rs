@@ -155,6 +155,9 @@ pub struct MfaRow {
     pub serial: MfaSerial,
     /// The access key whose user owns it.
     pub access_key: Name,
+    /// The serial number of the YubiKey that its seed is on; absent where that is in the vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<u32>,
     /// When it was added, RFC 3339.
     pub added: String,
 }

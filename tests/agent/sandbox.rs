@@ -2,6 +2,7 @@
 
 use crate::home::program;
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +14,13 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With a file that says who is in the account: then it says nothing of them itself.
+    pub(crate) fn start_with(options: &[&OsStr]) -> Self {
         let mut child = Command::new(program("claviger-sandbox"))
+            .args(options)
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -100,13 +100,12 @@ impl Given {
         let json =
             std::fs::read_to_string(folder.join("given.json")).unwrap_or_else(|_| panic!("{name}: no given.json"));
         let file: File = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let device =
-            |device: Device| KnownDevice {
-                name: device.name,
-                serial: device.serial,
-                access_key: device.access_key,
-                on_card: None,
-            };
+        let device = |device: Device| KnownDevice {
+            name: device.name,
+            serial: device.serial,
+            access_key: device.access_key,
+            on_card: None,
+        };
         let texts = texts(folder, &file.repeat);
         Self {
             profiles: load(&texts),

@@ -10,6 +10,7 @@ mod fido;
 #[path = "../agent/home.rs"]
 mod home;
 mod hotplug;
+mod oath;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/sandbox.rs"]
 mod sandbox;

@@ -10,7 +10,9 @@ use claviger_agent::aws::fake::ReplayHttp;
 use claviger_agent::aws::profile::{ProfileSet, Role, SourceFile};
 use claviger_agent::aws::{AwsEdge, EndpointRules};
 use claviger_agent::config;
-use claviger_agent::session::{Delivery, Error, Limits, Office, Plan, Session};
+use claviger_agent::device::Devices;
+use claviger_agent::prompt::{Programs, Prompts};
+use claviger_agent::session::{Delivery, Error, Hardware, Limits, Office, Plan, Session};
 use claviger_agent::source::fake::FakeRunner;
 use claviger_agent::source::{self, SourceRules, Sources};
 use claviger_agent::testing::{FakeClock, FakeEntropy};
@@ -274,7 +276,7 @@ pub(crate) fn device(serial: &str, seed: Vec<u8>) -> TotpDevice {
     TotpDevice {
         serial: serial.parse().unwrap(),
         access_key: ada(),
-        seed: Arc::new(TotpSeed::new(seed)),
+        seed: vault::Seed::Here(Arc::new(TotpSeed::new(seed))),
         added: WallTime(NOW),
         extra: Extra::default(),
     }
@@ -308,7 +310,9 @@ fn build(
         keeper.set_audit_head(vault::AuditHead { seq: head.seq, mac: head.mac }, durable);
     };
     let journal = Journal::new(world.clone(), folder.join("audit"), Box::new(keep));
-    (custody.clone(), Office::new(world, aws, custody, sources, limits, journal))
+    let devices = Devices::new(clock.clone(), "/nonexistent/helper".into());
+    let means = (sources, Hardware { devices, prompts: Prompts::new(clock.clone(), Programs::default()) });
+    (custody.clone(), Office::new(world, aws, custody, means, limits, journal))
 }
 
 /// A world whose entropy no other one of this binary has.

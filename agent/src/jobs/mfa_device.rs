@@ -5,12 +5,13 @@ use super::Error;
 use super::access_key::edit;
 use crate::ask::Audience;
 use crate::aws::{self, Endpoint, MfaProof, SessionCredentials};
+use crate::device::Card;
 use crate::mfa;
 use crate::session::{self, Office};
-use crate::vault::{Custody, Items, Leave, TotpDevice};
+use crate::vault::{Custody, Items, Leave, OathAccount, TotpDevice};
 use crate::world::WallTime;
 use claviger::model::{MfaSerial, Name};
-use claviger::secret::TotpSeed;
+use claviger::secret::{DeviceSecret, SecretText, TokenCode, TotpSeed};
 use std::sync::Arc;
 
 /// How far the measured clock must have moved for a refused code to be worth another.
@@ -49,11 +50,56 @@ pub async fn prove(
     endpoint: &Endpoint,
     audience: &Audience,
 ) -> Result<SessionCredentials, Error> {
+    prove_with(office, access_key, serial, Maker::Seed(seed), endpoint, audience).await
+}
+
+/// What gives the code of a step.
+pub enum Maker<'a> {
+    /// A seed.
+    Seed(&'a TotpSeed),
+    /// An account of a card.
+    Card {
+        /// The card.
+        card: &'a Card,
+        /// The account.
+        account: &'a OathAccount,
+        /// What opens the card's OATH applet.
+        access: Option<&'a DeviceSecret>,
+        /// Who is told to touch it.
+        audience: &'a Arc<Audience>,
+    },
+}
+
+impl Maker<'_> {
+    async fn code(&self, office: &Office, serial: &MfaSerial, step: u64) -> Result<TokenCode, session::Error> {
+        match self {
+            Self::Seed(seed) => Ok(mfa::code(seed, step)),
+            Self::Card { card, account, access, audience } => {
+                // A copy for the helper.
+                let access = access.map(|access| DeviceSecret::from_text(access.expose().to_owned()));
+                let purpose = format!("To prove the code of {serial} at AWS.");
+                office.oath_code(card, account, (step, access), &purpose, audience).await
+            }
+        }
+    }
+}
+
+/// The same with whatever gives the code.
+pub async fn prove_with(
+    office: &Office,
+    access_key: &Name,
+    serial: &MfaSerial,
+    maker: Maker<'_>,
+    endpoint: &Endpoint,
+    audience: &Audience,
+) -> Result<SessionCredentials, Error> {
     let mut again = true;
     loop {
         let before = office.aws().skew_millis().unwrap_or(0);
         let turn = office.burn(access_key, std::slice::from_ref(serial), true, audience).await?;
-        let code = mfa::code(seed, turn.step);
+        // One that was not made has not been sent.
+        let code =
+            maker.code(office, serial, turn.step).await.inspect_err(|_| office.custody().unburn(serial, turn.step))?;
         let key = office.custody().signing_key(access_key)?;
         let proof = Some(MfaProof { serial, code: &code });
         match office.aws().get_session_token(session::signing(&key), endpoint, office.session_seconds(), proof).await {
@@ -83,6 +129,21 @@ pub async fn add(
     now: WallTime,
 ) -> Result<(), Error> {
     edit(custody, leave, now, move |items| put(items, name, device)).await
+}
+
+/// Stores a device whose seed is on a card, and what opens the card's OATH applet, by its id.
+pub async fn add_on_card(
+    custody: Arc<Custody>,
+    leave: Option<Leave>,
+    (name, device): (Name, TotpDevice),
+    access: Option<(String, Arc<DeviceSecret>)>,
+    now: WallTime,
+) -> Result<(), Error> {
+    edit(custody, leave, now, move |items| {
+        items.oath_access.extend(access);
+        put(items, name, device)
+    })
+    .await
 }
 
 /// Enters a device: its name and serial must be free, its access key stored.

@@ -29,6 +29,9 @@ pub enum Error {
     /// Nothing of that name is in the trash.
     #[error("nothing named {0} is in the trash")]
     NotInTrash(Name),
+    /// Its seed is on a YubiKey.
+    #[error("the seed of {0} is on a YubiKey")]
+    MfaOnCard(Name),
     /// Nothing is left to adopt.
     #[error("profile {0} is adopted already")]
     Adopted(String),

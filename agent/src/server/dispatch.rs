@@ -22,6 +22,7 @@ mod doctor;
 mod endpoint;
 mod items;
 mod keeping;
+mod mfa_card;
 mod prompts;
 mod ssh_key;
 mod vault;

@@ -229,6 +229,7 @@ pub(super) fn session(error: &session::Error, subject: &Subject) -> Fault {
         Error::CodeNeeded(device) => {
             Fault::new(Code::MfaCodeNeeded, format!("a code of {} must be typed", serial(device))).hint(login(profile))
         }
+        Error::Device { error, card } => device::fault(error, Some(&session::named(Some(*card)))),
         Error::CodeRefused { serial, held: true } => code_refused(serial),
         Error::CodeRefused { serial: device, held: false } => {
             Fault::new(Code::MfaCodeRefused, format!("AWS refused the code of {}: type the next", serial(device)))
@@ -285,6 +286,9 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
         Error::Aws(error) => aws_fault(error, ""),
         Error::CodeRefused(serial) => code_refused(serial),
         Error::MfaExists(name) => Fault::new(Code::MfaExists, format!("an authenticator is stored as {name} already")),
+        Error::MfaOnCard(name) => {
+            Fault::new(Code::MfaSeedUnreadable, format!("the seed of {name} is on a YubiKey, which gives it to nobody"))
+        }
         Error::MfaNotFound(Some(name)) => {
             Fault::new(Code::MfaNotFound, format!("no authenticator is stored as {name}"))
         }

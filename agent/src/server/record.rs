@@ -172,7 +172,7 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
             let profile = profile.clone();
             (Event::SessionLogout, AuditSubject { profile, ..AuditSubject::default() }, false)
         }
-        Request::MfaAdd { access_key, name, .. } => {
+        Request::MfaAdd { access_key, name, .. } | Request::MfaAddOnDevice { access_key, name, .. } => {
             (Event::MfaAdd, name.as_ref().map_or_else(|| named(access_key), named), false)
         }
         Request::MfaCode { name, .. } => (Event::MfaCode, any(name), true),

@@ -2,7 +2,7 @@
 
 use super::pins::ProfileChange;
 use super::plan::PlanError;
-use crate::{audit, aws, source, vault};
+use crate::{audit, aws, device, source, vault};
 use claviger::model::MfaSerial;
 
 /// Shared by everyone who waited for the same session.
@@ -25,6 +25,14 @@ pub enum Error {
         serial: MfaSerial,
         /// Whether the seed is in the vault; else a person typed the code.
         held: bool,
+    },
+    /// A device that makes codes.
+    #[error("the device did not give a code")]
+    Device {
+        /// Why.
+        error: device::Error,
+        /// The serial number of the card.
+        card: u32,
     },
     /// The command of the profile gives keys that do not end: they are not handed out.
     #[error("the credential_process gives long-lived keys")]

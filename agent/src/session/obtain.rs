@@ -269,7 +269,7 @@ impl Office {
         plan: &Plan,
         step: &Step,
         request: &RoleRequest,
-        audience: &Audience,
+        audience: &Arc<Audience>,
     ) -> Result<Arc<Session>, Error> {
         // A source's plan begins with the source's own step.
         let Base::AccessKey(access_key) = &plan.base else { return Err(Error::Locked) };
@@ -291,7 +291,7 @@ impl Office {
         self: &Arc<Self>,
         plan: &Plan,
         step: &Step,
-        audience: &Audience,
+        audience: &Arc<Audience>,
     ) -> Result<Arc<Session>, Error> {
         let Base::AccessKey(access_key) = &plan.base else { return Err(Error::Locked) };
         let mut codes = self.codes(plan, step, audience)?;

@@ -8,7 +8,7 @@ use super::plan::{Call, Delivery, Plan};
 use super::plans::{Planned, Plans};
 use super::seal::{self, Sealed};
 use super::spend::Turnstiles;
-use super::{Error, SessionKey};
+use super::{Error, Hardware, SessionKey};
 use crate::ask::{Listener, Notice};
 use crate::audit::Journal;
 use crate::aws::profile::ProfileSet;
@@ -40,6 +40,7 @@ pub struct Office {
     pub(super) presence: Presence,
     pub(super) turnstiles: Turnstiles,
     pub(super) sources: Sources,
+    pub(super) hardware: Hardware,
     pub(super) pinning: Arc<Pinning>,
     limits: RwLock<Arc<Limits>>,
     pub(super) plans: Plans,
@@ -76,7 +77,7 @@ impl Office {
         world: World,
         aws: AwsEdge,
         custody: Arc<Custody>,
-        sources: Sources,
+        (sources, hardware): (Sources, Hardware),
         limits: Limits,
         journal: Arc<Journal>,
     ) -> Arc<Self> {
@@ -90,6 +91,7 @@ impl Office {
             presence,
             turnstiles,
             sources,
+            hardware,
             pinning,
             limits,
             plans,
@@ -97,6 +99,11 @@ impl Office {
             desk,
             judging,
         })
+    }
+
+    /// The devices.
+    pub fn hardware(&self) -> &Hardware {
+        &self.hardware
     }
 
     /// From now on by these settings.

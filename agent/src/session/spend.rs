@@ -5,6 +5,7 @@ use super::office::{Office, waiting};
 use super::plan::{Mfa, Plan, Step};
 use crate::ask::Audience;
 use crate::aws::{self, MfaProof};
+use crate::device;
 use crate::mfa::{self, Turn};
 use crate::vault;
 use claviger::model::{MfaSerial, Name};
@@ -40,6 +41,11 @@ pub(super) struct Code {
 }
 
 impl Code {
+    /// A code of a step that is burned.
+    pub(super) fn new(turn: Turn, code: TokenCode, skew_millis: Option<i64>) -> Self {
+        Self { serial: turn.serial, code, step: Some(turn.step), skew_millis }
+    }
+
     pub(super) fn proof(&self) -> MfaProof<'_> {
         MfaProof { serial: &self.serial, code: &self.code }
     }
@@ -54,21 +60,35 @@ impl Code {
 pub(super) struct Codes<'a> {
     office: &'a Office,
     plan: &'a Plan,
-    audience: &'a Audience,
+    audience: &'a Arc<Audience>,
     needed: bool,
     spent: u32,
 }
 
 impl Office {
-    pub(super) fn codes<'a>(&'a self, plan: &'a Plan, step: &Step, audience: &'a Audience) -> Result<Codes<'a>, Error> {
+    pub(super) fn codes<'a>(
+        &'a self,
+        plan: &'a Plan,
+        step: &Step,
+        audience: &'a Arc<Audience>,
+    ) -> Result<Codes<'a>, Error> {
         if step.with_code && !plan.held().is_empty() {
             // A locked or an older vault is what a person can mend; presence returns with it.
             self.custody.require_newest()?;
-        }
-        if step.with_code && !plan.held().is_empty() && self.presence_left().is_none() {
-            return Err(Error::PresenceNeeded);
+            // A card may be its own presence.
+            let mut held = plan.held().iter();
+            if held.all(|serial| self.card_of(serial).is_none()) && self.presence_left().is_none() {
+                return Err(Error::PresenceNeeded);
+            }
         }
         Ok(Codes { office: self, plan, audience, needed: step.with_code, spent: 0 })
+    }
+
+    /// The card that a device's seed is on.
+    fn card_of(&self, serial: &MfaSerial) -> Option<u32> {
+        let knowledge = self.custody.knowledge();
+        let known = knowledge.devices.iter().find(|device| device.serial == *serial)?;
+        known.on_card.as_ref().map(|account| account.card)
     }
 
     /// Burns the next step of one of the devices and gives its code, once the step has begun. Without `wait` a spent
@@ -169,13 +189,34 @@ impl Codes<'_> {
             Mfa::None => Ok(None),
             Mfa::Held(serials) => {
                 let Some(access_key) = self.plan.base.access_key() else { return Ok(None) };
-                let (turn, code) = self.office.spend(access_key, serials, true, self.audience).await?;
-                Ok(Some(Code { serial: turn.serial, code, step: Some(turn.step), skew_millis }))
+                let office = self.office;
+                if let Some(code) = office.code_of_card(access_key, serials, self.plan, self.audience).await? {
+                    return Ok(Some(code));
+                }
+                let (here, away): (Vec<_>, Vec<_>) =
+                    serials.iter().cloned().partition(|serial| office.card_of(serial).is_none());
+                if let (true, Some(serial)) = (here.is_empty(), away.first()) {
+                    return self.typed_for(serial, skew_millis).await.map(Some);
+                }
+                if office.presence_left().is_none() {
+                    return Err(Error::PresenceNeeded);
+                }
+                let (turn, code) = office.spend(access_key, &here, true, self.audience).await?;
+                Ok(Some(Code::new(turn, code, skew_millis)))
             }
             Mfa::Typed(serial) => {
                 let code = self.typed(serial).await?;
                 Ok(Some(Code { serial: serial.clone(), code, step: None, skew_millis }))
             }
+        }
+    }
+
+    /// A code that a person types for a device whose card is not plugged in; where nobody can, the card is asked for.
+    async fn typed_for(&self, serial: &MfaSerial, skew_millis: Option<i64>) -> Result<Code, Error> {
+        match (self.typed(serial).await, self.office.card_of(serial)) {
+            (Ok(code), _) => Ok(Code { serial: serial.clone(), code, step: None, skew_millis }),
+            (Err(Error::CodeNeeded(_)), Some(card)) => Err(Error::Device { error: device::Error::NotPresent, card }),
+            (Err(error), _) => Err(error),
         }
     }
 

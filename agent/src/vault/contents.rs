@@ -71,7 +71,9 @@ impl Contents {
         let keys = self.items.access_keys.iter().map(|(name, key)| (name.as_str(), access_key(key)));
         let (on_card, here): (Vec<_>, Vec<_>) =
             self.items.authenticators.iter().partition(|(_, totp)| totp.seed.on_card().is_some());
-        let written = |(name, totp): (&'_ Name, &'_ TotpDevice)| (name.as_str(), authenticator(totp));
+        fn written<'a>((name, totp): (&'a Name, &'a TotpDevice)) -> (&'a str, Node<'a>) {
+            (name.as_str(), authenticator(totp))
+        }
         let authenticators = here.into_iter().map(written);
         let mut members = vec![
             ("access_keys", Node::Object(keys.collect())),
@@ -122,7 +124,7 @@ impl Contents {
             pins: read_pins(&mut fields)?,
             ssh_keys: match fields.has("ssh_keys") {
                 true => named(&mut fields, "ssh_keys", read_ssh_key)?,
-                false => std::collections::BTreeMap::new(),
+                false => BTreeMap::new(),
             },
             trash: fields.list("trash")?.into_iter().map(read_trashed).collect::<Result<_>>()?,
         };
@@ -264,7 +266,7 @@ fn pinned_profile(pin: &PinnedProfile) -> Node<'_> {
 }
 
 fn read_pins(fields: &mut Fields) -> Result<Pins> {
-    let mut profiles = std::collections::BTreeMap::new();
+    let mut profiles = BTreeMap::new();
     if fields.has("pinned_profiles") {
         for (name, value) in fields.object("pinned_profiles")?.into_members() {
             profiles.insert(name, read_pinned_profile(Fields::of(value)?)?);
@@ -289,7 +291,9 @@ fn text(value: Value) -> Result<String> {
 fn trashed(entry: &Trashed) -> Node<'_> {
     let (kind, item) = match &entry.item {
         TrashedItem::AccessKey(key) => ("access_key", access_key(key)),
-        TrashedItem::Authenticator(totp) if totp.seed.on_card().is_some() => ("oath_authenticator", authenticator(totp)),
+        TrashedItem::Authenticator(totp) if totp.seed.on_card().is_some() => {
+            ("oath_authenticator", authenticator(totp))
+        }
         TrashedItem::Authenticator(totp) => ("authenticator", authenticator(totp)),
         TrashedItem::SshKey(key) => ("ssh_key", ssh_key(key)),
         TrashedItem::Unknown { kind, fields } => (kind.as_str(), Node::object([], fields)),
@@ -327,11 +331,7 @@ fn read_public_half(value: Value) -> Result<PublicHalf> {
     Ok(PublicHalf { id: fields.number("id")?, public: fields.array("public")? })
 }
 
-fn named<T>(
-    fields: &mut Fields,
-    key: &str,
-    read: fn(Fields) -> Result<T>,
-) -> Result<std::collections::BTreeMap<Name, T>> {
+fn named<T>(fields: &mut Fields, key: &str, read: fn(Fields) -> Result<T>) -> Result<BTreeMap<Name, T>> {
     let members = fields.object(key)?.into_members();
     members
         .into_iter()

@@ -24,7 +24,7 @@ use super::{ConfirmedCode, Error, Items, KdfCost, Result, SlotInfo, State, Vault
 use crate::world::{BootTime, WallTime, World, keep_in_memory, on_wiped_stack};
 use claviger::model::SlotProof;
 use claviger::model::{AccessKeyId, MfaSerial, Name};
-use claviger::secret::{Passphrase, SecretAccessKey, SecretText, TotpSeed};
+use claviger::secret::{DeviceSecret, Passphrase, SecretAccessKey, SecretText, TotpSeed};
 use guesses::Guesses;
 use leave::Leaves;
 use std::path::PathBuf;
@@ -324,9 +324,16 @@ impl Custody {
     pub fn seed(&self, serial: &MfaSerial) -> Result<Arc<TotpSeed>> {
         self.require_newest()?;
         let seed = |items: &Items| {
-            items.authenticators.values().find(|device| device.serial == *serial).map(|device| device.seed.clone())
+            let device = items.authenticators.values().find(|device| device.serial == *serial)?;
+            device.seed.here().cloned()
         };
         self.with_items(seed)?.ok_or(Error::Locked)
+    }
+
+    /// What opens an OATH applet that has a password, by its id, where that is known; not that of an older vault.
+    pub fn oath_access(&self, id: &str) -> Result<Option<Arc<DeviceSecret>>> {
+        self.require_newest()?;
+        self.with_items(|items| items.oath_access.get(id).cloned())
     }
 
     /// The vault's id, open or not.
@@ -390,9 +397,10 @@ impl Custody {
 fn lock_pages(vault: &Vault) {
     let items = vault.items();
     let keys = items.access_keys.values().map(|key| key.secret.expose().as_bytes());
-    let seeds = items.authenticators.values().map(|device| device.seed.expose());
+    let seeds = items.authenticators.values().filter_map(|device| Some(device.seed.here()?.expose()));
+    let access = items.oath_access.values().map(|key| key.expose().as_bytes());
     let ssh_keys = items.ssh_keys.values().map(|key| key.private.expose());
-    let secrets = keys.chain(seeds).chain(ssh_keys).chain([vault.master_key()]);
+    let secrets = keys.chain(seeds).chain(access).chain(ssh_keys).chain([vault.master_key()]);
     let refused = secrets.filter_map(|bytes| keep_in_memory(bytes).err()).fold(None, |_, error| Some(error));
     if let Some(error) = refused {
         tracing::warn!(%error, "some secrets can be swapped out: raise RLIMIT_MEMLOCK");

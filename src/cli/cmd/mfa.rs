@@ -1,4 +1,4 @@
-//! `claviger mfa …`: the virtual MFA devices of IAM users.
+//! `claviger mfa …`: the MFA devices of IAM users that make codes.
 
 use crate::cli::args::{Proof, check_stdin_once};
 use crate::cli::desk::{Desk, unexpected};
@@ -18,10 +18,12 @@ pub(in crate::cli) enum Mfa {
     /// Store the seed of a virtual MFA device, once AWS has accepted its code
     ///
     /// The seed is the secret key that AWS shows beside the QR code, a whole otpauth:// URI, or an
-    /// otpauth-migration:// URI: what the QR code of an export of Google Authenticator says.
+    /// otpauth-migration:// URI: what the QR code of an export of Google Authenticator says. With --device it is an
+    /// account of a YubiKey: one that is there, or with --new one that is put there.
     #[command(after_help = "\
 Examples:
   claviger mfa add --for dev
+  claviger mfa add --for dev --device --new
   claviger mfa add --for dev --seed-stdin < seed
   zbarimg -q --raw export.png | claviger mfa add --for dev --seed-stdin --account 2")]
     Add(Add),
@@ -97,9 +99,18 @@ pub(in crate::cli) struct Add {
     /// Its serial at AWS [default: AWS is asked]
     #[arg(long, value_name = "ARN")]
     serial: Option<MfaSerial>,
-    /// Which account of an export with several [default: they are listed]
+    /// Which account of an export with several, or of the YubiKey [default: they are listed]
     #[arg(long, value_name = "NAME OR NUMBER")]
     account: Option<String>,
+    /// The code comes from a YubiKey, by its serial number [default: the one that is plugged in]
+    #[arg(long, value_name = "SERIAL")]
+    device: Option<Option<u32>>,
+    /// Put the seed on the YubiKey; it is asked for
+    #[arg(long, requires = "device")]
+    new: bool,
+    /// Put it there so that it gives codes without a touch
+    #[arg(long, requires = "device")]
+    no_touch: bool,
     /// Read the seed from stdin
     #[arg(long)]
     seed_stdin: bool,
@@ -141,13 +152,26 @@ impl Add {
         check_stdin_once(&self.proof, self.seed_stdin, "--seed-stdin")?;
         let mut desk = Desk::open(&self.proof)?;
         desk.require_open_vault()?;
-        let request = Request::MfaAdd {
-            access_key: self.access_key,
-            name: self.name,
-            serial: self.serial,
-            seed: seed(self.seed_stdin)?,
-            account: self.account,
-            verify: !self.no_verify,
+        let verify = !self.no_verify;
+        let request = match self.device {
+            Some(device) => Request::MfaAddOnDevice {
+                access_key: self.access_key,
+                name: self.name,
+                serial: self.serial,
+                device,
+                account: self.account,
+                seed: (self.new || self.seed_stdin).then(|| seed(self.seed_stdin)).transpose()?,
+                touch: !self.no_touch,
+                verify,
+            },
+            None => Request::MfaAdd {
+                access_key: self.access_key,
+                name: self.name,
+                serial: self.serial,
+                seed: seed(self.seed_stdin)?,
+                account: self.account,
+                verify,
+            },
         };
         let Reply::Mfa(row) = desk.ask(&request)? else { return Err(unexpected()) };
         ui::say(&format!("Authenticator {} ({}) of access key {} is stored.", row.name, row.serial, row.access_key));
@@ -171,10 +195,11 @@ fn list(json: bool, proof: &Proof) -> Outcome {
 }
 
 fn page(rows: &[MfaRow], width: Option<usize>) -> String {
-    let rows = rows
-        .iter()
-        .map(|row| [row.name.to_string(), row.access_key.to_string(), row.serial.to_string(), minute(&row.added)]);
-    table(width, ["NAME", "ACCESS KEY", "SERIAL", "ADDED"], rows)
+    let rows = rows.iter().map(|row| {
+        let place = row.card.map_or_else(|| "vault".to_owned(), |card| format!("YubiKey {card}"));
+        [row.name.to_string(), row.access_key.to_string(), row.serial.to_string(), place, minute(&row.added)]
+    });
+    table(width, ["NAME", "ACCESS KEY", "SERIAL", "SEED", "ADDED"], rows)
 }
 
 fn code(name: Option<Name>, now: bool, proof: &Proof) -> Outcome {

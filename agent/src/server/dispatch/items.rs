@@ -1,17 +1,21 @@
 //! Requests about access keys and authenticators.
 
+use super::mfa_card::Wanted;
 use crate::ask::Audience;
 use crate::jobs::{self, access_key, mfa_device};
 use crate::mfa;
 use crate::server::Server;
 use crate::server::conversation::Conversation;
 use crate::server::fault;
-use crate::vault::{AccessKey, Extra, TotpDevice};
+use crate::vault::{AccessKey, Extra, Seed, TotpDevice};
 use crate::world::rfc3339;
 use claviger::model::{AuditAws, MfaSerial, Name};
 use claviger::secret::{SecretText, TotpSeed};
 use claviger::wire::{AccessKeyExport, AccessKeyRow, Code, Fault, MfaRow, Reply, Request, SlotProof};
 use std::sync::Arc;
+
+/// The session with which AWS took a code.
+pub(super) type Proved = crate::aws::SessionCredentials;
 
 impl Server {
     pub(super) async fn item_request(
@@ -79,14 +83,24 @@ impl Server {
                 let seed = mfa::parse_seed(&seed, account.as_deref()).map_err(|error| fault::job(error.into()))?;
                 self.mfa_add(access_key, name, serial, seed, verify, conversation).await
             }
+            Request::MfaAddOnDevice { access_key, name, serial, device, account, seed, touch, verify } => {
+                let seed = seed.map(|seed| mfa::parse_seed(&seed, None)).transpose();
+                let seed = seed.map_err(|error| fault::job(error.into()))?;
+                let wanted = Wanted { access_key, name, serial, card: device, account, seed, touch, verify };
+                self.mfa_add_on_card(wanted, conversation).await
+            }
             Request::MfaCode { name, now } => self.mfa_code(name, !now, conversation).await,
             Request::MfaExport { name, proof } => {
                 self.prove(proof, conversation).await?;
                 let uri = self.custody.with_items(|items| {
-                    items.authenticators.get(&name).map(|device| mfa::export_uri(&device.seed, &device.serial))
+                    let device = items.authenticators.get(&name)?;
+                    Some(device.seed.here().map(|seed| mfa::export_uri(seed, &device.serial)))
                 });
-                let uri = uri.map_err(fault::vault)?.ok_or_else(|| fault::job(jobs::Error::MfaNotFound(Some(name))))?;
-                Ok(Reply::MfaExport { uri })
+                match uri.map_err(fault::vault)? {
+                    Some(Some(uri)) => Ok(Reply::MfaExport { uri }),
+                    Some(None) => Err(fault::job(jobs::Error::MfaOnCard(name))),
+                    None => Err(fault::job(jobs::Error::MfaNotFound(Some(name)))),
+                }
             }
             Request::MfaList {} => Ok(Reply::MfaDevices(self.mfa_rows()?)),
             Request::MfaRemove { name } => {
@@ -110,29 +124,8 @@ impl Server {
         verify: bool,
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
-        self.custody.require_unlocked().map_err(fault::vault)?;
-        if !self.custody.knowledge().access_keys.contains_key(&access_key) {
-            return Err(fault::job(jobs::Error::AccessKeyNotFound(access_key)));
-        }
+        let (serial, name) = self.place_of_device(&access_key, name, serial).await?;
         let profiles = self.files.load().map_err(fault::files)?;
-        let serial = match serial {
-            Some(serial) => serial,
-            None => {
-                let iam = self.office.iam_endpoint(&profiles, &access_key).map_err(|error| fault::job(error.into()))?;
-                mfa_device::find_serial(&self.office, &self.custody, &access_key, &iam).await.map_err(fault::job)?
-            }
-        };
-        let name = match name {
-            Some(name) => name,
-            None => serial.as_str().rsplit('/').next().unwrap_or_default().parse().map_err(|_| {
-                Fault::new(Code::MfaSerialUnknown, "the serial ends in no usable name")
-                    .hint("claviger mfa add --name NAME …")
-            })?,
-        };
-        let taken = |device: &crate::vault::KnownDevice| device.name == name || device.serial == serial;
-        if let Some(device) = self.custody.knowledge().devices.iter().find(|device| taken(device)) {
-            return Err(fault::job(jobs::Error::MfaExists(device.name.clone())));
-        }
         let mut proved = None;
         if verify {
             let (_, endpoint) =
@@ -151,25 +144,70 @@ impl Server {
         let device = TotpDevice {
             serial,
             access_key: access_key.clone(),
-            seed: Arc::new(seed),
+            seed: Seed::Here(Arc::new(seed)),
             added: now,
             extra: Extra::default(),
         };
         mfa_device::add(self.custody.clone(), conversation.leave.clone(), (name.clone(), device), now)
             .await
             .map_err(fault::job)?;
-        if let Some(credentials) = proved {
-            conversation.aws = Some(AuditAws {
-                access_key_id: Some(credentials.access_key_id.to_string()),
-                expires: Some(rfc3339(credentials.expiration)),
-                mfa_serial: Some(told),
-                operation: Some("sts:GetSessionToken".to_owned()),
-                request_id: credentials.request_id.clone(),
-                ..AuditAws::default()
-            });
-            self.office.adopt(&profiles, &access_key, credentials);
-        }
+        self.adopt_proof(&access_key, told, proved, conversation)?;
         self.mfa_row(&name)
+    }
+
+    /// The serial of a device that is added, and its name here: neither is taken yet, and its access key is stored.
+    pub(super) async fn place_of_device(
+        &self,
+        access_key: &Name,
+        name: Option<Name>,
+        serial: Option<MfaSerial>,
+    ) -> Result<(MfaSerial, Name), Fault> {
+        self.custody.require_unlocked().map_err(fault::vault)?;
+        if !self.custody.knowledge().access_keys.contains_key(access_key) {
+            return Err(fault::job(jobs::Error::AccessKeyNotFound(access_key.clone())));
+        }
+        let profiles = self.files.load().map_err(fault::files)?;
+        let serial = match serial {
+            Some(serial) => serial,
+            None => {
+                let iam = self.office.iam_endpoint(&profiles, access_key).map_err(|error| fault::job(error.into()))?;
+                mfa_device::find_serial(&self.office, &self.custody, access_key, &iam).await.map_err(fault::job)?
+            }
+        };
+        let name = match name {
+            Some(name) => name,
+            None => serial.as_str().rsplit('/').next().unwrap_or_default().parse().map_err(|_| {
+                Fault::new(Code::MfaSerialUnknown, "the serial ends in no usable name")
+                    .hint("claviger mfa add --name NAME …")
+            })?,
+        };
+        let taken = |device: &crate::vault::KnownDevice| device.name == name || device.serial == serial;
+        if let Some(device) = self.custody.knowledge().devices.iter().find(|device| taken(device)) {
+            return Err(fault::job(jobs::Error::MfaExists(device.name.clone())));
+        }
+        Ok((serial, name))
+    }
+
+    /// Keeps the session that proved a device, and puts it on record.
+    pub(super) fn adopt_proof(
+        &self,
+        access_key: &Name,
+        serial: String,
+        proved: Option<Proved>,
+        conversation: &mut Conversation,
+    ) -> Result<(), Fault> {
+        let Some(credentials) = proved else { return Ok(()) };
+        conversation.aws = Some(AuditAws {
+            access_key_id: Some(credentials.access_key_id.to_string()),
+            expires: Some(rfc3339(credentials.expiration)),
+            mfa_serial: Some(serial),
+            operation: Some("sts:GetSessionToken".to_owned()),
+            request_id: credentials.request_id.clone(),
+            ..AuditAws::default()
+        });
+        let profiles = self.files.load().map_err(fault::files)?;
+        self.office.adopt(&profiles, access_key, credentials);
+        Ok(())
     }
 
     async fn mfa_code(
@@ -179,22 +217,30 @@ impl Server {
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
         self.custody.require_unlocked().map_err(fault::vault)?;
-        if self.office.presence_left().is_none() {
-            return Err(fault::job(crate::session::Error::PresenceNeeded.into()));
-        }
         let knowledge = self.custody.knowledge();
         let device = match &name {
             Some(name) => knowledge.devices.iter().find(|device| device.name == *name),
             None => knowledge.devices.first().filter(|_| knowledge.devices.len() == 1),
         };
         let device = device.ok_or_else(|| fault::job(jobs::Error::MfaNotFound(name)))?;
+        // A touch is its own presence.
+        let touch = device.on_card.as_ref().is_some_and(|account| account.touch);
+        if !touch && self.office.presence_left().is_none() {
+            return Err(fault::job(crate::session::Error::PresenceNeeded.into()));
+        }
         let (office, serial) = (self.office.clone(), device.serial.clone());
         let work = |listener| async move {
             let audience = Audience::default();
             audience.join(listener);
             office.spend(&device.access_key, &[serial], wait, &audience).await
         };
-        let (turn, code) = conversation.attend(self, work).await.map_err(|error| fault::job(error.into()))?;
+        let (turn, code) = match device.on_card.clone() {
+            Some(account) => {
+                let (key, serial) = (device.access_key.clone(), device.serial.clone());
+                self.code_of_card(key, serial, account, wait, conversation).await?
+            }
+            None => conversation.attend(self, work).await.map_err(|error| fault::job(error.into()))?,
+        };
         conversation.aws = Some(AuditAws {
             mfa_serial: Some(turn.serial.to_string()),
             totp_step: Some(turn.step),
@@ -237,6 +283,7 @@ impl Server {
                     name: name.clone(),
                     serial: device.serial.clone(),
                     access_key: device.access_key.clone(),
+                    card: device.seed.on_card().map(|account| account.card),
                     added: rfc3339(device.added),
                 })
                 .collect()
@@ -244,7 +291,7 @@ impl Server {
         rows.map_err(fault::vault)
     }
 
-    fn mfa_row(&self, name: &Name) -> Result<Reply, Fault> {
+    pub(super) fn mfa_row(&self, name: &Name) -> Result<Reply, Fault> {
         self.mfa_rows()?.into_iter().find(|row| row.name == *name).map(Reply::Mfa).ok_or_else(fault::internal)
     }
 }

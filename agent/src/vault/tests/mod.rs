@@ -121,7 +121,7 @@ fn totp(seed: &[u8]) -> TotpDevice {
     TotpDevice {
         serial: "arn:aws:iam::123456789012:mfa/ada".parse().expect("a serial"),
         access_key: name("first"),
-        seed: Arc::new(TotpSeed::new(seed.to_vec())),
+        seed: crate::vault::Seed::Here(Arc::new(TotpSeed::new(seed.to_vec()))),
         added: NOW,
         extra: Extra::default(),
     }

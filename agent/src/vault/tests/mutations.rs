@@ -127,7 +127,7 @@ fn the_payload_parser_withstands_damage() {
                 assert!(sealed(input).as_slice() == input, "sealed and opened");
                 assert!(contents.write().as_slice() == input, "a second text for one content");
                 for device in contents.items.authenticators.values() {
-                    code_of(&device.seed);
+                    code_of(device.seed.here().unwrap());
                 }
                 Verdict::Accepted
             }

@@ -33,7 +33,7 @@ fn a_vault_opens_with_either_slot_and_gives_back_what_was_put_in() {
         let vault = bench.folder.open(&proof).expect("opens");
         let key = &vault.items().access_keys[&name("first")];
         assert_eq!((key.secret.expose(), vault.generation()), ("se\"cr\\et\u{1}ü", 2));
-        assert_eq!(vault.items().authenticators[&name("phone")].seed.expose(), b"\0\xff12345678901234");
+        assert_eq!(vault.items().authenticators[&name("phone")].seed.here().unwrap().expose(), b"\0\xff12345678901234");
         assert!(vault.prove(&proof).is_ok());
     }
     for proof in [passphrase("correct horse battery stable"), passphrase(""), recovery("AAAA"), recovery("")] {

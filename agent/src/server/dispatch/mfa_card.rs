@@ -1,0 +1,275 @@
+//! `mfa add --device`: an authenticator whose seed is on a YubiKey.
+
+use super::items::Proved;
+use crate::ask::{Audience, Listener, PinQuestion};
+use crate::device::oath::{self, Hash, Kind, NewAccount, Verb};
+use crate::device::{self, Answer, Bytes, Card};
+use crate::jobs::mfa_device::{self, Maker};
+use crate::mfa::{self, STEP_SECONDS};
+use crate::server::conversation::Conversation;
+use crate::server::{Server, fault};
+use crate::session::{asked_by, named};
+use crate::vault::{Extra, OathAccount, Seed, TotpDevice};
+use claviger::model::{MfaSerial, Name};
+use claviger::secret::{DeviceSecret, SecretText, TotpSeed};
+use claviger::wire::{Code, Fault, Reply};
+use data_encoding::HEXLOWER;
+use std::sync::Arc;
+
+/// Wrong passwords before it is given up: nothing counts them but patience.
+const PASSWORD_TRIES: usize = 3;
+
+/// What is asked for.
+pub(super) struct Wanted {
+    pub(super) access_key: Name,
+    pub(super) name: Option<Name>,
+    pub(super) serial: Option<MfaSerial>,
+    /// The YubiKey's serial number.
+    pub(super) card: Option<u32>,
+    /// Its account's name there.
+    pub(super) account: Option<String>,
+    /// Put there first.
+    pub(super) seed: Option<TotpSeed>,
+    pub(super) touch: bool,
+    pub(super) verify: bool,
+}
+
+/// An account that is there now, and what else is to be kept of it.
+struct There {
+    account: OathAccount,
+    /// It was put there just now.
+    new: bool,
+    /// What opens the applet, by its id.
+    access: Option<(String, DeviceSecret)>,
+}
+
+impl Server {
+    pub(super) async fn mfa_add_on_card(
+        self: &Arc<Self>,
+        wanted: Wanted,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        let (serial, name) =
+            self.place_of_device(&wanted.access_key, wanted.name.clone(), wanted.serial.clone()).await?;
+        let server = self.clone();
+        let (for_work, at) = (wanted, serial.clone());
+        let work = |listener| async move { server.add_on_card(for_work, at, listener).await };
+        let (there, access_key, proved) = conversation.attend(self, work).await?;
+        let now = self.world.clock.wall();
+        let told = serial.to_string();
+        let seed = Seed::OnCard(there.account);
+        let device = TotpDevice { serial, access_key: access_key.clone(), seed, added: now, extra: Extra::default() };
+        let access = there.access.map(|(id, access)| (id, Arc::new(access)));
+        let leave = conversation.leave.clone();
+        mfa_device::add_on_card(self.custody.clone(), leave, (name.clone(), device), access, now)
+            .await
+            .map_err(fault::job)?;
+        self.adopt_proof(&access_key, told, proved, conversation)?;
+        self.mfa_row(&name)
+    }
+
+    /// Everything but the vault: the account is on the card, and AWS has taken its code. An account that was put there
+    /// for this goes again where AWS does not.
+    async fn add_on_card(
+        self: Arc<Self>,
+        wanted: Wanted,
+        serial: MfaSerial,
+        listener: Listener,
+    ) -> Result<(There, Name, Option<Proved>), Fault> {
+        let audience = Arc::new(Audience::default());
+        audience.join(listener);
+        let devices = &self.office.hardware().devices;
+        let card = match wanted.card {
+            Some(number) => devices.card(number).await,
+            None => devices.only_card().await,
+        };
+        let what = wanted.card.map(|number| named(Some(number)));
+        let card = card.map_err(|error| fault::device::fault(&error, what.as_deref()))?;
+        let there = self.place_on_card(&card, &wanted, &serial, &audience).await?;
+        if !wanted.verify {
+            return Ok((there, wanted.access_key, None));
+        }
+        let proved = self.prove_by_card(&card, &there, &wanted.access_key, &serial, &audience).await;
+        match proved {
+            Ok(proved) => Ok((there, wanted.access_key, Some(proved))),
+            Err(fault) => {
+                if there.new {
+                    let verb = Verb::Delete { name: Bytes(there.account.name.clone()) };
+                    let removed = self.oath(&card, there.access.as_ref(), verb, &audience).await;
+                    if let Err(error) = removed {
+                        tracing::warn!(%error, "an account that AWS refused is still on the card");
+                    }
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    async fn place_on_card(
+        &self,
+        card: &Card,
+        wanted: &Wanted,
+        serial: &MfaSerial,
+        audience: &Arc<Audience>,
+    ) -> Result<There, Fault> {
+        let failed = |error: device::Error| fault::device::fault(&error, Some(&named(card.info.serial)));
+        let number = card.info.serial.ok_or_else(|| failed(device::Error::Unsupported(None)))?;
+        let (access, accounts) = self.accounts(card, audience).await?;
+        let name = wanted.account.clone().map(String::into_bytes);
+        if let Some(seed) = &wanted.seed {
+            let name = name.unwrap_or_else(|| default_name(serial).into_bytes());
+            let verb = Verb::Put(NewAccount {
+                name: Bytes(name.clone()),
+                kind: Kind::Totp,
+                hash: Hash::Sha1,
+                digits: 6,
+                seed: DeviceSecret::from_text(HEXLOWER.encode(seed.expose())),
+                touch: wanted.touch,
+                counter: 0,
+            });
+            self.oath(card, access.as_ref(), verb, audience).await.map_err(failed)?;
+            let account = OathAccount { card: number, name, touch: wanted.touch };
+            return Ok(There { account, new: true, access });
+        }
+        let is_aws = |account: &&oath::Account| {
+            let period = i64::from(account.period) == STEP_SECONDS;
+            account.kind == Kind::Totp && account.hash == Hash::Sha1 && period
+        };
+        let mut found = accounts
+            .iter()
+            .filter(is_aws)
+            .filter(|account| name.as_ref().map_or_else(|| is_of_aws(&account.name.0), |name| account.name.0 == *name));
+        match (found.next(), found.next()) {
+            (Some(account), None) => {
+                let touch = account.touch.unwrap_or(true);
+                let account = OathAccount { card: number, name: account.name.0.clone(), touch };
+                Ok(There { account, new: false, access })
+            }
+            (None, _) => Err(failed(device::Error::NotThere(device::Thing::Account))
+                .hint("claviger mfa add --for NAME --device --seed-stdin")),
+            (Some(_), Some(_)) => {
+                let message = "the YubiKey has several accounts of AWS: choose one with --account";
+                Err(Fault::new(Code::DeviceAmbiguous, message).hint("claviger mfa add --help"))
+            }
+        }
+    }
+
+    /// The accounts of a card. A password is asked for where the vault does not know it; what it opens is told along.
+    async fn accounts(
+        &self,
+        card: &Card,
+        audience: &Arc<Audience>,
+    ) -> Result<(Option<(String, DeviceSecret)>, Vec<oath::Account>), Fault> {
+        let failed = |error: device::Error| fault::device::fault(&error, Some(&named(card.info.serial)));
+        let applet =
+            card.info.oath.as_ref().ok_or_else(|| failed(device::Error::AppletMissing(device::Applet::Oath)))?;
+        let id = String::from(applet.id.clone());
+        let known = self.office.oath_access(card).map_err(|error| fault::job(error.into()))?;
+        let mut access = known.map(|access| (id.clone(), access));
+        let mut problem = None;
+        for _ in 0..=PASSWORD_TRIES {
+            match self.oath(card, access.as_ref(), Verb::List {}, audience).await {
+                Ok(Answer::Oath(oath::Answer::Accounts(accounts))) => return Ok((access, accounts)),
+                Ok(_) => return Err(failed(device::Error::HelperSpeech)),
+                Err(device::Error::PasswordNeeded) => {}
+                // The vault's is of another day.
+                Err(device::Error::PasswordWrong) if problem.is_none() => {}
+                Err(error) => return Err(failed(error)),
+            }
+            let question = PinQuestion {
+                device: named(card.info.serial),
+                wanted: "OATH password".to_owned(),
+                purpose: "To read and write its accounts; the vault remembers what it gives.".to_owned(),
+                asked_by: asked_by(audience),
+                tries_left: None,
+                problem: problem.clone(),
+                least: 1,
+                most: 64,
+            };
+            let password = self.prompts.pin(&question, audience).await?;
+            match self.oath(card, None, Verb::Access(password), audience).await {
+                Ok(Answer::Oath(oath::Answer::Access(opens))) => access = Some((id.clone(), opens)),
+                Ok(_) => return Err(failed(device::Error::HelperSpeech)),
+                Err(device::Error::PasswordWrong) => problem = Some("That was not its password.".to_owned()),
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(failed(device::Error::PasswordWrong))
+    }
+
+    /// AWS takes the code of a step that is burned for it.
+    async fn prove_by_card(
+        &self,
+        card: &Card,
+        there: &There,
+        access_key: &Name,
+        serial: &MfaSerial,
+        audience: &Arc<Audience>,
+    ) -> Result<Proved, Fault> {
+        let profiles = self.files.load().map_err(fault::files)?;
+        let (_, endpoint) =
+            self.office.base_endpoint(&profiles, access_key).map_err(|error| fault::job(error.into()))?;
+        let access = there.access.as_ref().map(|(_, access)| access);
+        let maker = Maker::Card { card, account: &there.account, access, audience };
+        mfa_device::prove_with(&self.office, access_key, serial, maker, &endpoint, audience).await.map_err(fault::job)
+    }
+
+    async fn oath(
+        &self,
+        card: &Card,
+        access: Option<&(String, DeviceSecret)>,
+        verb: Verb,
+        audience: &Arc<Audience>,
+    ) -> Result<Answer, device::Error> {
+        let operation = oath::Operation { access: access.map(|(_, access)| copy(access)), verb };
+        self.office.hardware().oath(card, operation, "To read and write its accounts.", audience).await
+    }
+
+    /// One code of an account on a card, for a person.
+    pub(super) async fn code_of_card(
+        self: &Arc<Self>,
+        access_key: Name,
+        serial: MfaSerial,
+        account: OathAccount,
+        wait: bool,
+        conversation: &mut Conversation,
+    ) -> Result<(mfa::Turn, claviger::secret::TokenCode), Fault> {
+        let server = self.clone();
+        let work = |listener| async move {
+            let audience = Arc::new(Audience::default());
+            audience.join(listener);
+            let failed = |error| fault::device::fault(&error, Some(&named(Some(account.card))));
+            let card = server.office.hardware().devices.card(account.card).await.map_err(failed)?;
+            let job = |error: crate::session::Error| fault::job(error.into());
+            let office = &server.office;
+            let turn = office.burn(&access_key, std::slice::from_ref(&serial), wait, &audience).await.map_err(job)?;
+            let access = office.oath_access(&card).map_err(job)?;
+            let purpose = format!("To show a code of {serial}.");
+            let code = office.oath_code(&card, &account, (turn.step, access), &purpose, &audience).await;
+            if code.is_err() {
+                // It never left the card.
+                office.custody().unburn(&serial, turn.step);
+            }
+            Ok((turn, code.map_err(job)?))
+        };
+        conversation.attend(self, work).await
+    }
+}
+
+/// A copy for the helper.
+fn copy(access: &DeviceSecret) -> DeviceSecret {
+    DeviceSecret::from_text(access.expose().to_owned())
+}
+
+/// What AWS calls an account in its QR code, with the device's name; as long as the applet takes.
+fn default_name(serial: &MfaSerial) -> String {
+    let device = serial.as_str().rsplit('/').next().unwrap_or_default();
+    let account = serial.account().map(|account| format!("@{account}")).unwrap_or_default();
+    format!("Amazon Web Services:{device}{account}").chars().take(64).collect()
+}
+
+/// Whether an account is one of AWS, by the issuer that its QR code has.
+fn is_of_aws(name: &[u8]) -> bool {
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    name.starts_with("amazon web services") || name.starts_with("aws")
+}

@@ -1,0 +1,157 @@
+//! Codes of devices that are plugged in: a YubiKey's OATH applet. What is plugged in comes first, whatever else would do.
+
+use super::Error;
+use super::office::Office;
+use super::plan::Plan;
+use super::spend::Code;
+use crate::ask::{Audience, Touch};
+use crate::device::{self, Answer, Applet, Bytes, Card, Devices, Notice, Operation, oath};
+use crate::mfa::STEP_SECONDS;
+use crate::prompt::Prompts;
+use crate::vault::OathAccount;
+use claviger::model::{AuditPeer, Label, MfaSerial, Name};
+use claviger::secret::{DeviceSecret, SecretText, TokenCode};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The devices, and how a person is told to touch one.
+#[derive(Clone)]
+pub struct Hardware {
+    /// What is plugged in.
+    pub devices: Arc<Devices>,
+    /// Where a touch is shown.
+    pub prompts: Arc<Prompts>,
+}
+
+impl Hardware {
+    /// Has the OATH applet of a card do something; while the card waits for a touch, that is shown.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn oath(
+        &self,
+        card: &Card,
+        operation: oath::Operation,
+        purpose: &str,
+        audience: &Arc<Audience>,
+    ) -> Result<Answer, device::Error> {
+        if card.info.oath.is_none() {
+            return Err(device::Error::AppletMissing(Applet::Oath));
+        }
+        let (notices, mut heard) = mpsc::unbounded_channel();
+        let mut work = std::pin::pin!(self.devices.run(&card.found, Operation::Oath(operation), notices));
+        let mut shown = None;
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut work => return outcome,
+                Some(Notice::Touch) = heard.recv(), if shown.is_none() => {
+                    let (device, purpose) = (named(card.info.serial), purpose.to_owned());
+                    let touch = Touch { device, purpose, asked_by: asked_by(audience) };
+                    shown = Some(self.prompts.touch(&touch, audience));
+                }
+            }
+        }
+    }
+}
+
+/// What people call a card.
+pub fn named(serial: Option<u32>) -> String {
+    serial.map_or_else(|| "YubiKey".to_owned(), |serial| format!("YubiKey (serial {serial})"))
+}
+
+/// Who asks, a sentence.
+pub fn asked_by(audience: &Audience) -> String {
+    let program = |peer: AuditPeer| {
+        let exe = peer.exe.map_or_else(|| "a program that has ended".to_owned(), |exe| Label(&exe).to_string());
+        let pid = peer.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+        format!("Asked by {exe}{pid}.")
+    };
+    audience.asker().map_or_else(|| "Asked by claviger itself.".to_owned(), |asker| program(asker()))
+}
+
+/// Whether the device is not there, rather than in trouble: then the next one in the list is tried. A device that is there
+/// and gives no code is told of: nothing weaker takes its place unnoticed.
+fn is_absent(error: &device::Error) -> bool {
+    use device::Error;
+    matches!(error, Error::Gone | Error::NotPresent | Error::ServiceMissing | Error::HelperMissing)
+}
+
+impl Office {
+    /// The code of the first of these devices that is on a card that is plugged in; None where none is.
+    pub(super) async fn code_of_card(
+        &self,
+        access_key: &Name,
+        serials: &[MfaSerial],
+        plan: &Plan,
+        audience: &Arc<Audience>,
+    ) -> Result<Option<Code>, Error> {
+        let knowledge = self.custody.knowledge();
+        for serial in serials {
+            let known = knowledge.devices.iter().find(|device| device.serial == *serial);
+            let Some(account) = known.and_then(|device| device.on_card.as_ref()) else { continue };
+            let card = match self.hardware.devices.card(account.card).await {
+                Ok(card) => card,
+                Err(error) if is_absent(&error) => continue,
+                Err(error) => return Err(Error::Device { error, card: account.card }),
+            };
+            if !account.touch && self.presence_left().is_none() {
+                return Err(Error::PresenceNeeded);
+            }
+            let skew_millis = self.aws.skew_millis();
+            let turn = self.burn(access_key, std::slice::from_ref(serial), true, audience).await?;
+            let purpose = format!("For a code of {serial}, for {}.", Label(&plan.profile));
+            let access = self.oath_access(&card)?;
+            match self.oath_code(&card, account, (turn.step, access), &purpose, audience).await {
+                Ok(code) => return Ok(Some(Code::new(turn, code, skew_millis))),
+                Err(error) => {
+                    // It never left the card.
+                    self.custody.unburn(serial, turn.step);
+                    if !matches!(&error, Error::Device { error, .. } if is_absent(error)) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The code of an account on a card, of a step that is burned, with what opens its applet. One that was touched for is a human act.
+    ///
+    /// # Errors
+    /// Those of the device, and of the vault.
+    pub async fn oath_code(
+        &self,
+        card: &Card,
+        account: &OathAccount,
+        (step, access): (u64, Option<DeviceSecret>),
+        purpose: &str,
+        audience: &Arc<Audience>,
+    ) -> Result<TokenCode, Error> {
+        let failed = |error| Error::Device { error, card: account.card };
+        let time = i64::try_from(step).unwrap_or(i64::MAX).saturating_mul(STEP_SECONDS);
+        let verb = oath::Verb::Code { name: Bytes(account.name.clone()), time };
+        let operation = oath::Operation { access, verb };
+        match self.hardware.oath(card, operation, purpose, audience).await {
+            Ok(Answer::Oath(oath::Answer::Code(code))) => {
+                if account.touch {
+                    self.mark_presence();
+                }
+                Ok(code)
+            }
+            Ok(_) => Err(failed(device::Error::HelperSpeech)),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// What opens the OATH applet of a card, where the vault knows it.
+    ///
+    /// # Errors
+    /// Those of the vault.
+    pub fn oath_access(&self, card: &Card) -> Result<Option<DeviceSecret>, Error> {
+        let Some(applet) = &card.info.oath else { return Ok(None) };
+        let access = self.custody.oath_access(&String::from(applet.id.clone()))?;
+        // A copy for the helper.
+        Ok(access.map(|access| DeviceSecret::from_text(access.expose().to_owned())))
+    }
+}
