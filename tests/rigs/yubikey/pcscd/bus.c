@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DRIVERS "/usr/lib/pcsc/drivers"
@@ -87,48 +86,6 @@ static struct udev_device *device(const char *path, const char *action)
     snprintf(new->path, sizeof new->path, "%s", path);
     snprintf(new->action, sizeof new->action, "%s", action);
     return new;
-}
-
-/* How often pcscd has been told, and has finished hearing, that a device is gone. */
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t more;
-    struct {
-        char path[PATH_MAX];
-        unsigned long count;
-    } of[DEVICES];
-} removals = { .lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER };
-
-static unsigned long *count_of(const char *path)
-{
-    for (size_t at = 0; at < DEVICES; at++)
-        if (removals.of[at].path[0] == 0 || strcmp(removals.of[at].path, path) == 0) {
-            snprintf(removals.of[at].path, PATH_MAX, "%s", path);
-            return &removals.of[at].count;
-        }
-    abort();
-}
-
-/* For the driver: the number so far, and waiting for the next, two seconds at most. */
-unsigned long bus_removals(const char *path)
-{
-    unsigned long count;
-    pthread_mutex_lock(&removals.lock);
-    count = *count_of(path);
-    pthread_mutex_unlock(&removals.lock);
-    return count;
-}
-
-void bus_wait_for_removal(const char *path, unsigned long seen)
-{
-    struct timespec end;
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += 2;
-    pthread_mutex_lock(&removals.lock);
-    while (*count_of(path) == seen)
-        if (pthread_cond_timedwait(&removals.more, &removals.lock, &end) != 0)
-            break;
-    pthread_mutex_unlock(&removals.lock);
 }
 
 void *udev_new(void)
@@ -204,12 +161,6 @@ struct udev_device *udev_device_new_from_syspath(void *udev, const char *path)
 
 struct udev_device *udev_device_unref(struct udev_device *device)
 {
-    if (device != NULL && strcmp(device->action, "remove") == 0) {
-        pthread_mutex_lock(&removals.lock);
-        ++*count_of(device->path);
-        pthread_cond_broadcast(&removals.more);
-        pthread_mutex_unlock(&removals.lock);
-    }
     free(device);
     return NULL;
 }
@@ -243,9 +194,10 @@ const char *udev_device_get_sysattr_value(struct udev_device *device, const char
     return strcmp(attribute, "idProduct") == 0 ? device->product : NULL;
 }
 
-/* One device a record, so that pcscd, which polls before each, misses none. Whoever reads descriptor 4 has started it:
-   when they are gone, it ends. */
+/* Whoever reads this descriptor has started pcscd: when they are gone, it ends. */
 #define LIFE 4
+
+/* One device a record, so that pcscd, which polls before each, misses none. */
 static void *tell(void *argument)
 {
     struct udev_monitor *monitor = argument;

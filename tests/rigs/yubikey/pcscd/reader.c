@@ -10,7 +10,6 @@
 #include <ifdhandler.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -20,17 +19,11 @@
 #define READERS 16
 #define LONGEST (64 * 1024 + 16)
 
-/* Of the bus (bus.c). */
-unsigned long bus_removals(const char *path);
-void bus_wait_for_removal(const char *path, unsigned long seen);
-
 static struct reader {
     atomic_int used, present, gone;
     int commands, events, stop;
     UCHAR atr[MAX_ATR_SIZE];
     size_t atr_length;
-    char path[108];
-    unsigned long removals;
 } readers[READERS];
 
 static struct reader *reader(DWORD lun)
@@ -158,8 +151,6 @@ RESPONSECODE IFDHCreateChannelByName(DWORD Lun, LPSTR DeviceName)
     r->used = 1;
     r->gone = r->present = 0;
     r->atr_length = 0;
-    snprintf(r->path, sizeof r->path, "%s", strstr(DeviceName, ":/") ? strstr(DeviceName, ":/") + 1 : "");
-    r->removals = bus_removals(r->path);
     r->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     r->commands = dial(DeviceName, 'C');
     r->events = r->commands < 0 ? -1 : dial(DeviceName, 'E');
@@ -261,12 +252,6 @@ RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR TxBuff
     done = ask(r, 'T', TxBuffer, TxLength, RxBuffer, &length);
     if (done == IFD_SUCCESS)
         *RxLength = length;
-    /*
-     * A client that learns of it too early connects again to the reader that is about to go; if it holds a transaction,
-     * pcscd (1.9.9) waits for the end of that for ever, and keeps the reader.
-     */
-    if (done == IFD_NO_SUCH_DEVICE)
-        bus_wait_for_removal(r->path, r->removals);
     return done;
 }
 
