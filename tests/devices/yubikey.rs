@@ -55,7 +55,10 @@ impl Rig {
             ("plain/claviger-virtual-yubikey", "claviger-virtual-yubikey"),
             ("plain/claviger-nitrokey-card", "claviger-nitrokey-card"),
         ] {
-            fs::copy(built(from), at(to)).expect("a copy");
+            // In a process of its own: a descriptor to write it that another test's child inherits for a moment would
+            // make the program busy.
+            let copied = Command::new("install").args(["-m", "755"]).args([built(from), at(to)]).status();
+            assert!(copied.expect("install").success(), "{from}");
         }
         fs::write(at(BUNDLE).join("Info.plist"), include_str!("../rigs/yubikey/pcscd/Info.plist")).expect("a file");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("chmod");
