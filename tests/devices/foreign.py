@@ -6,6 +6,17 @@ import sys
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from smartcard.scard import (
+    SCARD_PROTOCOL_T1,
+    SCARD_S_SUCCESS,
+    SCARD_SCOPE_USER,
+    SCARD_SHARE_SHARED,
+    SCardConnect,
+    SCardEstablishContext,
+    SCardGetErrorMessage,
+    SCardListReaders,
+    SCardTransmit,
+)
 from ykman.pcsc import list_devices
 from ykman.piv import generate_self_signed_certificate
 from yubikit.core.smartcard import ApduError, SmartCardConnection
@@ -180,7 +191,24 @@ def nitrokey(connection):
         file.write(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
+def apdus(commands):
+    """Status words, one a line, until pcscd refuses. It holds no transaction: a client that does, and connects again to a
+    reader that was pulled in that moment, is never answered by pcscd (1.9.9)."""
+    _, context = SCardEstablishContext(SCARD_SCOPE_USER)
+    _, names = SCardListReaders(context, [])
+    result, card, protocol = SCardConnect(context, names[0], SCARD_SHARE_SHARED, SCARD_PROTOCOL_T1)
+    for command in commands:
+        if result == SCARD_S_SUCCESS:
+            result, answer = SCardTransmit(card, protocol, list(bytes.fromhex(command)))
+        if result != SCARD_S_SUCCESS:
+            print(SCardGetErrorMessage(result))
+            sys.exit(1)
+        print(bytes(answer)[-2:].hex(), flush=True)
+
+
 def main():
+    if sys.argv[1] == "apdus":
+        return apdus(sys.argv[2:])
     [device] = list_devices("key")
     with device.open_connection(SmartCardConnection) as connection:
         {"oath": oath, "piv": piv, "nitrokey": nitrokey}[sys.argv[1]](connection)

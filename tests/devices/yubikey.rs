@@ -55,7 +55,10 @@ impl Rig {
             ("plain/claviger-virtual-yubikey", "claviger-virtual-yubikey"),
             ("plain/claviger-nitrokey-card", "claviger-nitrokey-card"),
         ] {
-            fs::copy(built(from), at(to)).expect("a copy");
+            // In a process of its own: a descriptor to write it that another test's child inherits for a moment would
+            // make the program busy.
+            let copied = Command::new("install").args(["-m", "755"]).args([built(from), at(to)]).status();
+            assert!(copied.expect("install").success(), "{from}");
         }
         fs::write(at(BUNDLE).join("Info.plist"), include_str!("../rigs/yubikey/pcscd/Info.plist")).expect("a file");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("chmod");
@@ -106,12 +109,17 @@ impl Rig {
         let listener = UnixListener::bind(&socket).expect("a socket");
         fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("chmod");
         // As systemd would hand it over, under the number of this very process (sd_listen_fds(3)).
-        const START: &str = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec pcscd -f --error -c \"$0\"";
+        const START: &str =
+            "exec 3<&0 0</dev/null 4>&1 >pcscd.log 2>&1; LISTEN_FDS=1 LISTEN_PID=$$ exec pcscd -f --error -c \"$0\"";
         let mut command = Self::ordinary("/bin/sh");
-        command.args(["-c", START]).arg(self.file("configuration")).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+            .args(["-c", START])
+            .arg(self.file("configuration"))
+            .current_dir(self.folder.path())
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("CLAVIGER_BUS", self.file("bus")).env("CLAVIGER_DRIVERS", self.file("drivers"));
         command.env("LD_PRELOAD", self.file("libbus.so"));
-        // It ends when nobody holds the other end of its stdout.
+        // It ends when nobody holds the other end of the shell's stdout, which it has as descriptor 4.
         command.stdin(OwnedFd::from(listener)).stdout(Stdio::piped());
         self.pcscd = Some(command.spawn().expect("pcscd"));
         self.each_plugged("wait reader");

@@ -194,13 +194,15 @@ const char *udev_device_get_sysattr_value(struct udev_device *device, const char
     return strcmp(attribute, "idProduct") == 0 ? device->product : NULL;
 }
 
-/* One device a record, so that pcscd, which polls before each, misses none. Whoever reads pcscd's stdout has started it:
-   when they are gone, it ends. */
+/* Whoever reads this descriptor has started pcscd: when they are gone, it ends. */
+#define LIFE 4
+
+/* One device a record, so that pcscd, which polls before each, misses none. */
 static void *tell(void *argument)
 {
     struct udev_monitor *monitor = argument;
     _Alignas(struct inotify_event) char room[4096];
-    struct pollfd ends[] = { { .fd = monitor->changes, .events = POLLIN }, { .fd = STDOUT_FILENO } };
+    struct pollfd ends[] = { { .fd = monitor->changes, .events = POLLIN }, { .fd = LIFE } };
     ssize_t got;
     while (poll(ends, 2, -1) > 0) {
         if (ends[1].revents & POLLERR)
