@@ -117,17 +117,11 @@ pub fn close_inherited() {
     }
 }
 
-/// The socket that systemd passed, if it passed exactly one (sd_listen_fds(3)).
-pub fn activated_socket() -> io::Result<Option<OwnedFd>> {
-    let mut sockets = sd_notify::listen_fds()?;
-    match (sockets.next(), sockets.next()) {
-        (Some(socket), None) => {
-            // SAFETY: the descriptor is passed to this process (LISTEN_PID), and nothing else here takes it.
-            Ok(Some(unsafe { OwnedFd::from_raw_fd(socket) }))
-        }
-        (None, _) => Ok(None),
-        (Some(_), Some(_)) => Err(io::Error::new(io::ErrorKind::InvalidInput, "systemd passed more than one socket")),
-    }
+/// The sockets that systemd passed, with the names that its units give them (sd_listen_fds(3)). Only once.
+pub fn activated_sockets() -> io::Result<Vec<(OwnedFd, String)>> {
+    // SAFETY: the descriptors are passed to this process (LISTEN_PID), and nothing else here takes them.
+    let own = |(socket, name)| (unsafe { OwnedFd::from_raw_fd(socket) }, name);
+    Ok(sd_notify::listen_fds_with_names()?.map(own).collect())
 }
 
 /// An allocator that wipes what it frees: copies that serde, hyper and rustls made on the way go too.

@@ -8,7 +8,7 @@ use crate::harden;
 use crate::keyring::{SecretService, SessionBus};
 use crate::logind::{Logind, SYSTEM_BUS};
 use crate::prompt::{Programs, Prompts};
-use crate::server::listen::{OneServer, Socket, Way};
+use crate::server::listen::{Activated, OneServer, Socket, Way};
 use crate::server::succession::{self, Packet, Predecessor, Program, Succession};
 use crate::server::{RecordAnchor, Rooms, Server, Settings};
 use crate::session::Office;
@@ -68,7 +68,7 @@ pub fn run(launch: Launch, birth: Birth, program: Program) -> ExitCode {
     };
     let ended = match &predecessor {
         None => prepare(launch).and_then(|prepared| {
-            let fresh = |(prepared, one, socket)| serve(prepared, program, Place::Fresh(one, socket));
+            let fresh = |(prepared, one, sockets)| serve(prepared, program, Place::Fresh(one, sockets));
             prepared.map_or(Ok(Word::AlreadyServing), fresh)
         }),
         Some(_) => prepare_place(launch).and_then(|prepared| serve(prepared, program, Place::Of(&mut predecessor))),
@@ -105,8 +105,8 @@ struct Prepared {
 
 /// Where socket and lock come from.
 enum Place<'a> {
-    /// Nobody's; with the socket that systemd passed.
-    Fresh(OneServer, Option<OwnedFd>),
+    /// Nobody's; with the sockets that systemd passed.
+    Fresh(OneServer, Option<Activated>),
     /// Gone once this process serves.
     Of(&'a mut Option<Predecessor>),
 }
@@ -116,11 +116,12 @@ fn failed(what: &str, error: &dyn std::error::Error) -> Fault {
 }
 
 /// None where another agent serves already.
-fn prepare(launch: Launch) -> Result<Option<(Prepared, OneServer, Option<OwnedFd>)>, Fault> {
+fn prepare(launch: Launch) -> Result<Option<(Prepared, OneServer, Option<Activated>)>, Fault> {
     let (world, paths) = find_place(launch)?;
-    let activated = harden::activated_socket().map_err(|error| failed("socket activation", &error))?;
+    let activated = harden::activated_sockets().and_then(Activated::sort);
+    let activated = activated.map_err(|error| failed("socket activation", &error))?;
     let one = match &activated {
-        Some(socket) => OneServer::lock_for(socket, &paths).map(Some),
+        Some(sockets) => OneServer::lock_for(&sockets.control, &paths).map(Some),
         None => OneServer::lock(&paths),
     };
     let Some(one) = one.map_err(|error| failed(&paths.lock_file().display().to_string(), &error))? else {
@@ -189,7 +190,10 @@ async fn serve_until_stopped(prepared: Prepared, program: Program, place: Place<
     let Prepared { launch, paths, settings, world } = prepared;
     let (mut terminate, mut interrupt) = (stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?);
     let (predecessor, socket, passed, mut one, packets) = match place {
-        Place::Fresh(one, activated) => (None, first_socket(activated, &paths, &world)?, None, one, Vec::new()),
+        Place::Fresh(one, activated) => {
+            let (socket, ssh) = first_sockets(activated, &paths, &world)?;
+            (None, socket, ssh, one, Vec::new())
+        }
         Place::Of(predecessor) => {
             let (socket, ssh, one, packets) = take_place(predecessor.as_ref())?;
             (Some(predecessor), socket, ssh, one, packets)
@@ -254,11 +258,18 @@ async fn serve_until_stopped(prepared: Prepared, program: Program, place: Place<
     Ok(Word::Stopped)
 }
 
-/// The socket of an agent that takes nobody's place.
-fn first_socket(activated: Option<OwnedFd>, paths: &Paths, world: &World) -> Result<Socket, Fault> {
+/// The socket of an agent that takes nobody's place, and that of its SSH agent where systemd passed one.
+fn first_sockets(
+    activated: Option<Activated>,
+    paths: &Paths,
+    world: &World,
+) -> Result<(Socket, Option<Socket>), Fault> {
+    let inherited = |way, socket| Socket::inherited(way, socket).map_err(|error| failed("socket activation", &error));
     match activated {
-        Some(socket) => Socket::inherited(Way::Control, socket).map_err(|error| failed("socket activation", &error)),
-        None => Socket::bind(Way::Control, paths, &*world.disk),
+        Some(Activated { control, ssh }) => {
+            Ok((inherited(Way::Control, control)?, ssh.map(|socket| inherited(Way::Ssh, socket)).transpose()?))
+        }
+        None => Ok((Socket::bind(Way::Control, paths, &*world.disk)?, None)),
     }
 }
 

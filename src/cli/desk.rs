@@ -92,7 +92,7 @@ impl<'a> Desk<'a> {
     pub(super) fn ask(&mut self, request: &Request) -> Result<Reply, Fault> {
         match self.exchange(request) {
             Err(fault) if fault.code == Code::VaultLocked => {
-                match proof_in(request) {
+                match proof_in(request).map(copy) {
                     Some(proof) => self.unlock(proof)?,
                     None if self.can_prove() => self.unlock_by_person()?,
                     None => return Err(fault),
@@ -100,6 +100,43 @@ impl<'a> Desk<'a> {
                 self.exchange(request)
             }
             other => other,
+        }
+    }
+
+    /// The same with a request that has a proof. Where a person has typed it, and typed it wrong, they may try again.
+    pub(super) fn ask_proven(&mut self, mut request: Request) -> Result<Reply, Fault> {
+        let mut tries = 1;
+        loop {
+            let outcome = self.ask(&request);
+            let Err(fault) = &outcome else { return outcome };
+            if !self.may_try_again(fault, &mut tries)? {
+                return outcome;
+            }
+            match proof_of(&mut request) {
+                Some(proof) => *proof = self.prove()?,
+                None => return outcome,
+            }
+        }
+    }
+
+    /// Asks for something that is done or not, with a proof.
+    pub(super) fn done_proven(&mut self, request: Request) -> Result<(), Failure> {
+        match self.ask_proven(request)? {
+            Reply::Done {} => Ok(()),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Whether it is a person who has mistyped, and may again: then they are told.
+    fn may_try_again(&mut self, fault: &Fault, tries: &mut u32) -> Result<bool, Fault> {
+        let mistyped = matches!(fault.code, Code::VaultWait | Code::VaultWrongProof);
+        match self.person.terminal.as_mut() {
+            Some(terminal) if mistyped && self.proof.passphrase_fd.is_none() && *tries < TRIES => {
+                *tries += 1;
+                terminal.show(&format!("{}; try again.\n", Message(&fault.message)))?;
+                Ok(true)
+            }
+            _ => Ok(false),
         }
     }
 
@@ -145,16 +182,9 @@ impl<'a> Desk<'a> {
         let mut tries = 1;
         loop {
             let proof = self.prove()?;
-            match (self.unlock(proof), self.person.terminal.as_mut()) {
-                (Err(fault), Some(terminal))
-                    if matches!(fault.code, Code::VaultWait | Code::VaultWrongProof)
-                        && self.proof.passphrase_fd.is_none()
-                        && tries < TRIES =>
-                {
-                    tries += 1;
-                    terminal.show(&format!("{}; try again.\n", Message(&fault.message)))?;
-                }
-                (outcome, _) => return outcome,
+            match self.unlock(proof) {
+                Err(fault) if self.may_try_again(&fault, &mut tries)? => {}
+                outcome => return outcome,
             }
         }
     }
@@ -252,22 +282,36 @@ impl Person {
     }
 }
 
-/// A proof that the request carries: it opens a locked vault as well.
-fn proof_in(request: &Request) -> Option<SlotProof> {
-    match request {
-        Request::AccessKeyExport { proof, .. }
-        | Request::Backup { proof, .. }
-        | Request::ConfigAccept { proof, .. }
-        | Request::MfaExport { proof, .. }
-        | Request::SlotAdd { proof, .. }
-        | Request::SlotRemove { proof, .. }
-        | Request::SshKeyExport { proof, .. }
-        | Request::TrashEmpty { proof }
-        | Request::VaultAccept { proof, .. } => Some(match proof {
-            SlotProof::Passphrase(text) => SlotProof::Passphrase(Passphrase::from_text(text.expose().to_owned())),
-            SlotProof::Recovery(text) => SlotProof::Recovery(RecoveryCode::from_text(text.expose().to_owned())),
-        }),
-        _ => None,
+/// The proof that a request carries: it opens a locked vault as well.
+macro_rules! proof_of {
+    ($request:expr) => {
+        match $request {
+            Request::AccessKeyExport { proof, .. }
+            | Request::Backup { proof, .. }
+            | Request::ConfigAccept { proof, .. }
+            | Request::MfaExport { proof, .. }
+            | Request::SlotAdd { proof, .. }
+            | Request::SlotRemove { proof, .. }
+            | Request::SshKeyExport { proof, .. }
+            | Request::TrashEmpty { proof }
+            | Request::VaultAccept { proof, .. } => Some(proof),
+            _ => None,
+        }
+    };
+}
+
+fn proof_in(request: &Request) -> Option<&SlotProof> {
+    proof_of!(request)
+}
+
+fn proof_of(request: &mut Request) -> Option<&mut SlotProof> {
+    proof_of!(request)
+}
+
+fn copy(proof: &SlotProof) -> SlotProof {
+    match proof {
+        SlotProof::Passphrase(text) => SlotProof::Passphrase(Passphrase::from_text(text.expose().to_owned())),
+        SlotProof::Recovery(text) => SlotProof::Recovery(RecoveryCode::from_text(text.expose().to_owned())),
     }
 }
 

@@ -22,9 +22,28 @@ pub(super) fn stdin() -> Result<Zeroizing<String>, Fault> {
 
 /// All that a file holds, as text.
 pub(super) fn file(path: &Path) -> Result<Zeroizing<String>, Fault> {
-    let unreadable = || Fault::new(Code::Usage, format!("{} cannot be read", Label(&path.to_string_lossy())));
-    let mut file = File::open(path).map_err(|_| unreadable())?;
-    utf8(&read(&mut file, false).map_err(|_| unreadable())?)
+    let unreadable = |why: &str| {
+        let message = format!("{} cannot be read: {why}", Label(&path.to_string_lossy()));
+        Fault::new(Code::Usage, message).hint(look(path))
+    };
+    let mut file = File::open(path).map_err(|error| unreadable(&error.kind().to_string()))?;
+    utf8(&read(&mut file, false).map_err(|_| unreadable("not a file"))?)
+}
+
+/// What shows the files beside this one; where the folder cannot be typed as it is, the help of the verb.
+fn look(path: &Path) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/%-".contains(c);
+    match path.parent().and_then(Path::to_str) {
+        Some("") => "ls -l".to_owned(),
+        Some(folder) if folder.chars().all(plain) && !folder.starts_with('-') => format!("ls -l {folder}"),
+        _ => help(),
+    }
+}
+
+/// The help of the verb that runs.
+pub(super) fn help() -> String {
+    let argv: Vec<_> = std::env::args_os().collect();
+    format!("{} --help", super::args::verb(&argv))
 }
 
 /// Writes a secret to a new file, mode 0600.
@@ -112,9 +131,7 @@ pub(super) fn new_passphrase(descriptor_number: Option<u32>, flag: &str) -> Resu
 
 /// The fault of a question that nobody is there to answer; `option` is what to give instead.
 pub(super) fn no_terminal(what: &str, option: &str) -> Fault {
-    let argv: Vec<_> = std::env::args_os().collect();
-    Fault::new(Code::Usage, format!("there is no terminal to ask for {what}; give {option}"))
-        .hint(format!("{} --help", super::args::verb(&argv)))
+    Fault::new(Code::Usage, format!("there is no terminal to ask for {what}; give {option}")).hint(help())
 }
 
 /// An access key as people have it: two lines (id, secret), the JSON of `aws iam create-access-key`, or the CSV of the

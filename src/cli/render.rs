@@ -2,9 +2,20 @@
 
 use crate::model::Label;
 use std::fmt::Write;
+use std::ops::Range;
 
-/// Columns under headings, two spaces apart; the last one is not padded. Cells are made safe for a terminal.
-pub(super) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+/// What lies between two columns.
+const GAP: usize = 2;
+/// How far the second and later lines of a row are moved in.
+const INDENT: usize = 4;
+
+/// Columns under headings, two spaces apart; the last one is not padded. Cells are made safe for a terminal. Where the
+/// whole does not fit in a terminal of this width, a row takes several lines, and the headings as many.
+pub(super) fn table<const N: usize>(
+    width: Option<usize>,
+    headings: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
     let rows: Vec<[String; N]> = std::iter::once(headings.map(str::to_owned))
         .chain(rows.into_iter().map(|row| row.map(|cell| Label(&cell).to_string())))
         .collect();
@@ -14,16 +25,50 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator
             *width = cell.chars().count().max(*width);
         }
     }
+    let limit = width.unwrap_or(usize::MAX);
+    let lines = folded(&widths, headings.last().map_or(0, |heading| heading.len()), limit);
     let mut out = String::new();
     for row in &rows {
-        let mut line = String::new();
-        for (width, cell) in widths.iter().zip(row) {
-            let _ = write!(line, "{cell:width$}  ");
+        for (number, columns) in lines.iter().enumerate() {
+            let indent = if number == 0 { 0 } else { INDENT };
+            let mut line = " ".repeat(indent);
+            for (width, cell) in widths.iter().zip(row).skip(columns.start).take(columns.len()) {
+                // The last column, which may be too long in this row alone.
+                if line.chars().count().saturating_add(cell.chars().count()) > limit && !line.trim().is_empty() {
+                    let _ = write!(out, "{}\n{:INDENT$}", line.trim_end(), "");
+                    line.clear();
+                }
+                let _ = write!(line, "{cell:width$}{:GAP$}", "");
+            }
+            // A further line with nothing in it is left out; each row has a first.
+            if number == 0 || !line.trim_end().is_empty() {
+                out.push_str(line.trim_end());
+                out.push('\n');
+            }
         }
-        out.push_str(line.trim_end());
-        out.push('\n');
     }
     out
+}
+
+/// Which columns go on which line. One that is wider than a line has it for itself; the last takes no more than its
+/// heading: it is text, mostly short, and goes to a line of its own where it is not.
+fn folded(widths: &[usize], last: usize, limit: usize) -> Vec<Range<usize>> {
+    let mut lines: Vec<Range<usize>> = Vec::new();
+    let mut used = 0_usize;
+    for (column, width) in widths.iter().enumerate() {
+        let width = if column.saturating_add(1) == widths.len() { &last } else { width };
+        match lines.last_mut() {
+            Some(line) if used.saturating_add(GAP).saturating_add(*width) <= limit => {
+                line.end = column.saturating_add(1);
+                used = used.saturating_add(GAP).saturating_add(*width);
+            }
+            last => {
+                used = width.saturating_add(if last.is_none() { 0 } else { INDENT });
+                lines.push(column..column.saturating_add(1));
+            }
+        }
+    }
+    lines
 }
 
 /// Seconds in the two largest units that say something: `11 h 42 min`.
@@ -79,10 +124,37 @@ mod tests {
             ["dev".to_owned(), "é\u{1b}[1m".to_owned(), String::new()],
             ["a-long-name".to_owned(), "x".to_owned(), "end".to_owned()],
         ];
-        insta::assert_snapshot!(table(["NAME", "ID", "USER"], rows), @"
+        insta::assert_snapshot!(table(None, ["NAME", "ID", "USER"], rows.clone()), @"
         NAME         ID     USER
         dev          é?[1m
         a-long-name  x      end
+        ");
+        let within = |width| table(width, ["NAME", "ID", "USER"], rows.clone());
+        assert_eq!(within(Some(24)), within(None));
+        insta::assert_snapshot!(within(Some(23)), @"
+        NAME         ID
+            USER
+        dev          é?[1m
+        a-long-name  x
+            end
+        ");
+        let long = ["dev".to_owned(), "x".to_owned(), "text that is long".to_owned()];
+        insta::assert_snapshot!(table(Some(24), ["NAME", "ID", "USER"], rows.iter().cloned().chain([long])), @"
+        NAME         ID     USER
+        dev          é?[1m
+        a-long-name  x      end
+        dev          x
+            text that is long
+        ");
+        insta::assert_snapshot!(within(Some(10)), @"
+        NAME
+            ID
+            USER
+        dev
+            é?[1m
+        a-long-name
+            x
+            end
         ");
     }
 

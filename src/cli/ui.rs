@@ -6,6 +6,7 @@ use crate::wire::{Code, Event, Fault};
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -41,7 +42,16 @@ pub(super) fn say(line: &str) {
 
 /// The columns of the terminal on stderr, where it says so.
 fn width() -> Option<usize> {
-    let columns = tcgetwinsize(rustix::stdio::stderr()).ok()?.ws_col;
+    columns(rustix::stdio::stderr())
+}
+
+/// The columns of the terminal on stdout: none where a program reads it.
+pub(super) fn page_width() -> Option<usize> {
+    columns(rustix::stdio::stdout())
+}
+
+fn columns(terminal: impl AsFd) -> Option<usize> {
+    let columns = tcgetwinsize(terminal).ok()?.ws_col;
     (columns > 0).then_some(columns.into())
 }
 

@@ -163,6 +163,9 @@ pub struct AuditSsh {
     /// Where the connection comes from, as it has proved: `unbound`, `bound` to one login of this machine, `forwarded`,
     /// or `tainted` where a proof was wrong.
     pub binding: String,
+    /// What the owner of a key of `ssh-add`, or of another agent, calls it: anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
     /// Whether a person allowed it; absent where nobody was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<bool>,
@@ -172,8 +175,11 @@ pub struct AuditSsh {
     /// The fingerprint of the host key that the connection is bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_key: Option<String>,
-    /// The fingerprint of the key.
+    /// The fingerprint of the key, as `ssh-keygen -l` shows it: of a certificate that of its key.
     pub key: String,
+    /// The key's name in the vault, where it is one of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The namespace of a signature (PROTOCOL.sshsig).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,

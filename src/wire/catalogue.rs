@@ -96,6 +96,7 @@ catalogue! {
     AgentRuntimeFolder, "agent.runtime_folder", Fault, "the folder of the agent's socket is missing or not private", None;
     AgentStartFailed, "agent.start_failed", Fault, "the agent did not start", Some("claviger agent run");
     AgentStopping, "agent.stopping", Fault, "the agent is stopping", Some("claviger agent start");
+    AuditEventUnknown, "audit.event_unknown", Usage, "no event has this name", Some("claviger audit log");
     AuditFull, "audit.full", Fault, "the disk is full, and so is what was set aside for the audit record", Some("df -h ~/.local/share/claviger");
     AuditNotFound, "audit.not_found", NotFound, "the audit record does not know the id", Some("claviger audit log");
     AuditTampered, "audit.tampered", Fault, "the audit record is not what was written", None;
@@ -183,14 +184,14 @@ catalogue! {
     SourceNotConfigured, "source.not_configured", Usage, "config.toml does not say where the source is", None;
     SourceRefused, "source.refused", Refused, "a source of credentials refused", None;
     SourceUnreachable, "source.unreachable", Network, "a source of credentials cannot be reached", None;
-    SshKeyCertificateExpired, "ssh_key.certificate_expired", Refused, "the certificate of the SSH key is no longer valid", None;
-    SshKeyCertificateMismatch, "ssh_key.certificate_mismatch", Refused, "the certificate is for another SSH key", None;
+    SshKeyCertificateExpired, "ssh_key.certificate_expired", Refused, "the certificate of the SSH key is no longer valid", Some("ssh-keygen -L -f FILE");
+    SshKeyCertificateMismatch, "ssh_key.certificate_mismatch", Refused, "the certificate is for another SSH key", Some("ssh-keygen -l -f FILE");
     SshKeyExists, "ssh_key.exists", Refused, "the SSH key, or one of that name, is already stored", Some("claviger ssh-key list");
     SshKeyHostUnknown, "ssh_key.host_unknown", NotFound, "no host key of a destination is known", None;
-    SshKeyMalformed, "ssh_key.malformed", Usage, "the SSH key, its certificate or an option of it is not well formed", None;
+    SshKeyMalformed, "ssh_key.malformed", Usage, "the SSH key, its certificate or an option of it is not well formed", Some("claviger ssh-key add --help");
     SshKeyNotFound, "ssh_key.not_found", NotFound, "no SSH key of that name is stored", Some("claviger ssh-key list");
     SshKeyPassphraseNeeded, "ssh_key.passphrase_needed", Person, "the file of the SSH key is encrypted, and no passphrase was given", Some("claviger ssh-key add NAME FILE --key-passphrase-fd 3");
-    SshKeyPassphraseWrong, "ssh_key.passphrase_wrong", Refused, "the passphrase does not open the file of the SSH key", None;
+    SshKeyPassphraseWrong, "ssh_key.passphrase_wrong", Refused, "the passphrase does not open the file of the SSH key", Some("ssh-keygen -y -f FILE");
     SshKeyUnsupported, "ssh_key.unsupported", Refused, "an SSH key of that type or size, or a file encrypted in that way, is not held", Some("claviger ssh-key new NAME");
     StateUnsaved, "state.unsaved", Fault, "the ledger cannot be written, so no code may be spent", None;
     TrashAmbiguous, "trash.ambiguous", Usage, "more than one kind of item of that name is in the trash", Some("claviger trash list");

@@ -30,7 +30,7 @@ pub use fault::Fault;
 pub use keeping::{OlderVault, TrashKind, TrashRow};
 pub use reply::{
     AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, OpenEndpoint, ProfileRow, Reply,
-    SessionRow, Setting, SlotRow, Status, Whoami,
+    SessionRow, Setting, SlotRow, SshStatus, Status, Whoami,
 };
 pub use request::{EndpointKind, Hello, NewSlot, Request};
 pub use ssh_key::{SshKeyExport, SshKeyKind, SshKeyOptions, SshKeyRow};

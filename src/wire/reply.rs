@@ -260,11 +260,27 @@ pub struct Status {
     pub endpoints: Vec<EndpointRow>,
     /// Seconds this machine's clock is behind AWS's (negative: ahead), once measured.
     pub clock_skew: Option<i64>,
+    /// The SSH agent; absent where it has no socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<SshStatus>,
     /// The open vault is an older one than was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub older: Option<OlderVault>,
     /// Things a person should look at: each one line.
     pub warnings: Vec<String>,
+}
+
+/// What the SSH agent has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshStatus {
+    /// Its socket.
+    pub socket: String,
+    /// Keys of the vault, as far as they are known: they sign while it is open.
+    pub vault_keys: usize,
+    /// Keys that `ssh-add` has added, those that a lock of the vault has sealed too.
+    pub added_keys: usize,
+    /// Whether `ssh-add -x` has locked it.
+    pub locked: bool,
 }
 
 /// Who credentials act as.

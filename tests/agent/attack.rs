@@ -2,6 +2,7 @@
 //! another. Only root can set that up.
 
 use crate::home::{Agent, Home, PASSPHRASE, program, run};
+use crate::raw::Raw;
 use crate::wire::Wire;
 use claviger_agent::testing::figure;
 use rustix::process::Signal;
@@ -276,6 +277,27 @@ fn another_user_is_not_answered_even_where_the_doors_stand_open() {
     home.set_mode("run", 0o711);
     home.set_mode("run/agent.sock", 0o666);
     assert!(!["0\n", "no way in\n"].contains(&knock(OTHER).as_str()), "the control: who checks nobody answers all");
+}
+
+#[test]
+fn another_user_has_no_use_of_the_ssh_agent_even_where_its_door_stands_open() {
+    let home = ordinary();
+    let _agent = agent(&home, None);
+    let knock = |user: u32| {
+        let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.settimeout(100)\n\
+                      try:\n s.connect('run/ssh.sock')\nexcept OSError:\n print('no way in'); sys.exit()\n\
+                      try:\n s.sendall(b'\\0\\0\\0\\1\\x0b')\n print(len(s.recv(4096)))\n\
+                      except OSError:\n print(0)";
+        run(as_user(&home, user, PYTHON.as_ref()).args(["-c", script]), "").good()
+    };
+    // A length and the list of no keys.
+    assert_eq!((knock(USER).as_str(), knock(OTHER).as_str()), ("9\n", "no way in\n"), "the control is answered");
+    home.set_mode("", 0o755);
+    home.set_mode("run", 0o711);
+    home.set_mode("run/ssh.sock", 0o666);
+    assert_eq!((knock(OTHER).as_str(), knock(USER).as_str()), ("0\n", "9\n"));
+    // Root could read the keys anyway, and sudo keeps SSH_AUTH_SOCK.
+    assert_eq!(Raw::connect(&home.file("run/ssh.sock")).count(), 0);
 }
 
 #[test]

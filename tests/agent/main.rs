@@ -34,6 +34,9 @@ mod prompts;
 mod protocol;
 #[path = "../chaos/mod.rs"]
 mod proxy;
+#[expect(dead_code, reason = "what the tests of claviger-ssh-agent say besides")]
+#[path = "../ssh/raw.rs"]
+mod raw;
 mod restart;
 mod rollback;
 mod sandbox;
@@ -42,6 +45,7 @@ mod soak;
 mod sources;
 mod ssh;
 mod ssh_key;
+mod ssh_rules;
 mod strace;
 mod succession;
 mod time;

@@ -3,6 +3,7 @@
 use crate::attack::{USER, WAYS, as_user, attack};
 use crate::home::{Ended, Home, PASSPHRASE, program, wait_gone};
 use crate::installed::{CLOSED, Installed, copy};
+use crate::raw::{CLOSED as ENDED, IDENTITIES, LIST, Raw};
 use crate::sandbox::Sandbox;
 use serde_json::{Value, json};
 use std::fs;
@@ -264,6 +265,8 @@ fn a_restart_waits_for_what_is_in_hand_and_lets_nobody_notice() {
     let waiting = start(&["process", "plain"]);
     sandbox.wait_hanging(1);
     let mut other = home.connect();
+    let mut ssh = Raw::connect(&crate::ssh::socket(&home));
+    assert_eq!(ssh.kind(&[LIST]), IDENTITIES, "the control");
     let restart = start(&["agent", "restart"]);
     // An open connection hears that nothing more is taken, and why.
     let mut id = 2;
@@ -275,9 +278,16 @@ fn a_restart_waits_for_what_is_in_hand_and_lets_nobody_notice() {
         assert!(said["reply"]["status"].is_object(), "{said}");
         id += 1;
     }
+    // A request of an SSH client waits now, and then asks the successor: on its own connection it is not answered.
+    let anew = std::thread::spawn({
+        let socket = crate::ssh::socket(&home);
+        move || Raw::connect(&socket).kind(&[LIST])
+    });
+    let open = std::thread::spawn(move || ssh.kind(&[LIST]));
     sandbox.release();
     let ended: Ended = waiting.wait_with_output().expect("its end").into();
     key_of(&ended.good());
+    assert_eq!((open.join().expect("no panic"), anew.join().expect("no panic")), (ENDED, IDENTITIES));
     assert_eq!(restart.wait_with_output().expect("its end").status.code(), Some(0));
     other.ended();
     wait_gone(old);

@@ -80,12 +80,12 @@ impl Client {
     }
 }
 
-fn socket(home: &Home) -> PathBuf {
+pub(crate) fn socket(home: &Home) -> PathBuf {
     home.file("run/ssh.sock")
 }
 
 /// The records of this event, oldest first.
-fn records(home: &Home, event: &str) -> Vec<Value> {
+pub(crate) fn records(home: &Home, event: &str) -> Vec<Value> {
     let log = home.run(&["audit", "log", "--event", event, "--json"], "").good();
     serde_json::from_str(&log).expect("JSON")
 }
@@ -115,7 +115,9 @@ fn a_lock_takes_keys_away_and_an_unlock_brings_them_back() {
     let key = client.good("ssh-keygen", &["-l", "-f", &client.path("one.pub")]);
     assert_eq!(key.split_whitespace().nth(1), ssh["key"].as_str());
     assert_eq!((ssh["payload"].as_str(), ssh["namespace"].as_str()), (Some("sshsig"), Some("file")));
-    assert_eq!(ssh["binding"], "unbound");
+    assert_eq!((&ssh["binding"], &ssh["comment"], &ssh["name"]), (&json!("unbound"), &json!("one"), &Value::Null));
+    let page = home.run(&["audit", "log", "--event", "ssh"], "").good();
+    assert!(page.contains("data for file with \"one\""), "{page}");
     assert!(signed[0]["peer"]["exe"].as_str().is_some_and(|exe| exe.ends_with("/ssh-keygen")), "{signed:?}");
     home.run(&["audit", "verify"], "").good();
 }
@@ -162,7 +164,8 @@ fn a_key_of_the_vault_signs_what_it_is_for_while_the_vault_is_open() {
     assert!(!client.signs_for("file", "release"));
     let refused = records(&home, "ssh.refused");
     assert!(refused.iter().all(|record| record["error"].as_str().is_some_and(|why| why.starts_with("not_allowed"))));
-    assert_eq!(refused.len(), 2);
+    let names: Vec<_> = refused.iter().map(|record| record["ssh"]["name"].as_str()).collect();
+    assert_eq!(names, [Some("plain"), Some("release")]);
 
     home.run(&["lock"], "").good();
     assert_eq!(client.listed(), "");

@@ -12,6 +12,61 @@ impl Home {
     }
 }
 
+/// A passphrase would open nothing.
+#[test]
+fn where_there_is_no_vault_nobody_is_asked_to_open_it() {
+    let home = Home::new();
+    home.write("passphrase", PASSPHRASE);
+    for words in [
+        &["access-key", "list"][..],
+        &["access-key", "remove", "dev"],
+        &["audit", "verify"],
+        &["mfa", "code"],
+        &["mfa", "list"],
+        &["ssh-key", "add", "x", "--stdin"],
+        &["ssh-key", "export", "x"],
+        &["ssh-key", "list"],
+        &["ssh-key", "new", "x"],
+        &["ssh-key", "public", "x"],
+        &["ssh-key", "remove", "x"],
+        &["trash", "list"],
+        &["trash", "restore", "x"],
+        &["unlock"],
+    ] {
+        // Had it been read, it would not be there for the next.
+        let mut shell = home.program_command("/bin/sh".as_ref());
+        let line = "exec 3<passphrase; \"$0\" \"$@\" --passphrase-fd 3 </dev/null || code=$?; cat <&3; exit $code";
+        shell.args(["-c", line]).arg(crate::home::program("claviger")).args(words);
+        let ended = crate::home::run(&mut shell, "");
+        let said = ended.stderr.contains("there is no vault") && ended.stderr.contains("claviger init");
+        assert!(ended.exit == Some(6) && said && ended.stdout == PASSPHRASE, "{words:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn an_event_that_there_is_not_is_told_with_the_nearest() {
+    let home = Home::new();
+    home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    let log = |event: &str| home.run(&["audit", "log", "--event", event], "");
+    assert!(log("vault").good().contains("vault.create") && log("vault.create").good().contains("vault.create"));
+    let misspelt = log("ssh.signd");
+    misspelt.fault_told(2, "no event is named ssh.signd: they begin with access_key, agent, audit,");
+    assert!(misspelt.stderr.ends_with("hint: claviger audit log --event ssh.signed\n"), "{}", misspelt.stderr);
+    let nonsense = log("nonsense");
+    assert!(nonsense.stderr.ends_with("hint: claviger audit log\n"), "{}", nonsense.stderr);
+}
+
+#[test]
+fn the_status_says_what_the_ssh_agent_has() {
+    let home = Home::new();
+    home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    home.run(&["ssh-key", "new", "laptop"], "").good();
+    let socket = home.file("run/ssh.sock").display().to_string();
+    let wanted = |locked: bool| json!({"socket": socket, "vault_keys": 1, "added_keys": 0, "locked": locked});
+    assert_eq!(home.status()["ssh"], wanted(false));
+    assert!(home.run(&["status"], "").good().contains("ssh       1 key of the vault, 0 of ssh-add, at "));
+}
+
 const BY_PASSPHRASE: [&str; 2] = ["--passphrase-fd", "0"];
 
 #[test]

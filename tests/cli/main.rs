@@ -35,6 +35,7 @@ fn status(vault: &str) -> Reply {
         sessions: Vec::new(),
         endpoints: Vec::new(),
         clock_skew: None,
+        ssh: None,
         older: None,
         warnings: Vec::new(),
     })
@@ -74,7 +75,7 @@ fn headless_init_prints_the_recovery_code_alone_and_answers_with_it() {
             other => no_request(other),
         }
     }
-    let made = "The vault is made and open. Next: claviger access-key add NAME\n";
+    let made = "The vault is made and open. Next: claviger access-key add NAME, or claviger ssh-key new NAME\n";
     let home = Home::new();
     home.serve("run", script);
     // Up to the first newline, and not a byte of it trimmed.

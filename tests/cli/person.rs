@@ -40,7 +40,10 @@ fn init_asks_twice_shows_the_recovery_code_and_has_it_typed_back() {
     person.wait_for("\u{1b}[8A\r\u{1b}[J");
     let ended = person.end();
     assert_eq!((ended.exit, ended.stdout.as_str()), (0, ""));
-    assert_eq!(ended.stderr, "The vault is made and open. Next: claviger access-key add NAME\r\n");
+    assert_eq!(
+        ended.stderr,
+        "The vault is made and open. Next: claviger access-key add NAME, or claviger ssh-key new NAME\r\n"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::agent::Home;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -72,7 +72,7 @@ impl OnTerminal {
         Self::start_with(home, arguments, false)
     }
 
-    /// The same with stdout on the terminal as well.
+    /// The same with stdout on the terminal as well, which has 80 columns.
     pub(crate) fn start_all(home: &Home, arguments: &[&str]) -> Self {
         Self::start_with(home, arguments, true)
     }
@@ -85,6 +85,9 @@ impl OnTerminal {
         let name = ptsname(&screen, Vec::new()).expect("its name");
         let line = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
             .expect("its other end");
+        if all {
+            tcsetwinsize(&line, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).expect("its size");
+        }
         let mut command = Command::new("setsid");
         command.args(["--wait", "--ctty", PROGRAM]).args(arguments).env_clear().env("CLAVIGER_HOME", home.path());
         command

@@ -132,7 +132,10 @@ fn a_key_comes_from_a_file_or_stdin_with_its_passphrase_and_certificate() {
     assert_eq!(line("locked --stdin --key-passphrase-fd 3 <key 3<<'E'\ngood\nE"), stored("locked"));
     let needed = "claviger: it is encrypted\nhint: claviger ssh-key add NAME FILE --key-passphrase-fd 3\n";
     assert_eq!(line("locked key"), ended(4, "", needed));
-    assert_eq!(line("locked key --key-passphrase-fd 0 <key"), ended(5, "", "claviger: that does not open it\n"));
+    assert_eq!(
+        line("locked key --key-passphrase-fd 0 <key"),
+        ended(5, "", "claviger: that does not open it\nhint: ssh-keygen -y -f FILE\n")
+    );
     for (words, said) in [
         ("x", "<FILE> is missing"),
         ("x key --stdin", "exclude each other"),
@@ -154,6 +157,58 @@ fn a_key_comes_from_a_file_or_stdin_with_its_passphrase_and_certificate() {
     let ended = person.end();
     assert_eq!((ended.exit, ended.stdout.as_str()), (0, ""));
     assert!(ended.stderr.ends_with("SSH key locked (SHA256:abc) is in the vault.\r\n"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_list_that_is_too_wide_for_the_terminal_has_more_lines_and_none_that_breaks() {
+    let home = Home::new();
+    home.serve("run", |request, _| match request {
+        Request::SshKeyList { skip: 0 } => Ok(Reply::SshKeys(vec![SshKeyRow {
+            fingerprint: format!("SHA256:{}", "x".repeat(43)),
+            ..row(&"github".parse().expect("a name"))
+        }])),
+        Request::SshKeyList { .. } => Ok(Reply::SshKeys(Vec::new())),
+        other => no_request(other),
+    });
+    let shown = OnTerminal::start_all(&home, &["ssh-key", "list"]).end().stderr.replace('\r', "");
+    insta::assert_snapshot!(shown, @"
+    NAME    TYPE     BITS  FINGERPRINT
+        USE             ADDED                 COMMENT
+    github  ed25519  256   SHA256:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+        signs git file  2026-11-22 01:00 UTC  github
+    ");
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    let piped = run(&home, &["ssh-key", "list"], "").stdout;
+    assert_eq!(piped.lines().count(), 2, "a program gets a line for each: {piped}");
+}
+
+#[test]
+fn a_person_who_mistypes_the_passphrase_of_the_vault_may_try_again() {
+    let home = Home::new();
+    home.serve("run", |request, _| match request {
+        Request::Status {} => Ok(status("unlocked")),
+        Request::SshKeyExport { proof: SlotProof::Passphrase(passphrase), .. } if passphrase.expose() == "good" => {
+            Ok(Reply::SshKeyExport(SshKeyExport { key: SecretText::from_text(FILE.to_owned()), certificate: None }))
+        }
+        Request::SshKeyExport { .. } => Err(Fault::new(Code::VaultWrongProof, "that opens no slot")),
+        other => no_request(other),
+    });
+    let export = |wrong: &[&str], last: &str| {
+        let mut person = OnTerminal::start(&home, &["ssh-key", "export", "plain"]);
+        for passphrase in wrong {
+            person.wait_for("Passphrase: ");
+            person.enter_hidden(passphrase);
+            person.wait_for("that opens no slot; try again.");
+        }
+        person.wait_for("Passphrase: ");
+        person.enter_hidden(last);
+        person.end()
+    };
+    let opened = export(&["bad"], "good");
+    assert_eq!((opened.exit, opened.stdout.as_str()), (0, FILE), "{}", opened.stderr);
+    let refused = export(&["bad", "worse"], "worst");
+    assert!(refused.exit == 5 && refused.stdout.is_empty(), "{}", refused.stderr);
+    assert!(refused.stderr.contains("claviger: that opens no slot\r\n"), "{}", refused.stderr);
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! An agent whose device helper sees the rigs alone.
 
-use crate::home::{Agent, Home, PASSPHRASE, program};
+use crate::home::{Agent, Home, PASSPHRASE, program, run};
 use serde_json::Value;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::ops::Deref;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -21,14 +20,12 @@ impl Installed {
     /// passes none on.
     pub(crate) fn start(home: Home, environment: &[(&str, PathBuf)]) -> Self {
         let programs = tempfile::tempdir().expect("a folder");
-        fs::copy(program("claviger-agent"), programs.path().join("claviger-agent")).expect("a copy");
+        install(&program("claviger-agent"), &programs.path().join("claviger-agent"), "");
         let exports: String =
             environment.iter().map(|(name, value)| format!("export {name}='{}'\n", value.display())).collect();
         let helper = program("claviger-device-helper");
         let script = format!("#!/bin/sh\n{exports}exec '{}'\n", helper.display());
-        let path = programs.path().join("claviger-device-helper");
-        fs::write(&path, script).expect("a script");
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("chmod");
+        install(Path::new("/dev/stdin"), &programs.path().join("claviger-device-helper"), &script);
         let mut installed = Self { home, programs, _agent: None };
         let mut agent = Agent::spawn(&mut installed.agent_command());
         assert_eq!(agent.word(), "ready");
@@ -74,6 +71,12 @@ impl Installed {
         });
         children.collect()
     }
+}
+
+/// Puts a program in its place. By another process: a file that this one had open for writing could be open still in a
+/// child that another test has just forked, and would be busy (execve(2), ETXTBSY).
+fn install(from: &Path, to: &Path, stdin: &str) {
+    run(Command::new("install").args(["-m", "755"]).arg(from).arg(to), stdin).good();
 }
 
 impl Deref for Installed {

@@ -400,6 +400,8 @@ fn of_audit(world: &Outside) -> Vec<Fault> {
         seams::audit(&Error::Full { folder: world.file.clone() }),
         seams::audit(&Error::Unwritable { source: full() }),
         seams::audit_unreadable(&full()),
+        seams::audit_unknown_event(&world.profile),
+        seams::audit_unknown_event("session.nwe"),
         seams::audit_unknown_id(),
     ]
 }

@@ -16,8 +16,10 @@ macro_rules! on_both {
     };
 }
 
+mod activation;
 mod add;
 mod agent;
+mod crowd;
 mod flags;
 mod forward;
 mod frames;

@@ -30,6 +30,35 @@ macro_rules! events {
     };
 }
 
+impl Event {
+    /// Whether an event has this name, or a group of them: what stands before the dot.
+    pub fn is_known(name: &str) -> bool {
+        let matches = |event: &Self| {
+            event.as_str().strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        Self::ALL.iter().any(matches)
+    }
+
+    /// The event, or the group, whose name is the most like this; None where none is.
+    pub fn nearest(name: &str) -> Option<&'static str> {
+        let wanted: String = name.chars().take(SHORT_LIMIT).collect::<String>().to_lowercase();
+        let groups = Self::groups();
+        let names = Self::ALL.iter().map(|event| event.as_str()).chain(groups);
+        let near = names.filter_map(|name| {
+            let distance = strsim::osa_distance(&wanted, name);
+            (distance * 2 <= name.len().max(wanted.chars().count())).then_some((distance, name))
+        });
+        near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+    }
+
+    /// The groups, in order.
+    pub fn groups() -> Vec<&'static str> {
+        let mut groups: Vec<_> = Self::ALL.iter().filter_map(|event| event.as_str().split('.').next()).collect();
+        groups.dedup();
+        groups
+    }
+}
+
 events! {
     /// An access key was stored.
     AccessKeyAdd, "access_key.add";
@@ -303,10 +332,20 @@ fn each_text(record: &mut AuditRecord, change: &mut dyn FnMut(&mut String)) {
     if let Some(AuditSubject { name, principal, profile, role, slot }) = record.subject.as_mut() {
         texts.extend([name, principal, profile, role, slot].into_iter().flatten());
     }
-    if let Some(AuditSsh { binding: _, confirmed: _, host, host_key: _, key: _, namespace, payload: _, user }) =
-        record.ssh.as_mut()
+    if let Some(AuditSsh {
+        binding: _,
+        comment,
+        confirmed: _,
+        host,
+        host_key: _,
+        key: _,
+        name,
+        namespace,
+        payload: _,
+        user,
+    }) = record.ssh.as_mut()
     {
-        texts.extend([host, namespace, user].into_iter().flatten());
+        texts.extend([comment, host, name, namespace, user].into_iter().flatten());
     }
     if let Some(peer) = record.peer.as_mut() {
         texts.extend([peer.exe.as_mut(), peer.tty.as_mut()].into_iter().flatten());

@@ -3,13 +3,15 @@
 use super::Error;
 use super::process::Process;
 use super::protocol::{Command, Present, Report};
-use crate::world::Clock;
+use crate::world::{BootTime, Clock};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// How long it is watched after the last question: an agent that is not used does not keep a process.
 const IDLE_MILLIS: u64 = 600_000;
+/// Until pcscd is looked for again: who asks a hundred times a second does not start as many helpers.
+const AGAIN_MILLIS: u64 = 1_000;
 /// Until the helper has looked for the first time.
 const LOOK_MILLIS: u64 = 5_000;
 
@@ -27,6 +29,16 @@ struct Running {
     task: tokio::task::JoinHandle<()>,
     /// Told at each question.
     asked: Arc<tokio::sync::Notify>,
+    begun: BootTime,
+}
+
+impl Running {
+    /// One that has found no pcscd will not find it later, and is replaced.
+    fn is_of_use(&self, now: BootTime) -> bool {
+        let missed = |present: &Present| present.cards == Some(Error::ServiceMissing);
+        let blind = self.seen.borrow().as_ref().is_some_and(missed) && now >= self.begun.plus_millis(AGAIN_MILLIS);
+        !self.task.is_finished() && !blind
+    }
 }
 
 impl Drop for Running {
@@ -64,7 +76,8 @@ impl Watch {
             return Err(Error::HelperMissing);
         }
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        match running.as_ref().filter(|running| !running.task.is_finished()) {
+        let now = self.clock.boot();
+        match running.as_ref().filter(|running| running.is_of_use(now)) {
             Some(running) => {
                 running.asked.notify_one();
                 Ok(running.seen.clone())
@@ -73,7 +86,7 @@ impl Watch {
                 let (tell, seen) = watch::channel(None);
                 let asked = Arc::new(tokio::sync::Notify::new());
                 let task = tokio::spawn(look(self.clock.clone(), self.program.clone(), tell, asked.clone()));
-                *running = Some(Running { seen: seen.clone(), task, asked });
+                *running = Some(Running { seen: seen.clone(), task, asked, begun: now });
                 Ok(seen)
             }
         }

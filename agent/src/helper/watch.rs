@@ -11,8 +11,6 @@ use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Between two looks for a pcscd that does not run: systemd starts it when a card is plugged in.
-const SERVICE_PAUSE: Duration = Duration::from_secs(5);
 /// Most bytes of all readers' names.
 const NAMES_LIMIT: usize = 16 * 1024;
 
@@ -59,16 +57,14 @@ pub(super) fn insertion() -> u64 {
     seconds.unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(nanoseconds.unwrap_or(0))
 }
 
-/// Calls with the cards, now and at each change (SCardGetStatusChange, which sleeps in between).
+/// Calls with the cards, now and at each change (SCardGetStatusChange, which sleeps in between). Where pcscd does not run,
+/// or ends, that is the last word: nothing tells when it is there again, and the agent begins another watch.
 fn watch_cards(changed: impl Fn(Result<Vec<Found>, Error>)) {
-    loop {
-        let error = match Context::establish(Scope::User) {
-            Ok(context) => watch_readers(&context, &changed),
-            Err(error) => error,
-        };
-        changed(Err(service_error(error)));
-        std::thread::park_timeout(SERVICE_PAUSE);
-    }
+    let error = match Context::establish(Scope::User) {
+        Ok(context) => watch_readers(&context, &changed),
+        Err(error) => error,
+    };
+    changed(Err(service_error(error)));
 }
 
 fn watch_readers(context: &Context, changed: &impl Fn(Result<Vec<Found>, Error>)) -> pcsc::Error {

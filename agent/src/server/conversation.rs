@@ -66,14 +66,14 @@ impl Conversation {
         self.answer().await
     }
 
-    /// Asks a question that is answered by yes or no; anything but yes is no. False where nobody can answer.
+    /// Asks a question that is answered by yes or no. False where nobody can answer.
     pub(super) async fn agrees(&mut self, prompt: &str) -> bool {
         if !self.answerable {
             return false;
         }
         self.send(AgentMessage::Event(Event::Question { prompt: prompt.to_owned(), echo: true })).await;
         let answer = self.answer().await;
-        answer.is_some_and(|answer| matches!(answer.expose().trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+        answer.as_ref().is_some_and(is_yes)
     }
 
     /// What was typed to the one question of this request. None where the client declines or has gone.
@@ -113,6 +113,11 @@ impl Conversation {
             }
         }
     }
+}
+
+/// Whether a person has agreed: anything but yes is no.
+pub(super) fn is_yes(answer: &TypedAnswer) -> bool {
+    matches!(answer.expose().trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 /// A line as bytes; None only where it could not be written, which no type of ours allows.

@@ -55,7 +55,11 @@ impl Server {
         }
         let profile = record::profile_of(&request);
         let act = self.begin_act(&request, conversation).await?;
-        let outcome = self.answer(request, conversation).await;
+        let outcome = self.answer(request, conversation).await.map_err(|fault| match fault.code {
+            // What there is not cannot be opened.
+            Code::VaultLocked => fault::closed(&self.custody),
+            _ => fault,
+        });
         if let (Some(profile), Err(fault)) = (profile, &outcome) {
             self.record_refused(&profile, fault, conversation.peer.seen());
         }

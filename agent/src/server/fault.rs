@@ -517,6 +517,11 @@ pub mod seams {
     }
 
     /// The fault of an id that no record has.
+    pub fn audit_unknown_event(name: &str) -> Fault {
+        super::audit::unknown_event(name)
+    }
+
+    /// No record names the id.
     pub fn audit_unknown_id() -> Fault {
         super::audit::unknown_id()
     }

@@ -28,8 +28,8 @@ use tokio::io::unix::AsyncFd;
 
 /// How often the socket's path is looked at where not all of it can be watched.
 const PATH_CHECK_MILLIS: u64 = 30_000;
-/// How long accepting rests after it failed.
-const BREATH_MILLIS: u64 = 100;
+/// How long accepting rests after it failed: those descriptors that are in use will come free.
+pub(super) const BREATH_MILLIS: u64 = 100;
 
 /// How long a path that was removed is left to whoever removed it.
 const REMOVED_MILLIS: u64 = 100;
@@ -117,8 +117,7 @@ fn listened_to(paths: &Paths) -> bool {
 
 /// Asks the agent behind any other socket to stop. Whether it does shows when its lock comes free.
 fn ask_to_stop(socket: &OwnedFd, paths: &Paths) {
-    let own = rustix::net::getsockname(socket).ok().and_then(|name| SocketAddrUnix::try_from(name).ok());
-    let own = own.as_ref().and_then(|name| name.path_bytes()).map(|path| PathBuf::from(OsStr::from_bytes(path)));
+    let own = path_of(socket);
     let mut others = paths.clone();
     others.run.retain(|folder| own.as_ref() != Some(&folder.join(SOCKET)));
     let hello =
@@ -230,10 +229,7 @@ struct Watch {
 impl Socket {
     /// Takes over a socket that systemd passed.
     pub fn inherited(way: Way, socket: OwnedFd) -> io::Result<Self> {
-        rustix::fs::fcntl_setfl(&socket, OFlags::NONBLOCK)?;
-        let listener = interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(socket)
-            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        Ok(Self { way, listener: listener.into(), bound: None, watch: None })
+        Ok(Self { way, listener: listening(socket)?, bound: None, watch: None })
     }
 
     /// Takes over the socket that a predecessor listened on, and cares for its path if that one did.
@@ -280,7 +276,6 @@ impl Socket {
                             }
                         }
                         Err(error) => {
-                            // Out of descriptors: those in use will come free; taking a breath keeps the loop cool.
                             // Said once, or it would fill the log for as long as it lasts.
                             if !std::mem::replace(&mut refused, true) {
                                 tracing::warn!(%error, "a connection was not accepted");
@@ -346,6 +341,50 @@ impl Socket {
             .map(|socket| Door { socket, bound: self.bound.as_ref().map(|bound| bound.path.clone()) });
         *server.succession.door(self.way) = door.ok();
     }
+}
+
+/// Where a socket is bound.
+pub fn path_of(socket: impl AsFd) -> Option<PathBuf> {
+    let name = rustix::net::getsockname(socket).ok().and_then(|name| SocketAddrUnix::try_from(name).ok())?;
+    name.path_bytes().map(|path| PathBuf::from(OsStr::from_bytes(path)))
+}
+
+/// The sockets that systemd passed.
+pub struct Activated {
+    /// The one of the control protocol.
+    pub control: OwnedFd,
+    /// The one of the SSH agent, if it has that too.
+    pub ssh: Option<OwnedFd>,
+}
+
+impl Activated {
+    /// Sorts what systemd passed; None where that is nothing. The SSH agent's socket is the one whose unit calls it `ssh`
+    /// (systemd.socket(5), FileDescriptorName=), or that is bound as `ssh.sock`: a unit of two sockets has one name for
+    /// both.
+    ///
+    /// # Errors
+    /// `InvalidInput` where there is not exactly one for the control protocol, or more than one for SSH.
+    pub fn sort(sockets: Vec<(OwnedFd, String)>) -> io::Result<Option<Self>> {
+        let is_ssh = |(socket, name): &(OwnedFd, String)| {
+            name == "ssh" || path_of(socket).is_some_and(|path| path.file_name() == Some(SSH_SOCKET.as_ref()))
+        };
+        let (ssh, control): (Vec<_>, Vec<_>) = sockets.into_iter().partition(is_ssh);
+        let (mut ssh, mut control) = (ssh.into_iter(), control.into_iter());
+        match (control.next(), ssh.next(), control.next().or(ssh.next())) {
+            (None, None, _) => Ok(None),
+            (Some((control, _)), ssh, None) => Ok(Some(Self { control, ssh: ssh.map(|(socket, _)| socket) })),
+            (None, Some(_), _) => Err(io::Error::new(io::ErrorKind::InvalidInput, "systemd passed no agent.sock")),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "systemd passed more than one socket for the same")),
+        }
+    }
+}
+
+/// Listens on a socket that is bound already.
+pub(super) fn listening(socket: OwnedFd) -> io::Result<Listener> {
+    rustix::fs::fcntl_setfl(&socket, OFlags::NONBLOCK)?;
+    interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(socket)
+        .map(Listener::from)
+        .map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
 /// Watches a folder for the end of its entries, and it and those above it for their own (inotify(7)). None where the

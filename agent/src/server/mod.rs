@@ -188,7 +188,7 @@ impl Server {
         let endpoints = Endpoints::new(world.clone(), run_folders, journal.clone());
         let desktop = desktop::Desktop::new(keyring);
         let edits = dispatch::Edits::default();
-        let ssh = ssh::Door::new(world.clone(), prompts.clone(), None);
+        let ssh = ssh::Door::new(world.clone(), home.clone(), prompts.clone(), None);
         Arc::new(Self {
             world,
             settings,

@@ -1,8 +1,9 @@
 //! `status`.
 
 use super::Server;
+use super::listen::{Way, path_of};
 use crate::vault::VaultState;
-use claviger::wire::{OlderVault, SessionRow, Status};
+use claviger::wire::{OlderVault, SessionRow, SshStatus, Status};
 
 /// The warning of an older vault.
 const OLDER: &str = "the vault is an older one than was known: it is read-only, and no code is spent, until that is accepted: claviger unlock --accept-older";
@@ -66,8 +67,16 @@ impl Server {
             sessions: sessions.collect(),
             endpoints: self.endpoints.rows(),
             clock_skew: self.office.clock_skew(),
+            ssh: self.ssh_status(),
             older,
             warnings,
         }
+    }
+
+    fn ssh_status(&self) -> Option<SshStatus> {
+        let socket = path_of(&self.succession.door(Way::Ssh).as_ref()?.socket)?;
+        let (added_keys, locked) = self.ssh.held();
+        let vault_keys = self.custody.knowledge().ssh_keys.len();
+        Some(SshStatus { socket: socket.to_string_lossy().into_owned(), vault_keys, added_keys, locked })
     }
 }

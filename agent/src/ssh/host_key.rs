@@ -3,6 +3,8 @@
 use super::codec::fields::string;
 use super::{Error, limits, pattern, verify};
 use crate::world::WallTime;
+use data_encoding::BASE64_NOPAD;
+use sha2::{Digest, Sha256};
 use ssh_encoding::{Decode, Encode};
 use ssh_key::Algorithm;
 use ssh_key::public::KeyData;
@@ -74,6 +76,16 @@ impl HostKey {
             && certificate.critical_options().is_empty()
             && certificate.valid_principals().iter().any(named)
     }
+}
+
+/// As `ssh-keygen -l` shows it: SHA-256 over the blob of the public key, for a certificate over that of its key. Of what
+/// is no key, or of a type that is not known, over all of it.
+pub fn fingerprint(blob: &[u8]) -> String {
+    let plain = match read(blob) {
+        Ok(KeyData::Certificate(certificate)) => certificate.public_key().encode_vec().ok(),
+        _ => None,
+    };
+    format!("SHA256:{}", BASE64_NOPAD.encode(&Sha256::digest(plain.as_deref().unwrap_or(blob))))
 }
 
 /// Refuses a blob of a known type that is no key of it. Certificates and types that are not known pass: such a blob can

@@ -48,6 +48,22 @@ impl Place {
     }
 }
 
+/// The first name that these files have for the host of a key. Patterns, and names that were hashed, are none; None also
+/// for a key that is revoked anywhere.
+pub fn name_of<'a>(key: &[u8], files: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
+    let encoded = BASE64.encode(key);
+    let lines = files.into_iter().flat_map(|file| file.split(|byte| *byte == b'\n')).filter_map(Line::read);
+    let mut name = None;
+    for line in lines.filter(|line| line.key == encoded.as_bytes()) {
+        match line.marker {
+            Marker::Revoked => return None,
+            Marker::None if name.is_none() => name = line.plain_name(),
+            Marker::None | Marker::Authority => {}
+        }
+    }
+    name
+}
+
 impl<'a> Line<'a> {
     fn read(line: &'a [u8]) -> Option<Self> {
         let mut words = line.split(|byte| b" \t\r".contains(byte)).filter(|word| !word.is_empty());
@@ -68,6 +84,12 @@ impl<'a> Line<'a> {
             Some(hashed) => is_hash_of(hashed, host),
             None => is_in_list(host, self.hosts),
         }
+    }
+
+    fn plain_name(&self) -> Option<String> {
+        let plain = |name: &&[u8]| !name.is_empty() && !name.iter().any(|byte| b"*?!|".contains(byte));
+        let name = self.hosts.split(|byte| *byte == b',').find(plain)?;
+        std::str::from_utf8(name).ok().filter(|name| name.len() <= limits::HOST_NAME).map(str::to_owned)
     }
 
     /// The key, if it is one of the type that the line says.

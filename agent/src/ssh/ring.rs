@@ -88,9 +88,10 @@ impl Ring {
         self.sealed.clear();
     }
 
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+    /// How many there are, with those that a lock has put aside.
+    pub fn count(&mut self, now: BootTime) -> usize {
+        self.expire(now);
+        self.keys.len().saturating_add(self.sealed.len())
     }
 
     /// When the next key's lifetime ends.
@@ -210,7 +211,7 @@ mod tests {
         ring.add((same(&key), b"one", held(Some(10))), &unbound, at(1_000)).expect("room");
         assert_eq!(ring.next_end(), Some(BootTime(11_000)));
         assert!(ring.find(key.blob(), BootTime(10_999)).is_some());
-        assert!(ring.find(key.blob(), BootTime(11_000)).is_none() && ring.is_empty());
+        assert!(ring.find(key.blob(), BootTime(11_000)).is_none() && ring.keys.is_empty());
         ring.add((same(&key), b"one", held(Some(0))), &unbound, at(1_000)).expect("room");
         assert!(ring.visible(&unbound, at(1_000)).is_empty(), "no lifetime is over at once");
         ring.add((same(&key), b"one", held(Some(10))), &unbound, at(20_000)).expect("room");
@@ -247,7 +248,7 @@ mod tests {
         ring.put_aside(BootTime(1), |_| None);
         assert!(ring.sealed().is_empty() && ring.find(first.blob(), BootTime(1)).is_some(), "nothing is lost");
         ring.put_aside(BootTime(1), |bytes| Some(flip(bytes)));
-        assert!(ring.is_empty() && ring.sealed().len() == 2 && ring.find(first.blob(), BootTime(1)).is_none());
+        assert!(ring.keys.is_empty() && ring.sealed().len() == 2 && ring.find(first.blob(), BootTime(1)).is_none());
         ring.add((same(&second), b"newer", Constraints::default()), &unbound, (BootTime(2), WALL)).expect("room");
         ring.add((same(&third), b"third", Constraints::default()), &unbound, (BootTime(2), WALL)).expect("room");
         ring.take_back(BootTime(3), |_| None);

@@ -6,17 +6,14 @@ use super::{Error, say};
 use crate::harden;
 use crate::prompt::{Programs, Prompts};
 use crate::run::leave_standard_streams;
+use crate::server::listen::path_of;
 use crate::server::ssh::{self, Door, Listening};
-use crate::world::World;
-use rustix::net::SocketAddrUnix;
+use crate::world::{World, ended};
 use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Threads of the runtime: one may be at an RSA signature while the other answers.
@@ -47,11 +44,11 @@ pub(super) fn foreground(arguments: &Arguments, debug: bool) -> Result<ExitCode,
     }
     let passed = match arguments.socket {
         Some(_) => None,
-        None => harden::activated_socket().map_err(Error::of("socket activation"))?,
+        None => activated()?,
     };
     let (socket, place, path) = match passed {
         Some(socket) => {
-            let path = path_of(&socket);
+            let path = path_of(&socket).unwrap_or_default();
             (socket, None, path)
         }
         None => {
@@ -67,6 +64,15 @@ pub(super) fn foreground(arguments: &Arguments, debug: bool) -> Result<ExitCode,
         say(&mut std::io::stdout(), &told);
     };
     serve(Post { socket, place, parent: None, lifetime: arguments.lifetime }, programs, ready)
+}
+
+/// The one socket that systemd passed.
+fn activated() -> Result<Option<OwnedFd>, Error> {
+    let one = |mut sockets: Vec<_>| match sockets.len() {
+        0 | 1 => Ok(sockets.pop().map(|(socket, _)| socket)),
+        _ => Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "systemd passed more than one socket")),
+    };
+    harden::activated_sockets().and_then(one).map_err(Error::of("socket activation"))
 }
 
 /// Serves for the process that has started this one; its socket is the standard input.
@@ -118,7 +124,8 @@ async fn serve_until_ended(post: Post, programs: Programs, ready: impl FnOnce())
     let Post { socket, place, parent, lifetime } = post;
     let socket = Listening::on(socket).map_err(Error::of("the socket"))?;
     let world = World::real();
-    let door = Door::new(world.clone(), Prompts::new(world.clock, programs), lifetime);
+    let home = std::env::var_os("HOME").map_or_else(|| "/".into(), PathBuf::from);
+    let door = Door::new(world.clone(), home, Prompts::new(world.clock, programs), lifetime);
     tokio::spawn(ssh::keep(door.clone(), socket));
     tokio::spawn(door.clone().reap());
     let forgetting = door.clone();
@@ -140,12 +147,8 @@ async fn serve_until_ended(post: Post, programs: Programs, ready: impl FnOnce())
 
 /// Returns once the parent has ended; never without one.
 async fn gone(parent: Option<OwnedFd>) {
-    #[expect(deprecated, reason = "its replacement is unsafe; an OwnedFd keeps the promise that is asked for")]
-    let parent = parent.map(AsyncFd::new);
     match parent {
-        Some(Ok(parent)) => drop(parent.readable().await),
-        // Nobody would tell: better no agent than one that stays.
-        Some(Err(_)) => {}
+        Some(parent) => ended(parent).await,
         None => std::future::pending().await,
     }
 }
@@ -156,10 +159,4 @@ fn end(door: &Arc<Door>, place: Option<&Place>) {
         drop(std::fs::remove_file(&place.path));
         place.clean();
     }
-}
-
-fn path_of(socket: &OwnedFd) -> PathBuf {
-    let name = rustix::net::getsockname(socket).ok().and_then(|name| SocketAddrUnix::try_from(name).ok());
-    let path = name.as_ref().and_then(SocketAddrUnix::path_bytes).map(|path| Path::new(OsStr::from_bytes(path)));
-    path.map(Path::to_path_buf).unwrap_or_default()
 }

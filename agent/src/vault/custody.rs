@@ -8,21 +8,25 @@ mod aside;
 mod guesses;
 mod keeping;
 mod keyring;
+mod knowledge;
 mod leave;
+mod ledger;
 mod lock;
 
 pub use keyring::KeyringChance;
+pub use knowledge::{Knowledge, KnownDevice, KnownSshKey};
 pub use leave::{Ended, Leave};
+pub use ledger::AuditAccess;
+pub use lock::{LockedBy, VaultState};
 
 use super::anchor::{Older, Outside, Version};
-use super::{AuditHead, ConfirmedCode, Error, Items, KdfCost, Pins, Result, SlotInfo, State, Vault, VaultFolder};
+use super::{ConfirmedCode, Error, Items, KdfCost, Result, SlotInfo, State, Vault, VaultFolder};
 use crate::world::{BootTime, WallTime, World, keep_in_memory, on_wiped_stack};
 use claviger::model::SlotProof;
-use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
+use claviger::model::{AccessKeyId, MfaSerial, Name};
 use claviger::secret::{Passphrase, SecretAccessKey, SecretText, TotpSeed};
 use guesses::Guesses;
 use leave::Leaves;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -31,94 +35,6 @@ use zeroize::Zeroizing;
 mod handover;
 
 pub use handover::{Closure, HandedOver};
-
-/// What locked the vault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LockedBy {
-    /// `claviger lock`.
-    Command,
-    /// `[lock] idle` without a request.
-    Idle,
-    /// The user's screen was locked.
-    Screen,
-    /// The agent has not been unlocked since it started.
-    Start,
-    /// The agent is stopping.
-    Stop,
-    /// The machine went to sleep.
-    Suspend,
-}
-
-impl LockedBy {
-    /// Every one of them.
-    const ALL: [Self; 6] = [Self::Command, Self::Idle, Self::Screen, Self::Start, Self::Stop, Self::Suspend];
-
-    /// The one that `status` shows like this.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|by| by.as_str() == name)
-    }
-
-    /// As `status` shows it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Command => "command",
-            Self::Idle => "idle",
-            Self::Screen => "screen",
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Suspend => "suspend",
-        }
-    }
-}
-
-/// Whether the vault is there and open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VaultState {
-    /// No vault file.
-    Absent,
-    /// Closed.
-    Locked(LockedBy),
-    /// Open.
-    Unlocked,
-}
-
-/// What is known of the vault's items without a secret. It outlives a lock, so that sessions that the idle lock
-/// leaves in memory can still be found.
-#[derive(Clone, Default)]
-pub struct Knowledge {
-    /// Access keys and their users.
-    pub access_keys: BTreeMap<Name, Option<Arn>>,
-    /// Authenticators.
-    pub devices: Vec<KnownDevice>,
-    /// What a person has accepted.
-    pub pins: Pins,
-    /// SSH keys.
-    pub ssh_keys: Vec<KnownSshKey>,
-}
-
-/// An authenticator without its seed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownDevice {
-    /// Its name here.
-    pub name: Name,
-    /// Its serial at AWS.
-    pub serial: MfaSerial,
-    /// The access key whose user owns it.
-    pub access_key: Name,
-}
-
-/// An SSH key without its private half: what an agent's list needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownSshKey {
-    /// Its name here.
-    pub name: Name,
-    /// Its public half, or its certificate.
-    pub public: Vec<u8>,
-    /// Its comment.
-    pub comment: String,
-    /// Where it may be used, see [`SshKey`](super::SshKey): it is not shown elsewhere either.
-    pub destinations: Vec<u8>,
-}
 
 /// An access key for the length of one call. It shares the secret with the vault, so a lock wipes it once the call
 /// is over or aborted.
@@ -179,16 +95,6 @@ struct Open {
     audit_key: Zeroizing<[u8; 32]>,
     /// It is an older one: until a person accepts it nothing is changed, and no long-lived secret used.
     older: Option<Older>,
-}
-
-/// What the audit record is written with.
-pub struct AuditAccess {
-    /// Whose record it is.
-    pub vault_id: [u8; 16],
-    /// Its key: the same for the vault's life, and it opens nothing else.
-    pub key: Zeroizing<[u8; 32]>,
-    /// Its last record, as far as the state knows.
-    pub head: Option<AuditHead>,
 }
 
 impl Custody {
@@ -423,68 +329,9 @@ impl Custody {
         self.with_items(seed)?.ok_or(Error::Locked)
     }
 
-    /// Whether a step of a device is spent. While locked every step is.
-    pub fn is_burned(&self, serial: &MfaSerial, step: u64) -> bool {
-        self.quick().open.as_ref().is_none_or(|open| open.state.is_burned(serial, step))
-    }
-
-    /// Burns a step, durably, before its code is sent. [`Error::StepSpent`] where it was burned before.
-    pub fn burn(&self, serial: &MfaSerial, step: u64) -> Result<()> {
-        on_wiped_stack(|| self.quick().open.as_mut().ok_or(Error::Locked)?.state.burn(serial, step))
-    }
-
-    /// Takes a burn back, in memory only, where no byte of the request can have left this machine.
-    pub fn unburn(&self, serial: &MfaSerial, step: u64) {
-        if let Some(open) = self.quick().open.as_mut() {
-            open.state.unburn(serial, step);
-        }
-    }
-
-    /// Seals a session into the state. One that cannot be sealed costs a code after a restart, no more.
-    pub fn seal_session(&self, key: [u8; 32], bytes: Zeroizing<Vec<u8>>) {
-        let mut quick = self.quick();
-        let sealed = quick.open.as_mut().map(|open| on_wiped_stack(|| open.state.put_session(key, bytes)));
-        if let Some(Err(error)) = sealed {
-            tracing::warn!(%error, "a session was not sealed");
-        }
-    }
-
-    /// Removes a sealed session, if there is one. False while locked: then it stays.
-    pub fn forget_session(&self, key: &[u8; 32]) -> bool {
-        let mut quick = self.quick();
-        let removed = quick.open.as_mut().map(|open| on_wiped_stack(|| open.state.remove_session(key)));
-        if let Some(Err(error)) = &removed {
-            tracing::warn!(%error, "a sealed session was not removed");
-        }
-        removed.is_some()
-    }
-
-    /// The sealed sessions, while the vault is open.
-    pub fn sealed_sessions(&self) -> Vec<([u8; 32], Zeroizing<Vec<u8>>)> {
-        let quick = self.quick();
-        let Some(open) = &quick.open else { return Vec::new() };
-        open.state.sessions().map(|(key, bytes)| (*key, Zeroizing::new(bytes.to_vec()))).collect()
-    }
-
     /// The vault's id, open or not.
     pub fn id(&self) -> Result<[u8; 16]> {
         self.folder.id()
-    }
-
-    /// The key of the audit record, while the vault is open, and the head that the state holds.
-    pub fn audit_access(&self) -> Result<AuditAccess> {
-        let quick = self.quick();
-        let open = quick.open.as_ref().ok_or(Error::Locked)?;
-        Ok(AuditAccess { vault_id: open.vault_id, key: open.audit_key.clone(), head: open.state.audit_head() })
-    }
-
-    /// Keeps the head of the audit record. While locked it stays where it is: the next unlock moves it on.
-    pub fn set_audit_head(&self, head: AuditHead, durable: bool) {
-        let mut quick = self.quick();
-        let kept = quick.open.as_mut().map(|open| on_wiped_stack(|| open.state.set_audit_head(head, durable)));
-        if let Some(Err(error)) = kept {
-            tracing::warn!(%error, "the head of the audit record was not kept");
-        }
     }
 
     /// Enters an opened vault and its state.
@@ -505,7 +352,7 @@ impl Custody {
         let (vault_id, audit_key) = (opened.id(), opened.audit_key());
         quick.known = Some((vault_id, older.as_ref().map_or(opened.version(), |older| older.known)));
         quick.open = Some(Box::new(Open { items: opened.items().clone(), state, vault_id, audit_key, older }));
-        quick.knowledge = Arc::new(know(opened.items()));
+        quick.knowledge = Arc::new(Knowledge::of(opened.items()));
         quick.opened_once = true;
         *slot = Some(Box::new(opened));
         Ok(())
@@ -524,7 +371,7 @@ impl Custody {
             self.tell_settings(vault.items());
         }
         let mut quick = self.quick();
-        quick.knowledge = Arc::new(know(vault.items()));
+        quick.knowledge = Arc::new(Knowledge::of(vault.items()));
         if let Some(open) = quick.open.as_mut() {
             open.items = vault.items().clone();
         }
@@ -549,25 +396,5 @@ fn lock_pages(vault: &Vault) {
     let refused = secrets.filter_map(|bytes| keep_in_memory(bytes).err()).fold(None, |_, error| Some(error));
     if let Some(error) = refused {
         tracing::warn!(%error, "some secrets can be swapped out: raise RLIMIT_MEMLOCK");
-    }
-}
-
-fn know(items: &Items) -> Knowledge {
-    let device = |(name, device): (&Name, &super::TotpDevice)| KnownDevice {
-        name: name.clone(),
-        serial: device.serial.clone(),
-        access_key: device.access_key.clone(),
-    };
-    let ssh_key = |(name, key): (&Name, &super::SshKey)| KnownSshKey {
-        name: name.clone(),
-        public: key.public.clone(),
-        comment: key.comment.clone(),
-        destinations: key.destinations.clone(),
-    };
-    Knowledge {
-        access_keys: items.access_keys.iter().map(|(name, key)| (name.clone(), key.user.clone())).collect(),
-        devices: items.authenticators.iter().map(device).collect(),
-        pins: items.pins.clone(),
-        ssh_keys: items.ssh_keys.iter().map(ssh_key).collect(),
     }
 }

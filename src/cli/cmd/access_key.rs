@@ -143,21 +143,21 @@ fn list(json: bool, proof: &Proof) -> Outcome {
     let Reply::AccessKeys(rows) = Desk::open(proof)?.ask(&Request::AccessKeyList {})? else {
         return Err(unexpected());
     };
-    if json { ui::json(&rows) } else { ui::data(page(&rows).as_bytes()) }
+    if json { ui::json(&rows) } else { ui::data(page(&rows, ui::page_width()).as_bytes()) }
 }
 
-fn page(rows: &[AccessKeyRow]) -> String {
+fn page(rows: &[AccessKeyRow], width: Option<usize>) -> String {
     let user = |row: &AccessKeyRow| row.user.as_ref().map_or("not asked yet".to_owned(), ToString::to_string);
     let rows =
         rows.iter().map(|row| [row.name.to_string(), row.access_key_id.to_string(), user(row), minute(&row.added)]);
-    table(["NAME", "ACCESS KEY ID", "USER", "ADDED"], rows)
+    table(width, ["NAME", "ACCESS KEY ID", "USER", "ADDED"], rows)
 }
 
 fn export(name: Name, json: bool, proof: &Proof) -> Outcome {
     let mut desk = Desk::open(proof)?;
     desk.require_vault()?;
     let proof = desk.prove()?;
-    let Reply::AccessKeyExport(key) = desk.ask(&Request::AccessKeyExport { name, proof })? else {
+    let Reply::AccessKeyExport(key) = desk.ask_proven(Request::AccessKeyExport { name, proof })? else {
         return Err(unexpected());
     };
     if json {

@@ -89,7 +89,7 @@ impl Log {
                 None => break,
             }
         }
-        if self.json { ui::json(&records) } else { ui::data(log_page(&records).as_bytes()) }
+        if self.json { ui::json(&records) } else { ui::data(log_page(&records, ui::page_width()).as_bytes()) }
     }
 }
 
@@ -159,7 +159,7 @@ fn why(id: String, json: bool) -> Outcome {
     if json { ui::json(&story) } else { ui::data(story_page(&story).as_bytes()) }
 }
 
-fn log_page(records: &[AuditRecord]) -> String {
+fn log_page(records: &[AuditRecord], width: Option<usize>) -> String {
     let rows = records.iter().map(|record| {
         let subject = record.subject.as_ref();
         let principal = subject.and_then(|subject| subject.principal.clone().or_else(|| subject.role.clone()));
@@ -173,7 +173,7 @@ fn log_page(records: &[AuditRecord]) -> String {
             ending(record),
         ]
     });
-    table(["NUMBER", "TIME", "EVENT", "ABOUT", "PRINCIPAL", "WHO", "OUTCOME"], rows)
+    table(width, ["NUMBER", "TIME", "EVENT", "ABOUT", "PRINCIPAL", "WHO", "OUTCOME"], rows)
 }
 
 /// The record's time to the second.
@@ -186,7 +186,8 @@ fn whole_second(time: &str) -> String {
 
 fn about(record: &AuditRecord) -> String {
     if let Some(ssh) = &record.ssh {
-        return signed_for(ssh);
+        let key = called(ssh).map(|key| format!(" with {key}")).unwrap_or_default();
+        return format!("{}{key}", signed_for(ssh));
     }
     let Some(AuditSubject { name, profile, slot, .. }) = &record.subject else { return String::new() };
     let slot = slot.as_ref().map(|slot| format!("slot {slot}"));
@@ -201,6 +202,11 @@ fn signed_for(ssh: &AuditSsh) -> String {
         (_, _, Some(namespace)) => format!("data for {namespace}"),
         _ => "other data".to_owned(),
     }
+}
+
+/// A key by its name in the vault; by its comment, which is anybody's to choose, in quotes.
+fn called(ssh: &AuditSsh) -> Option<String> {
+    ssh.name.clone().or_else(|| ssh.comment.as_ref().map(|comment| format!("\"{comment}\"")))
 }
 
 fn who(peer: &AuditPeer) -> String {
@@ -236,7 +242,7 @@ fn story_page(story: &AuditStory) -> String {
             let person = ssh.confirmed.map(|yes| if yes { "a person allowed it" } else { "no person allowed it" });
             for (word, value) in [
                 ("signed for", Some(signed_for(&ssh))),
-                ("key", Some(ssh.key)),
+                ("key", Some(called(&ssh).map_or_else(|| ssh.key.clone(), |name| format!("{name} ({})", ssh.key)))),
                 ("host key", ssh.host_key),
                 ("connection", Some(ssh.binding)),
                 ("asked", person.map(str::to_owned)),
@@ -301,7 +307,7 @@ mod tests {
     #[test]
     fn the_pages() {
         let records: Vec<_> = serde_json::from_str(RECORDS).expect("records");
-        insta::assert_snapshot!(log_page(&records), @"
+        insta::assert_snapshot!(log_page(&records, None), @"
         NUMBER  TIME                 EVENT         ABOUT            PRINCIPAL                                         WHO                            OUTCOME
         7       2026-11-22 01:02:03  session.new   prod             arn:aws:iam::210987654321:role/admin              claviger, pid 4711, tty 136:1  begun
         8       2026-11-22 01:02:03  session.new   pr?od            arn:aws:sts::210987654321:assumed-role/admin/ada                                 done

@@ -44,7 +44,7 @@ impl Backup {
                 .into());
         }
         let proof = desk.prove()?;
-        desk.done(&Request::Backup { file, proof })?;
+        desk.done_proven(Request::Backup { file, proof })?;
         ui::say("The backup is written. Keep the file and its code apart; claviger restore FILE brings it back.");
         Ok(())
     }

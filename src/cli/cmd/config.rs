@@ -62,7 +62,7 @@ impl Config {
             }
             Self::Show { json, proof } => {
                 let view = view(&mut Desk::open(&proof)?, ConfigScope::All {})?;
-                if json { ui::json(&view) } else { ui::data(page(&view).as_bytes()) }
+                if json { ui::json(&view) } else { ui::data(page(&view, ui::page_width()).as_bytes()) }
             }
         }
     }
@@ -111,7 +111,7 @@ fn accept(profile: Option<String>, all: bool, proof: &Proof) -> Outcome {
         Some(proof) => proof,
         None => desk.prove()?,
     };
-    desk.done(&Request::ConfigAccept { proof, scope, digest: view.digest })?;
+    desk.done_proven(Request::ConfigAccept { proof, scope, digest: view.digest })?;
     ui::say("Accepted: this is in force now.");
     Ok(())
 }
@@ -126,9 +126,9 @@ fn nothing_waits(desk: &mut Desk<'_>, scope: &ConfigScope) -> Result<&'static st
     })
 }
 
-fn page(view: &ConfigView) -> String {
+fn page(view: &ConfigView, width: Option<usize>) -> String {
     let rows = view.settings.iter().map(|row| [row.key.clone(), row.source.clone(), row.value.clone()]);
-    let mut page = table(["SETTING", "SOURCE", "VALUE"], rows);
+    let mut page = table(width, ["SETTING", "SOURCE", "VALUE"], rows);
     if let Some(mistake) = &view.mistake {
         page.push_str(&format!("\nconfig.toml is not used as it stands: {}\n", Message(mistake)));
     }
@@ -196,7 +196,7 @@ mod tests {
             compared: true,
             mistake: None,
         };
-        insta::assert_snapshot!(page(&view), @"
+        insta::assert_snapshot!(page(&view, None), @"
         SETTING            SOURCE    VALUE
         [endpoints] allow  accepted  https://sts.corp.example:443
         [lock] idle        default   8h
@@ -214,7 +214,7 @@ mod tests {
         ");
         let closed =
             ConfigView { changes: Vec::new(), compared: false, more: 0, mistake: Some("line 2: x".to_owned()), ..view };
-        insta::assert_snapshot!(page(&closed), @"
+        insta::assert_snapshot!(page(&closed, None), @"
         SETTING            SOURCE    VALUE
         [endpoints] allow  accepted  https://sts.corp.example:443
         [lock] idle        default   8h

@@ -44,7 +44,7 @@ impl Init {
         // Nobody is asked anything where a machine gives the passphrase.
         let keyring = (self.keyring || self.no_keyring || machine).then_some(self.keyring);
         desk.done(&Request::Init { passphrase, keyring })?;
-        ui::say("The vault is made and open. Next: claviger access-key add NAME");
+        ui::say("The vault is made and open. Next: claviger access-key add NAME, or claviger ssh-key new NAME");
         Ok(())
     }
 }

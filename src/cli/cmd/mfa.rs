@@ -167,14 +167,14 @@ fn seed(stdin: bool) -> Result<TotpSeedText, Fault> {
 
 fn list(json: bool, proof: &Proof) -> Outcome {
     let Reply::MfaDevices(rows) = Desk::open(proof)?.ask(&Request::MfaList {})? else { return Err(unexpected()) };
-    if json { ui::json(&rows) } else { ui::data(page(&rows).as_bytes()) }
+    if json { ui::json(&rows) } else { ui::data(page(&rows, ui::page_width()).as_bytes()) }
 }
 
-fn page(rows: &[MfaRow]) -> String {
+fn page(rows: &[MfaRow], width: Option<usize>) -> String {
     let rows = rows
         .iter()
         .map(|row| [row.name.to_string(), row.access_key.to_string(), row.serial.to_string(), minute(&row.added)]);
-    table(["NAME", "ACCESS KEY", "SERIAL", "ADDED"], rows)
+    table(width, ["NAME", "ACCESS KEY", "SERIAL", "ADDED"], rows)
 }
 
 fn code(name: Option<Name>, now: bool, proof: &Proof) -> Outcome {
@@ -192,7 +192,9 @@ fn export(name: Name, proof: &Proof) -> Outcome {
     let mut desk = Desk::open(proof)?;
     desk.require_vault()?;
     let proof = desk.prove()?;
-    let Reply::MfaExport { uri } = desk.ask(&Request::MfaExport { name, proof })? else { return Err(unexpected()) };
+    let Reply::MfaExport { uri } = desk.ask_proven(Request::MfaExport { name, proof })? else {
+        return Err(unexpected());
+    };
     print_line(uri.expose())
 }
 

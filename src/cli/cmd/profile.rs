@@ -93,7 +93,7 @@ fn list(json: bool, names: bool, proof: &Proof) -> Outcome {
     match (json, names) {
         (true, _) => ui::json(&rows),
         (_, true) => ui::data(names_page(&rows).as_bytes()),
-        _ => ui::data(list_page(&rows).as_bytes()),
+        _ => ui::data(list_page(&rows, ui::page_width()).as_bytes()),
     }
 }
 
@@ -103,22 +103,26 @@ fn names_page(rows: &[ProfileRow]) -> String {
     names.flat_map(|name| [name, "\n"]).collect()
 }
 
-fn list_page(rows: &[ProfileRow]) -> String {
+fn list_page(rows: &[ProfileRow], width: Option<usize>) -> String {
     let role = |row: &ProfileRow| row.role.clone().unwrap_or_else(|| "-".to_owned());
     let fault = |row: &ProfileRow| row.fault.clone().unwrap_or_default();
     let adopted = |row: &ProfileRow| if row.adopted { "yes" } else { "-" }.to_owned();
     let rows = rows.iter().map(|row| [row.profile.clone(), row.source.clone(), role(row), adopted(row), fault(row)]);
-    table(["PROFILE", "SOURCE", "ROLE", "ADOPTED", "FAULT"], rows)
+    table(width, ["PROFILE", "SOURCE", "ROLE", "ADOPTED", "FAULT"], rows)
 }
 
 fn show(one: &One) -> Outcome {
     let request = Request::ProfileShow { profile: one.profile.name() };
     let Reply::Settings(rows) = Desk::open(&one.proof)?.ask(&request)? else { return Err(unexpected()) };
-    if one.json { ui::json(&rows) } else { ui::data(show_page(&rows).as_bytes()) }
+    if one.json { ui::json(&rows) } else { ui::data(show_page(&rows, ui::page_width()).as_bytes()) }
 }
 
-fn show_page(rows: &[Setting]) -> String {
-    table(["SETTING", "VALUE", "FROM"], rows.iter().map(|row| [row.key.clone(), row.value.clone(), row.origin.clone()]))
+fn show_page(rows: &[Setting], width: Option<usize>) -> String {
+    table(
+        width,
+        ["SETTING", "VALUE", "FROM"],
+        rows.iter().map(|row| [row.key.clone(), row.value.clone(), row.origin.clone()]),
+    )
 }
 
 fn explain(one: &One) -> Outcome {
@@ -224,7 +228,7 @@ mod tests {
                 fault: Some("profile.unsupported".to_owned()),
             },
         ];
-        insta::assert_snapshot!(list_page(&rows), @"
+        insta::assert_snapshot!(list_page(&rows, None), @"
         PROFILE  SOURCE          ROLE                                  ADOPTED  FAULT
         dev      access key dev  -                                     -
         prod     role            arn:aws:iam::210987654321:role/admin  yes
@@ -235,7 +239,7 @@ mod tests {
             value: role.to_owned(),
             origin: "/home/ada/.aws/config:7".to_owned(),
         }];
-        insta::assert_snapshot!(show_page(&settings), @"
+        insta::assert_snapshot!(show_page(&settings, None), @"
         SETTING   VALUE                                 FROM
         role_arn  arn:aws:iam::210987654321:role/admin  /home/ada/.aws/config:7
         ");

@@ -84,7 +84,7 @@ impl Slot {
                 let mut desk = Desk::open(&proof)?;
                 desk.require_vault()?;
                 let proof = desk.prove()?;
-                desk.done(&Request::SlotRemove { proof, slot: id })?;
+                desk.done_proven(Request::SlotRemove { proof, slot: id })?;
                 ui::say(&format!("Slot {id} is removed, and the vault is encrypted anew."));
                 Ok(())
             }
@@ -110,7 +110,7 @@ impl Add {
             }
             Kind::Recovery => NewSlot::Recovery {},
         };
-        match desk.ask(&Request::SlotAdd { proof, slot })? {
+        match desk.ask_proven(Request::SlotAdd { proof, slot })? {
             Reply::Slots(_) if self.kind == Kind::Keyring => {
                 ui::say(
                     "The slot is added. While the desktop keyring is open, malware of your user can open the vault.",
@@ -125,10 +125,10 @@ impl Add {
 
 fn list(json: bool, proof: &Proof) -> Outcome {
     let Reply::Slots(rows) = Desk::open(proof)?.ask(&Request::SlotList {})? else { return Err(unexpected()) };
-    if json { ui::json(&rows) } else { ui::data(page(&rows).as_bytes()) }
+    if json { ui::json(&rows) } else { ui::data(page(&rows, ui::page_width()).as_bytes()) }
 }
 
-fn page(rows: &[SlotRow]) -> String {
+fn page(rows: &[SlotRow], width: Option<usize>) -> String {
     let kind = |kind| match kind {
         SlotKind::Keyring => "keyring",
         SlotKind::Passphrase => "passphrase",
@@ -137,5 +137,5 @@ fn page(rows: &[SlotRow]) -> String {
     let rows = rows
         .iter()
         .map(|row| [row.id.to_string(), row.kind.map_or("of a newer claviger", kind).to_owned(), minute(&row.added)]);
-    table(["ID", "KIND", "ADDED"], rows)
+    table(width, ["ID", "KIND", "ADDED"], rows)
 }

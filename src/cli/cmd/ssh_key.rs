@@ -278,7 +278,7 @@ fn check_apart(given: &[(&str, Option<u32>)]) -> Result<(), Fault> {
         let other = given.iter().skip(at + 1).find(|(_, other)| number.is_some() && other == number);
         if let Some((other, _)) = other {
             let message = format!("{option} and {other} read the same file descriptor; give one of them another");
-            return Err(Fault::new(Code::Usage, message));
+            return Err(Fault::new(Code::Usage, message).hint(intake::help()));
         }
     }
     Ok(())
@@ -304,16 +304,16 @@ fn list(json: bool, proof: &Proof) -> Outcome {
         }
         rows.extend(page);
     }
-    if json { ui::json(&rows) } else { ui::data(page(&rows).as_bytes()) }
+    if json { ui::json(&rows) } else { ui::data(page(&rows, ui::page_width()).as_bytes()) }
 }
 
-fn page(rows: &[SshKeyRow]) -> String {
+fn page(rows: &[SshKeyRow], width: Option<usize>) -> String {
     let rows = rows.iter().map(|row| {
         let kind = short(&row.algorithm);
         let (bits, fingerprint) = (row.bits.to_string(), row.fingerprint.clone());
         [row.name.to_string(), kind, bits, fingerprint, uses(row), minute(&row.added), row.comment.clone()]
     });
-    table(["NAME", "TYPE", "BITS", "FINGERPRINT", "USE", "ADDED", "COMMENT"], rows)
+    table(width, ["NAME", "TYPE", "BITS", "FINGERPRINT", "USE", "ADDED", "COMMENT"], rows)
 }
 
 /// As `--type` has it, without the bits.
@@ -357,7 +357,7 @@ fn export(name: Name, out: Option<PathBuf>, key_passphrase_fd: Option<u32>, proo
     let key_passphrase = key_passphrase_fd.map(passphrase).transpose()?;
     let encrypted = key_passphrase.is_some();
     let proof = desk.prove()?;
-    let reply = desk.ask(&Request::SshKeyExport { name, key_passphrase, proof })?;
+    let reply = desk.ask_proven(Request::SshKeyExport { name, key_passphrase, proof })?;
     let Reply::SshKeyExport(SshKeyExport { key, certificate }) = reply else { return Err(unexpected()) };
     let (Some(out), Some(beside)) = (out, beside) else { return ui::data(key.expose().as_bytes()) };
     intake::write_new(&out, key.expose().as_bytes())?;

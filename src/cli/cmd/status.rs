@@ -25,11 +25,11 @@ pub(in crate::cli) struct Status {
 impl Status {
     pub(super) fn run(self) -> Outcome {
         let status = Desk::open_running(&Proof::default())?.status()?;
-        if self.json { ui::json(&status) } else { ui::data(page(&status).as_bytes()) }
+        if self.json { ui::json(&status) } else { ui::data(page(&status, ui::page_width()).as_bytes()) }
     }
 }
 
-fn page(status: &wire::Status) -> String {
+fn page(status: &wire::Status, width: Option<usize>) -> String {
     let mut lines = vec![
         format!("agent     {}, pid {}", Label(&status.version), status.pid),
         format!("vault     {}", vault(status)),
@@ -40,6 +40,7 @@ fn page(status: &wire::Status) -> String {
             None => "presence  none: no code is spent until a person is here (claviger login)".to_owned(),
         });
     }
+    lines.extend(status.ssh.as_ref().map(ssh));
     match status.clock_skew {
         None | Some(0) => {}
         Some(seconds) => {
@@ -62,7 +63,7 @@ fn page(status: &wire::Status) -> String {
             ]
         });
         page.push('\n');
-        page.push_str(&table(["SESSION", "ACCESS KEY ID", "LEFT", "ENDS"], rows));
+        page.push_str(&table(width, ["SESSION", "ACCESS KEY ID", "LEFT", "ENDS"], rows));
     }
     if !status.endpoints.is_empty() {
         let rows = status.endpoints.iter().map(|endpoint| {
@@ -74,7 +75,7 @@ fn page(status: &wire::Status) -> String {
             [Label(&endpoint.profile).to_string(), kind.to_owned(), endpoint.pid.to_string(), left]
         });
         page.push('\n');
-        page.push_str(&table(["ENDPOINT", "KIND", "PID", "ENDS"], rows));
+        page.push_str(&table(width, ["ENDPOINT", "KIND", "PID", "ENDS"], rows));
     }
     for (index, warning) in status.warnings.iter().enumerate() {
         page.push_str(if index == 0 { "\nwarning: " } else { "warning: " });
@@ -82,6 +83,13 @@ fn page(status: &wire::Status) -> String {
         page.push('\n');
     }
     page
+}
+
+fn ssh(status: &wire::SshStatus) -> String {
+    let keys = |count| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
+    let locked = if status.locked { ", locked by ssh-add -x" } else { "" };
+    let (kept, added) = (keys(status.vault_keys), status.added_keys);
+    format!("ssh       {kept} of the vault, {added} of ssh-add{locked}, at {}", Label(&status.socket))
 }
 
 fn vault(status: &wire::Status) -> String {
@@ -101,7 +109,7 @@ fn vault(status: &wire::Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::page;
-    use crate::wire::{EndpointKind, EndpointRow, SessionRow, Status};
+    use crate::wire::{EndpointKind, EndpointRow, SessionRow, SshStatus, Status};
 
     #[test]
     fn the_page() {
@@ -131,13 +139,20 @@ mod tests {
                 EndpointRow { profile: "dev".to_owned(), kind: EndpointKind::Imds, pid: 4713, lingering: Some(540) },
             ],
             clock_skew: Some(12),
+            ssh: Some(SshStatus {
+                socket: "/run/user/1000/claviger/ssh.sock".to_owned(),
+                vault_keys: 2,
+                added_keys: 0,
+                locked: false,
+            }),
             older: None,
             warnings: vec!["memory could not be locked".to_owned(), "config.toml is open to others".to_owned()],
         };
-        insta::assert_snapshot!(page(&open), @"
+        insta::assert_snapshot!(page(&open, None), @"
         agent     claviger-agent/0.1.0, pid 4711
         vault     open, locks after 7 h 46 min without a request
         presence  codes may be spent for 7 h
+        ssh       2 keys of the vault, 0 of ssh-add, at /run/user/1000/claviger/ssh.sock
         clock     12 s behind AWS
 
         SESSION                                           ACCESS KEY ID         LEFT         ENDS
@@ -159,12 +174,14 @@ mod tests {
             sessions: Vec::new(),
             endpoints: Vec::new(),
             clock_skew: None,
+            ssh: open.ssh.clone().map(|ssh| SshStatus { vault_keys: 1, added_keys: 3, locked: true, ..ssh }),
             warnings: Vec::new(),
             ..open
         };
-        insta::assert_snapshot!(page(&locked), @"
+        insta::assert_snapshot!(page(&locked, None), @"
         agent     claviger-agent/0.1.0, pid 4711
         vault     locked after idle time (claviger unlock)
+        ssh       1 key of the vault, 3 of ssh-add, locked by ssh-add -x, at /run/user/1000/claviger/ssh.sock
         sessions  none
         ");
     }

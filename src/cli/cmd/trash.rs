@@ -68,7 +68,7 @@ impl Trash {
                 let Reply::Trash(rows) = Desk::open(&proof)?.ask(&Request::TrashList {})? else {
                     return Err(unexpected());
                 };
-                if json { ui::json(&rows) } else { ui::data(page(&rows).as_bytes()) }
+                if json { ui::json(&rows) } else { ui::data(page(&rows, ui::page_width()).as_bytes()) }
             }
             Self::Restore { name, kind, new_name, proof } => {
                 let kind = kind.map(|kind| match kind {
@@ -85,7 +85,7 @@ impl Trash {
                 let mut desk = Desk::open(&proof)?;
                 desk.require_vault()?;
                 let proof = desk.prove()?;
-                desk.done(&Request::TrashEmpty { proof })?;
+                desk.done_proven(Request::TrashEmpty { proof })?;
                 ui::say("The trash is empty.");
                 Ok(())
             }
@@ -93,7 +93,7 @@ impl Trash {
     }
 }
 
-fn page(rows: &[TrashRow]) -> String {
+fn page(rows: &[TrashRow], width: Option<usize>) -> String {
     let kind = |kind| match kind {
         TrashKind::AccessKey => "access key",
         TrashKind::Authenticator => "authenticator",
@@ -103,5 +103,5 @@ fn page(rows: &[TrashRow]) -> String {
         let kind = row.kind.map_or("of a newer claviger", kind);
         [row.name.to_string(), kind.to_owned(), minute(&row.removed), minute(&row.until)]
     });
-    table(["NAME", "KIND", "REMOVED", "KEPT UNTIL"], rows)
+    table(width, ["NAME", "KIND", "REMOVED", "KEPT UNTIL"], rows)
 }

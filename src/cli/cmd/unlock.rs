@@ -59,7 +59,7 @@ fn accept(desk: &mut Desk<'_>) -> Outcome {
         Some(proof) => proof,
         None => desk.prove()?,
     };
-    desk.done(&Request::VaultAccept { proof, digest: older.digest })?;
+    desk.done_proven(Request::VaultAccept { proof, digest: older.digest })?;
     ui::say("Accepted: this vault is the one that counts now.");
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::{Bench, Entry, Event, Filter, Wrong, all, bad, events, file, key_of, 
 use crate::audit::{Access, Act, RECORD_LIMIT};
 use crate::testing::MemoryDisk;
 use crate::world::{Clock, Disk};
-use claviger::model::{AuditPeer, AuditProcess, AuditSubject, AuditVault};
+use claviger::model::{AuditPeer, AuditProcess, AuditSsh, AuditSubject, AuditVault};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -180,7 +180,16 @@ fn a_record_is_cut_to_a_page_and_made_printable() {
         role: Some(text.clone()),
         slot: Some(text.clone()),
     };
-    journal.note(Entry::new(Event::SessionNew).failed(text.clone()).reason(text).subject(subject).peer(peer));
+    let ssh = AuditSsh {
+        comment: Some(text.clone()),
+        host: Some(text.clone()),
+        name: Some(text.clone()),
+        namespace: Some(text.clone()),
+        user: Some(text.clone()),
+        ..AuditSsh::default()
+    };
+    let entry = Entry::new(Event::SessionNew).failed(text.clone()).reason(text).subject(subject).peer(peer);
+    journal.note(entry.ssh(ssh));
     journal.flush(false);
     let bytes = record_files(&bench.disk.files())[0].1.clone();
     assert!(bytes.len() <= RECORD_LIMIT && bytes.len() > 500, "{}", bytes.len());

@@ -2,7 +2,7 @@
 
 use super::Surroundings;
 use crate::jobs::Error;
-use crate::ssh::{Destination, Place, limits};
+use crate::ssh::{Destination, Place, limits, name_of};
 
 /// What the rule of a destination is, where one breaks it.
 const RULE: &str = "a destination is [user@]host, or host>[user@]host";
@@ -28,6 +28,11 @@ pub(super) fn read_all(texts: &[String], around: &Surroundings) -> Result<Vec<De
         known.ok_or_else(|| Error::SshHostUnknown(host.to_owned()))
     };
     texts.iter().map(|text| read(text, &place)).collect()
+}
+
+/// The name of the host of a key, as the user's ssh knows it. Reads files.
+pub fn host_name(key: &[u8], around: &Surroundings) -> Option<String> {
+    name_of(key, known_hosts(around).iter().map(Vec::as_slice))
 }
 
 fn read(text: &str, place: &dyn Fn(&str) -> Result<Place, Error>) -> Result<Destination, Error> {

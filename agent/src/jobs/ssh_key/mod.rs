@@ -6,6 +6,7 @@ mod row;
 #[cfg(test)]
 mod tests;
 
+pub use destination::host_name;
 pub use make::{generate, import};
 pub use row::{page, row};
 

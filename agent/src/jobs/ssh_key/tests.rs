@@ -11,6 +11,7 @@ use crate::world::{WallTime, World};
 use claviger::model::Name;
 use claviger::secret::{Passphrase, SecretText, SshKeyFile};
 use claviger::wire::{SshKeyKind, SshKeyOptions};
+use data_encoding::BASE64;
 use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -147,6 +148,22 @@ fn known_hosts() -> String {
          no.newline {rsa}",
         ed25519.split_once(' ').unwrap().1
     )
+}
+
+#[test]
+fn a_host_is_named_by_its_key() {
+    let name = |key: &str, text: &str| {
+        let blob = BASE64.decode(public(key).split_once(' ').unwrap().1.as_bytes()).unwrap();
+        destination::host_name(&blob, &around(text))
+    };
+    assert_eq!(name("ed25519", &known_hosts()).as_deref(), Some("alpha.example"));
+    assert_eq!(name("ecdsa-256", &known_hosts()).as_deref(), Some("[alpha.example]:2222"));
+    assert_eq!(name("rsa-2048", &known_hosts()), None, "revoked");
+    assert_eq!(name("ecdsa-384", &known_hosts()), None, "patterns");
+    assert_eq!(name("rsa-3072", &known_hosts()), None, "nobody's");
+    let (key, long) = (public("ed25519"), "x".repeat(2000));
+    assert_eq!(name("ed25519", &format!("|1|c2FsdA==|aGFzaA== {key}\n@cert-authority a {key}\n{long} {key}\n")), None);
+    assert_eq!(name("ed25519", &format!("*.wild,!not,one,two {key}")).as_deref(), Some("one"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Requests about the audit record.
 
+use crate::audit::Event;
 use crate::audit::read::{Cursor, Filter};
 use crate::server::Server;
 use crate::server::fault;
@@ -13,6 +14,9 @@ impl Server {
     pub(super) async fn audit_request(self: &Arc<Self>, request: Request) -> Result<Reply, Fault> {
         let server = self.clone();
         let work = tokio::task::spawn_blocking(move || match request {
+            Request::AuditLog { event: Some(event), .. } if !Event::is_known(&event) => {
+                Err(fault::audit::unknown_event(&event))
+            }
             Request::AuditLog { since, profile, event, cursor } => {
                 let filter = Filter { since: since.map(|since| server.time_of(since)), profile, event };
                 server.audit_page(&filter, cursor.as_deref())

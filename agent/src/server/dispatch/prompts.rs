@@ -1,9 +1,8 @@
 //! `prompts`: a client that answers questions in its terminal, for as long as it likes.
 
 use crate::prompt::{Asked, Attending};
-use crate::server::conversation::Conversation;
+use crate::server::conversation::{Conversation, is_yes};
 use crate::server::{Phase, Server};
-use claviger::secret::SecretText;
 use claviger::wire::{AgentMessage, Answer, Code, Event, Fault, Reply};
 use std::sync::Arc;
 
@@ -44,11 +43,10 @@ impl Server {
         }
     }
 
-    /// Takes an answer to the question that the client was shown. Anything but yes is no. A human act.
+    /// Takes an answer to the question that the client was shown. A human act.
     fn answer_prompt(&self, attending: &Attending, answer: &Answer) {
         let (Some(number), said) = (answer.number, &answer.value) else { return };
-        let yes = |text: &str| matches!(text.trim().to_ascii_lowercase().as_str(), "y" | "yes");
-        let said = said.as_ref().map(|text| yes(text.expose()));
+        let said = said.as_ref().map(is_yes);
         if attending.answer(number, said) && said.is_some() {
             self.office.mark_presence();
         }

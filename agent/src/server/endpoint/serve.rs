@@ -6,6 +6,7 @@ use super::{
     CONNECTIONS_LIMIT, FOREIGN_LIMIT, HEAD_LIMIT, HEAD_MILLIS, HEADERS_LIMIT, SILENT_MILLIS, WHOLE_MILLIS, owner, uid,
 };
 use crate::server::Server;
+use crate::server::listen::BREATH_MILLIS;
 use crate::world::BootTime;
 use http::Request;
 use hyper::body::Incoming;
@@ -22,9 +23,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
-
-/// How long accepting rests after it failed: those descriptors that are in use will come free.
-const BREATH_MILLIS: u64 = 100;
 
 /// Serves an endpoint until it is closed, or its process and its linger have ended.
 pub(super) async fn serve(

@@ -1,7 +1,7 @@
 //! The faults of the audit record.
 
 use super::{cause, path};
-use crate::audit::Error;
+use crate::audit::{Error, Event};
 use claviger::wire::{Code, Fault};
 
 /// What cannot be recorded is not done.
@@ -23,6 +23,16 @@ pub(in crate::server) fn audit(error: &Error) -> Fault {
 /// The record cannot be looked into.
 pub(in crate::server) fn unreadable(error: &std::io::Error) -> Fault {
     Fault::new(Code::AuditUnreadable, format!("the audit record cannot be read: {}", super::shown(&error.to_string())))
+}
+
+/// No event is called so.
+pub(in crate::server) fn unknown_event(name: &str) -> Fault {
+    let message = format!("no event is named {}: they begin with {}", super::shown(name), Event::groups().join(", "));
+    let fault = Fault::new(Code::AuditEventUnknown, message);
+    match Event::nearest(name) {
+        Some(name) => fault.hint(format!("claviger audit log --event {name}")),
+        None => fault,
+    }
 }
 
 /// No record names the id. It is not repeated: it could be anything.

@@ -55,6 +55,8 @@ fn refused(error: key::Error) -> Fault {
     match error {
         // OpenSSH writes the file anew, in a way that is read here.
         Error::DerivationTooCostly | Error::EncryptionUnsupported => fault.hint("ssh-keygen -p -f FILE"),
+        // OpenSSH says more of what it cannot read.
+        Error::Malformed | Error::Mismatch => fault.hint("ssh-keygen -y -f FILE"),
         Error::PublicKeyOnly => fault.hint("claviger ssh-key add NAME FILE"),
         _ => fault,
     }

@@ -19,6 +19,7 @@ use crate::prompt::Prompts;
 use crate::ssh::{Ring, SoftLock};
 use crate::vault::Custody;
 use crate::world::{BootTime, WallTime, World};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
@@ -26,6 +27,8 @@ use zeroize::Zeroizing;
 /// What the connections share.
 pub struct Door {
     world: World,
+    /// The user's home, where `.ssh` is.
+    home: PathBuf,
     prompts: Arc<Prompts>,
     /// Seconds that a key lives whose adding names no lifetime (`ssh-agent -t`).
     lifetime: Option<u32>,
@@ -41,9 +44,10 @@ pub struct Door {
 
 impl Door {
     /// A door that nobody has come to yet.
-    pub fn new(world: World, prompts: Arc<Prompts>, lifetime: Option<u32>) -> Arc<Self> {
+    pub fn new(world: World, home: PathBuf, prompts: Arc<Prompts>, lifetime: Option<u32>) -> Arc<Self> {
         Arc::new(Self {
             world,
+            home,
             prompts,
             lifetime,
             ring: Mutex::default(),
@@ -66,6 +70,11 @@ impl Door {
                 }
             }
         }
+    }
+
+    /// How many keys of `ssh-add` there are, sealed ones too, and whether `ssh-add -x` has locked them.
+    pub(super) fn held(&self) -> (usize, bool) {
+        (self.ring().count(self.world.clock.boot()), self.soft_lock().is_locked())
     }
 
     /// Lets go of every key of `ssh-add`.

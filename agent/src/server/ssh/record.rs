@@ -3,19 +3,33 @@
 use super::connection::Connection;
 use super::sign::NotSigned;
 use crate::audit::{Entry, Event};
-use crate::ssh::{BindingState, Payload};
+use crate::prompt::shown;
+use crate::ssh::{BindingState, Payload, fingerprint};
 use claviger::model::AuditSsh;
-use data_encoding::BASE64_NOPAD;
-use sha2::{Digest, Sha256};
 
 /// A signature that is asked for.
 pub(super) struct Signature<'a> {
     /// What is to be signed.
     pub(super) payload: &'a Payload<'a>,
+    /// The key's name in the vault.
+    pub(super) name: Option<String>,
+    /// What another key's owner calls it.
+    pub(super) comment: Option<String>,
     /// The host, by the name that the key's destinations give it.
     pub(super) host: Option<String>,
     /// Whether a person has allowed it; None where nobody was asked.
     pub(super) confirmed: Option<bool>,
+}
+
+impl<'a> Signature<'a> {
+    pub(super) fn of(payload: &'a Payload<'a>) -> Self {
+        Self { payload, name: None, comment: None, host: None, confirmed: None }
+    }
+
+    /// That the key is called so; bytes of someone else.
+    pub(super) fn called(&mut self, comment: &[u8]) {
+        self.comment = Some(shown(comment)).filter(|comment| !comment.is_empty());
+    }
 }
 
 impl Connection {
@@ -24,10 +38,12 @@ impl Connection {
         let Some(server) = &self.server else { return };
         let told = AuditSsh {
             binding: binding_name(self.binding.state()).to_owned(),
+            comment: signature.comment.clone(),
             confirmed: signature.confirmed,
             host: signature.host.clone(),
             host_key: self.host_key(),
             key: fingerprint(blob),
+            name: signature.name.clone(),
             namespace: match signature.payload {
                 Payload::Signature(request) => Some(request.namespace.to_owned()),
                 _ => None,
@@ -49,11 +65,6 @@ impl Connection {
     pub(super) fn host_key(&self) -> Option<String> {
         self.binding.hops().last().map(|hop| fingerprint(hop.host_key.blob()))
     }
-}
-
-/// As OpenSSH writes it. Of what was asked for: a certificate has its own.
-pub(super) fn fingerprint(blob: &[u8]) -> String {
-    format!("SHA256:{}", BASE64_NOPAD.encode(&Sha256::digest(blob)))
 }
 
 fn binding_name(state: BindingState) -> &'static str {

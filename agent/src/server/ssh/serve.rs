@@ -2,20 +2,17 @@
 
 use super::connection::Connection;
 use super::{Door, Server};
+use crate::server::listen::{BREATH_MILLIS, listening};
 use crate::server::peer::Peer;
 use crate::ssh::limits;
 use interprocess::local_socket::tokio::{Listener, Stream};
 use interprocess::local_socket::traits::StreamCommon as _;
 use interprocess::local_socket::traits::tokio::Listener as _;
-use rustix::fs::OFlags;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use tokio::task::AbortHandle;
-
-/// How long accepting rests after it failed: those descriptors that are in use will come free.
-const BREATH_MILLIS: u64 = 100;
 
 /// A socket of the SSH door, listening.
 pub struct Listening(Listener);
@@ -23,10 +20,7 @@ pub struct Listening(Listener);
 impl Listening {
     /// Listens on a socket that is bound already.
     pub fn on(socket: OwnedFd) -> io::Result<Self> {
-        rustix::fs::fcntl_setfl(&socket, OFlags::NONBLOCK)?;
-        interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(socket)
-            .map(|listener| Self(listener.into()))
-            .map_err(|_| io::ErrorKind::InvalidInput.into())
+        listening(socket).map(Self)
     }
 }
 

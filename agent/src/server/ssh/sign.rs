@@ -1,11 +1,12 @@
 //! Signing: what a key's constraints permit, what its owner says to it, and what is put on record.
 
 use super::connection::Connection;
-use super::record::{Signature, fingerprint};
+use super::record::Signature;
 use super::vault_keys::{Consent, VaultKey, is_elsewhere};
+use crate::jobs::ssh_key::{Surroundings, host_name};
 use crate::prompt::{Question, Unasked, Verdict, shown};
 use crate::ssh::codec::Reply;
-use crate::ssh::{BindingState, Constraints, Error, HeldKey, Payload, key};
+use crate::ssh::{BindingState, Constraints, Error, HeldKey, Payload, fingerprint, key};
 use crate::vault::Leave;
 use claviger::model::AuditPeer;
 use std::sync::Arc;
@@ -39,20 +40,20 @@ impl Connection {
     /// The answer to a request to sign.
     pub(super) async fn sign(&mut self, blob: &[u8], data: &[u8], flags: u32) -> Vec<u8> {
         let payload = Payload::parse(data, blob);
-        let mut signature = Signature { payload: &payload, host: None, confirmed: None };
+        let mut signature = Signature::of(&payload);
         let asked = Asked { blob, data, flags };
         if self.held(blob).is_none() {
             self.open_vault().await;
         }
-        // Before the key: a lock ends it, or waits until it has let go of that.
+        // Before the key, and let go of after it: a lock ends it, or waits for that.
         let leave = self.leave();
-        let signed = match (self.held(blob), self.kept(blob)) {
-            (Some(held), _) => self.sign_with_held(held, leave, asked, &mut signature).await,
-            (None, Some(kept)) => self.sign_with_kept(kept, leave, asked, &mut signature).await,
-            (None, None) => {
-                drop(leave);
-                return self.sign_upstream(blob, data, flags, &signature).await;
-            }
+        let signed = if let Some(held) = self.held(blob) {
+            self.sign_with_held(leave, held, asked, &mut signature).await
+        } else if let Some(kept) = self.kept(blob) {
+            self.sign_with_kept(leave, kept, asked, &mut signature).await
+        } else {
+            drop(leave);
+            return self.sign_upstream(blob, data, flags, &mut signature).await;
         };
         self.record(blob, &signature, signed.as_ref().err());
         match signed {
@@ -95,36 +96,39 @@ impl Connection {
         keys.into_iter().find(|kept| kept.key.blob() == blob)
     }
 
-    /// With a key of `ssh-add`: its own constraints decide, and nothing else.
+    /// With a key of `ssh-add`: its own constraints decide, and nothing else. RSA with SHA-1 as OpenSSH's agent.
     async fn sign_with_held(
         &self,
-        held: Arc<HeldKey>,
         leave: Option<Leave>,
+        held: Arc<HeldKey>,
         asked: Asked<'_>,
         signature: &mut Signature<'_>,
     ) -> Result<Vec<u8>, NotSigned> {
+        signature.called(&held.comment);
         signature.host = self.permitted(&held.constraints, signature)?;
         if !held.constraints.confirm {
-            return self.made(&held.key, leave, asked);
+            return self.made(leave.as_ref(), || held.key.sign_as_openssh(asked.data, asked.flags));
         }
-        let question = self.question(&shown(&held.comment), asked.blob, signature);
+        let called = shown(&held.comment);
         // In nobody's hand while a person thinks: a lock or a removal takes the key away.
         drop((held, leave));
+        let question = self.question(&called, asked.blob, signature).await;
         self.ask(&question, signature).await?;
         let leave = self.leave();
         let held = self.held(asked.blob).ok_or(NotSigned::Gone)?;
         self.permitted(&held.constraints, signature)?;
-        self.made(&held.key, leave, asked)
+        self.made(leave.as_ref(), || held.key.sign_as_openssh(asked.data, asked.flags))
     }
 
-    /// With a key of the vault: its constraints, and claviger's rules.
+    /// With a key of the vault: its constraints, and claviger's rules. Never with SHA-1.
     async fn sign_with_kept(
         &self,
-        kept: Arc<VaultKey>,
         leave: Option<Leave>,
+        kept: Arc<VaultKey>,
         asked: Asked<'_>,
         signature: &mut Signature<'_>,
     ) -> Result<Vec<u8>, NotSigned> {
+        signature.name = Some(kept.name.to_string());
         signature.host = self.permitted(&kept.constraints, signature)?;
         if !kept.signs(signature.payload) {
             return Err(NotSigned::NotAllowed);
@@ -134,10 +138,11 @@ impl Connection {
         // Each use from another machine is asked for, whatever was said before.
         let lasts = !is_elsewhere(state);
         if !kept.asks(state) || (lasts && self.door.has_consent(&consent)) {
-            return self.made(&kept.key, leave, asked);
+            return self.made(leave.as_ref(), || kept.key.sign(asked.data, asked.flags));
         }
-        let question = self.question(kept.name.as_str(), asked.blob, signature);
+        let called = kept.name.clone();
         drop((kept, leave));
+        let question = self.question(called.as_str(), asked.blob, signature).await;
         self.ask(&question, signature).await?;
         let leave = self.leave();
         let kept = self.kept(asked.blob).ok_or(NotSigned::Gone)?;
@@ -145,12 +150,18 @@ impl Connection {
         if !kept.signs(signature.payload) {
             return Err(NotSigned::NotAllowed);
         }
-        let over = leave.clone();
-        let made = self.made(&kept.key, leave, asked)?;
-        if lasts && over.is_some_and(|leave| !leave.is_over()) {
+        let made = self.made(leave.as_ref(), || kept.key.sign(asked.data, asked.flags))?;
+        if lasts && leave.as_ref().is_some_and(|leave| !leave.is_over()) {
             self.door.remember_consent(&kept, consent);
         }
         Ok(made)
+    }
+
+    /// What the user's ssh calls the host that the connection was bound to last.
+    async fn host_name(&self) -> Option<String> {
+        let key = self.binding.hops().last()?.host_key.blob().to_vec();
+        let around = Surroundings { world: self.door.world.clone(), home: self.door.home.clone() };
+        tokio::task::spawn_blocking(move || host_name(&key, &around)).await.ok()?
     }
 
     fn consent(&self, blob: &[u8], signature: &Signature<'_>) -> Consent {
@@ -169,14 +180,13 @@ impl Connection {
         Ok(route.map(|route| route.host.to_owned()))
     }
 
-    /// Makes it. None is made after a lock: the vault's, which ends the leave, or that of `ssh-add -x`.
-    fn made(&self, key: &key::SoftKey, leave: Option<Leave>, asked: Asked<'_>) -> Result<Vec<u8>, NotSigned> {
-        if self.is_locked() || leave.as_ref().is_some_and(Leave::is_over) {
+    /// Makes it. None is made after a lock: the vault's, which ends the leave, or that of `ssh-add -x`. The leave is the
+    /// caller's to let go of, after the key.
+    fn made(&self, leave: Option<&Leave>, sign: impl FnOnce() -> key::Result<Vec<u8>>) -> Result<Vec<u8>, NotSigned> {
+        if self.is_locked() || leave.is_some_and(Leave::is_over) {
             return Err(NotSigned::Gone);
         }
-        let made = key.sign(asked.data, asked.flags);
-        drop(leave);
-        Ok(made?)
+        Ok(sign()?)
     }
 
     async fn ask(&self, question: &Question, signature: &mut Signature<'_>) -> Result<(), NotSigned> {
@@ -197,8 +207,8 @@ impl Connection {
     }
 
     /// What a person is asked: which key, for what, and who wants it.
-    fn question(&self, key: &str, blob: &[u8], signature: &Signature<'_>) -> Question {
-        let mut lines = vec![self.purpose(signature), asked_by(&self.peer())];
+    async fn question(&self, key: &str, blob: &[u8], signature: &Signature<'_>) -> Question {
+        let mut lines = vec![self.purpose(signature).await, asked_by(&self.peer())];
         lines.extend(match self.binding.state() {
             BindingState::AuthBound | BindingState::Unbound => None,
             BindingState::Forwarded => Some("It comes through a forwarded agent, from another machine.".to_owned()),
@@ -210,11 +220,16 @@ impl Connection {
         Question { title: format!("Allow use of the SSH key {key}?"), lines }
     }
 
-    /// What the signature is good for, in a sentence: to whom, by the name of the key's owner or the host's fingerprint.
-    fn purpose(&self, signature: &Signature<'_>) -> String {
+    /// What the signature is good for, in a sentence: to whom, by the name in the key's destinations, by that in the
+    /// files of known hosts, or else by the host key's fingerprint.
+    async fn purpose(&self, signature: &Signature<'_>) -> String {
         match signature.payload {
             Payload::Userauth(request) => {
-                let host = signature.host.as_ref().map(|host| shown(host.as_bytes())).or_else(|| self.host_key());
+                let name = match &signature.host {
+                    Some(name) => Some(name.clone()),
+                    None => self.host_name().await,
+                };
+                let host = name.map(|name| shown(name.as_bytes())).or_else(|| self.host_key());
                 let host = host.map(|host| format!(" at {host}"));
                 format!("To log in as {}{}.", shown(request.user), host.unwrap_or_default())
             }

@@ -5,7 +5,7 @@
 use super::Server;
 use super::connection::Connection;
 use super::record::Signature;
-use crate::server::listen::Way;
+use crate::server::listen::{Way, path_of};
 use crate::ssh::codec::{Frames, ListedIdentity, Reply, Upstream as Message};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -94,7 +94,7 @@ impl Server {
     /// The other agents' sockets. Not this one's own: it would ask itself without end.
     pub(super) fn upstream_paths(&self) -> Vec<PathBuf> {
         let mut paths = self.config().ssh_upstream.clone();
-        let own = self.succession.door(Way::Ssh).as_ref().and_then(|door| door.bound.clone());
+        let own = self.succession.door(Way::Ssh).as_ref().and_then(|door| path_of(&door.socket));
         paths.retain(|path| own.as_ref() != Some(path));
         paths
     }
@@ -134,7 +134,7 @@ impl Connection {
         blob: &[u8],
         data: &[u8],
         flags: u32,
-        signature: &Signature<'_>,
+        signature: &mut Signature<'_>,
     ) -> Vec<u8> {
         let knows = |upstream: &Upstream| upstream.listed.iter().any(|(listed, _)| listed == blob);
         if !self.upstream.iter().any(knows) {
@@ -143,6 +143,8 @@ impl Connection {
         if let Some(at) = self.upstream.iter().position(knows)
             && let Some(upstream) = self.upstream.get_mut(at)
         {
+            let comment = upstream.listed.iter().find(|(listed, _)| listed == blob).map(|(_, comment)| comment);
+            signature.called(comment.map_or(&[], Vec::as_slice));
             let message = Message::Sign { key: blob, data, flags }.encode();
             let clock = self.door.world.clock.clone();
             let answer = tokio::select! {

@@ -55,7 +55,7 @@ pub enum Error {
         bits: u32,
     },
     /// An RSA signature over SHA-1 was asked for: flags without SHA-2.
-    #[error("rsa signatures over sha-1 are not made")]
+    #[error("rsa signatures over sha-1 are not made with this key")]
     Sha1,
     /// The library could not sign.
     #[error("the signature could not be made")]

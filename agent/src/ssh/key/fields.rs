@@ -2,15 +2,12 @@
 //! it, and written into one wiped buffer that never grows.
 
 use super::error::{Error, Result};
+use crate::ssh::codec::fields as codec;
 use zeroize::Zeroizing;
 
 /// A `string`.
 pub(super) fn string<'a>(input: &mut &'a [u8]) -> Result<&'a [u8]> {
-    let (length, rest) = input.split_first_chunk::<4>().ok_or(Error::Malformed)?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Error::Malformed)?;
-    let (content, rest) = rest.split_at_checked(length).ok_or(Error::Malformed)?;
-    *input = rest;
-    Ok(content)
+    codec::string(input).map_err(|_| Error::Malformed)
 }
 
 /// An `mpint` above zero: its bytes without leading zeros.

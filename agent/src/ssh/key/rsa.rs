@@ -1,22 +1,27 @@
-//! RSA with SHA-2 (RFC 4253 section 6.6, RFC 8332), by aws-lc: constant time, and a signature is checked before it is
-//! given out.
+//! RSA (RFC 4253 section 6.6, RFC 8332): constant time, and a signature is checked before it is given out. With SHA-2 by
+//! aws-lc; with SHA-1, which that only verifies, by crypto-bigint.
 
 use super::error::{Error, Result};
 use super::fields::magnitude;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeyPairComponents, KeySize, PublicKeyComponents};
-use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA512};
-use crypto_bigint::{BoxedUint, NonZero};
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512};
+use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
+use crypto_bigint::{BoxedUint, NonZero, Odd};
 use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::asn1::UintRef;
 use pkcs8::der::{self, Decode, Reader, SliceReader};
+use sha1::{Digest, Sha1};
 use ssh_key::Mpint;
 use ssh_key::public::{KeyData, RsaPublicKey};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The smallest and the largest that is taken, in bits.
 const BITS: std::ops::RangeInclusive<u32> = 2048..=8192;
+
+/// What comes before a SHA-1 digest: its `DigestInfo` (RFC 8017 section 9.2, note 1).
+const SHA1_INFO: [u8; 15] = [0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14];
 
 /// A key pair. aws-lc wipes what it frees.
 pub(super) struct Rsa {
@@ -35,9 +40,10 @@ pub(super) struct Numbers<'a> {
     pub(super) iqmp: &'a [u8],
 }
 
-/// The two hashes of RFC 8332.
+/// The hash of RFC 4253 and the two of RFC 8332.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hash {
+    Sha1,
     Sha256,
     Sha512,
 }
@@ -81,12 +87,32 @@ impl Rsa {
     /// As long as the modulus.
     pub(super) fn sign(&self, data: &[u8], hash: Hash) -> Result<Vec<u8>> {
         let padding = match hash {
+            Hash::Sha1 => return self.sign_sha1(data),
             Hash::Sha256 => &RSA_PKCS1_SHA256,
             Hash::Sha512 => &RSA_PKCS1_SHA512,
         };
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair.sign(padding, &SystemRandom::new(), data, &mut signature).map_err(|_| Error::Signing)?;
         Ok(signature)
+    }
+
+    /// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2.1). Without the Chinese remainder theorem: it takes four times as long,
+    /// and an error on the way cannot give a prime away.
+    fn sign_sha1(&self, data: &[u8]) -> Result<Vec<u8>> {
+        let length = self.pair.public_modulus_len();
+        let digest = [&SHA1_INFO[..], &Sha1::digest(data)].concat();
+        let mut encoded = vec![0xff; length.saturating_sub(digest.len())];
+        if let [first, second, .., last] = encoded.as_mut_slice() {
+            (*first, *second, *last) = (0, 1, 0);
+        }
+        encoded.extend_from_slice(&digest);
+        self.with_numbers(|numbers| {
+            let signature = power(&encoded, numbers.d, numbers.n)?;
+            PublicKeyComponents { n: numbers.n, e: numbers.e }
+                .verify(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, data, &signature)
+                .map_err(|_| Error::Signing)?;
+            Ok(signature)
+        })
     }
 
     /// Hands the numbers to `work`, out of a buffer that wipes itself.
@@ -151,6 +177,20 @@ fn exponent(d: &[u8], prime: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     modulus.zeroize();
     d.zeroize();
     remainder
+}
+
+/// base to the exponent, modulo an odd modulus and as long as that, in constant time for moduli of one length.
+fn power(base: &[u8], exponent: &[u8], modulus: &[u8]) -> Result<Vec<u8>> {
+    let bits = u32::try_from(modulus.len().saturating_mul(8)).map_err(|_| Error::Malformed)?;
+    let number = |bytes| BoxedUint::from_be_slice(bytes, bits).map_err(|_| Error::Malformed);
+    let odd = Odd::new(number(modulus)?).into_option().ok_or(Error::Malformed)?;
+    let base = BoxedMontyForm::new(number(base)?, &BoxedMontyParams::new_vartime(odd));
+    let mut exponent = number(exponent)?;
+    let power = base.pow(&exponent).retrieve().to_be_bytes();
+    exponent.zeroize();
+    // Whole words: longer than a modulus that ends within one.
+    let extra = power.len().saturating_sub(modulus.len());
+    power.get(extra..).map(<[u8]>::to_vec).ok_or(Error::Malformed)
 }
 
 fn number(bytes: &[u8]) -> Result<BoxedUint> {

@@ -16,6 +16,14 @@ impl SoftKey {
     /// both flags are set, as OpenSSH does. The algorithm is that of the plain key also for a certificate. The flags
     /// mean nothing to other keys. [`Error::FlagsUnknown`], [`Error::Sha1`], [`Error::Signing`].
     pub fn sign(&self, data: &[u8], flags: u32) -> Result<Vec<u8>> {
+        match (&self.private, flags) {
+            (PrivateHalf::Rsa(_), 0) => Err(Error::Sha1),
+            _ => self.sign_as_openssh(data, flags),
+        }
+    }
+
+    /// The same, and an RSA key without flags signs with SHA-1, as RFC 4253 has it.
+    pub fn sign_as_openssh(&self, data: &[u8], flags: u32) -> Result<Vec<u8>> {
         if flags & !(RSA_SHA2_256 | RSA_SHA2_512) != 0 {
             return Err(Error::FlagsUnknown);
         }
@@ -27,7 +35,7 @@ impl SoftKey {
             PrivateHalf::Ed25519(key) => Ok(blob(self.kind().name(), &key.sign(data))),
             PrivateHalf::Rsa(key) => {
                 let (name, hash) = match flags {
-                    0 => return Err(Error::Sha1),
+                    0 => ("ssh-rsa", Hash::Sha1),
                     _ if flags & RSA_SHA2_256 != 0 => ("rsa-sha2-256", Hash::Sha256),
                     _ => ("rsa-sha2-512", Hash::Sha512),
                 };

@@ -3,10 +3,14 @@
 use super::super::fields::{magnitude, positive, string};
 use super::super::{RSA_SHA2_256, RSA_SHA2_512};
 use super::{Error, KEYS, SoftKey, added, refusal};
+use crate::ssh::key::NewKey;
 use crate::testing::{figure, rounds};
+use crate::world::World;
 use rustix::time::{ClockId, clock_gettime};
 use ssh_key::public::KeyData;
 use ssh_key::{PublicKey, Signature};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 /// Whether this is the key's signature of the data, as ssh-key sees it, and the name it has.
 fn holds(key: &SoftKey, data: &[u8], blob: &[u8]) -> Option<String> {
@@ -51,14 +55,43 @@ fn signatures_hold_and_have_the_name_of_the_plain_key() {
     }
 }
 
+/// OpenSSL makes the same of it: this signature has no randomness in it.
+fn by_openssl(key: &SoftKey, data: &[u8]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, signed) = (folder.path().join("key"), folder.path().join("data"));
+    std::fs::write(&file, key.export("", None, &*World::real().entropy).unwrap().as_bytes()).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let pem = ["-q", "-p", "-N", "", "-P", "", "-m", "PEM", "-f"];
+    assert!(Command::new("ssh-keygen").args(pem).arg(&file).status().unwrap().success());
+    std::fs::write(&signed, data).unwrap();
+    let made = Command::new("openssl").args(["dgst", "-sha1", "-sign"]).arg(&file).arg(&signed).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    made.stdout
+}
+
 #[test]
-fn sha_1_and_unknown_flags_are_refused() {
-    for name in ["rsa-2048", "rsa-3072-cert"] {
-        assert_eq!(refusal(added(name).sign(b"data", 0)), Error::Sha1, "{name}");
+fn sha_1_is_signed_with_where_openssh_does() {
+    let made = SoftKey::generate(NewKey::Rsa3072, &*World::real().entropy).unwrap();
+    for (name, key) in [("2048", added("rsa-2048")), ("3072", added("rsa-3072-cert")), ("made", made)] {
+        for data in [&b""[..], b"data", &[7; 70_000]] {
+            assert_eq!(refusal(key.sign(data, 0)), Error::Sha1, "{name}");
+            let blob = key.sign_as_openssh(data, 0).unwrap();
+            let mut rest = blob.as_slice();
+            assert_eq!(string(&mut rest), Ok(&b"ssh-rsa"[..]));
+            assert_eq!(string(&mut rest).unwrap(), by_openssl(&key, data), "{name}");
+            assert!(rest.is_empty());
+        }
     }
+    let ed25519 = added("ed25519");
+    assert_eq!(ed25519.sign_as_openssh(b"data", 0), ed25519.sign(b"data", 0), "it means nothing to others");
+}
+
+#[test]
+fn unknown_flags_are_refused() {
     for name in KEYS {
         for flags in [1, 3, 8, 0x8000_0000] {
             assert_eq!(refusal(added(name).sign(b"data", flags)), Error::FlagsUnknown, "{name} {flags}");
+            assert_eq!(refusal(added(name).sign_as_openssh(b"data", flags)), Error::FlagsUnknown, "{name} {flags}");
         }
     }
 }
@@ -117,5 +150,14 @@ fn signatures_per_second() {
         }
         let rate = f64::from(u32::try_from(count).unwrap()) / (now() - begun);
         figure(&format!("signatures a second, one thread, {name}"), format!("{rate:.0}"));
+    }
+    for name in ["rsa-2048", "rsa-3072"] {
+        let (key, count) = (added(name), rounds(5, 200));
+        let begun = now();
+        for _ in 0..count {
+            key.sign_as_openssh(&[7; 400], 0).unwrap();
+        }
+        let rate = f64::from(u32::try_from(count).unwrap()) / (now() - begun);
+        figure(&format!("signatures a second, one thread, {name} with SHA-1"), format!("{rate:.0}"));
     }
 }

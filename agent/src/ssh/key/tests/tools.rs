@@ -82,6 +82,7 @@ fn ssh_keygen_says_the_same_of_each_key() {
             let output = run(Command::new("ssh-keygen").arg("-lf").arg(&public));
             let shown = said(&output);
             assert!(shown.starts_with(&format!("{} {} who (", key.bits(), key.fingerprint())), "{name}: {shown}");
+            assert_eq!(crate::ssh::fingerprint(key.blob()), key.fingerprint(), "{name}{certificate}");
         }
     }
 }
