@@ -19,7 +19,7 @@ impl Bridge {
         listed.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect()
     }
 
-    fn set_pin(&self, key: &Softkey) {
+    pub(crate) fn set_pin(&self, key: &Softkey) {
         OnTerminal::answer(self, &["fido2-token", "-S", &key.node], NEW).good();
     }
 

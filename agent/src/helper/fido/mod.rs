@@ -105,11 +105,12 @@ impl Session<'_> {
 /// Works with the crate. Where it panics the agent is told, and the process ends: nobody knows what it has left.
 fn told_where_it_panics<T>(node: &Node, courtesy: &Courtesy<'_>, work: impl FnOnce() -> T) -> T {
     let (node, tell) = (node.clone(), courtesy.last_words());
+    let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |_| {
         let gone = node.is_gone();
         tell(if gone { Error::Gone } else { Error::BadAnswer("what its library cannot read".to_owned()) });
     }));
     let done = work();
-    drop(std::panic::take_hook());
+    std::panic::set_hook(before);
     done
 }
