@@ -61,10 +61,10 @@ secret_text! {
     EndpointToken;
     /// What opens a passphrase slot.
     Passphrase;
+    /// What a device asks of its owner: a PIN, a PUK, an access password.
+    Pin;
     /// What opens a recovery slot: 160 bits in base32, with a check character group.
     RecoveryCode;
-    /// The PIN or the PUK of a device.
-    Pin;
     /// The secret half of an access key, long-lived or of a session.
     SecretAccessKey;
     /// The token that goes with a session's access key.

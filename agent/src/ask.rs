@@ -3,6 +3,10 @@
 //! Rooms never call back up: a request carries a [`Listener`], work that several requests wait for carries an
 //! [`Audience`] of them, and both travel down. The control door turns what arrives into wire events.
 
+mod words;
+
+pub use words::{Asked, Asking, Display, PinQuestion, Question, Touch};
+
 use crate::world::BootTime;
 use claviger::model::{AuditPeer, MfaSerial};
 use claviger::secret::TypedAnswer;
@@ -12,6 +16,18 @@ use tokio::sync::mpsc;
 /// Something a person who waits should see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
+    /// A device waits to be touched.
+    TouchNeeded {
+        /// Its number.
+        number: u64,
+        /// What to touch, and why.
+        touch: Arc<Touch>,
+    },
+    /// It waits no longer.
+    TouchOver {
+        /// Its number.
+        number: u64,
+    },
     /// The device's current code is spent; the next comes at this time.
     WaitingForCode {
         /// The device.
@@ -25,6 +41,14 @@ pub enum Notice {
 pub enum Upcall {
     /// Show this.
     Notice(Notice),
+    /// Have a person answer this; None where they leave it to others. Nobody waits for it any more once the other end is
+    /// gone.
+    Prompt {
+        /// What is asked.
+        asked: Asked,
+        /// Where the answer goes.
+        answer: mpsc::Sender<Option<TypedAnswer>>,
+    },
     /// Ask this; None where the person declines.
     Question {
         /// One line.
@@ -43,18 +67,25 @@ pub struct Listener {
     upcalls: mpsc::UnboundedSender<Upcall>,
     answers: bool,
     asker: Option<Asker>,
+    display: Option<Arc<Display>>,
 }
 
 impl Listener {
     /// A listener and the end that its connection reads. `answers` says whether a person is there.
     pub fn new(answers: bool) -> (Self, mpsc::UnboundedReceiver<Upcall>) {
         let (upcalls, receiver) = mpsc::unbounded_channel();
-        (Self { upcalls, answers, asker: None }, receiver)
+        (Self { upcalls, answers, asker: None, display: None }, receiver)
     }
 
     /// The same, known to the record.
     pub fn known(mut self, asker: Asker) -> Self {
         self.asker = Some(asker);
+        self
+    }
+
+    /// The same, at this display.
+    pub fn at(mut self, display: Option<Arc<Display>>) -> Self {
+        self.display = display;
         self
     }
 
@@ -77,12 +108,24 @@ pub struct Audience {
 
 #[derive(Default)]
 struct Inner {
+    /// Who asks where nobody listens.
+    asker: Option<Asker>,
     listeners: Vec<Listener>,
     outer: Vec<Arc<Audience>>,
     last: Option<Notice>,
 }
 
 impl Audience {
+    /// Nobody who could be told or asked anything, but known: a client of a door without events.
+    pub fn silent(asker: Asker) -> Self {
+        Self { inner: Mutex::new(Inner { asker: Some(asker), ..Inner::default() }) }
+    }
+
+    /// One request.
+    pub fn of(listener: Listener) -> Self {
+        Self { inner: Mutex::new(Inner { listeners: vec![listener], ..Inner::default() }) }
+    }
+
     /// Joins a request; it hears the last notice at once, so that one who comes late is not left guessing.
     pub fn join(&self, listener: Listener) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,14 +148,23 @@ impl Audience {
     pub fn asker(&self) -> Option<Asker> {
         let mut listeners = Vec::new();
         self.collect(&mut listeners);
-        listeners.iter().find_map(Listener::asker)
+        let silent = || self.inner.lock().unwrap_or_else(PoisonError::into_inner).asker.clone();
+        listeners.iter().find_map(Listener::asker).or_else(silent)
+    }
+
+    /// The display of whoever asked first and has one.
+    pub fn display(&self) -> Option<Arc<Display>> {
+        let mut listeners = Vec::new();
+        self.collect(&mut listeners);
+        listeners.into_iter().find_map(|listener| listener.display)
     }
 
     /// Tells everyone.
     pub fn tell(&self, notice: &Notice) {
         let outer = {
             let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-            inner.last = Some(notice.clone());
+            // What is over is no news to whoever comes late.
+            inner.last = Some(notice.clone()).filter(|notice| !matches!(notice, Notice::TouchOver { .. }));
             inner.listeners.retain(|listener| listener.upcalls.send(Upcall::Notice(notice.clone())).is_ok());
             inner.outer.clone()
         };
@@ -137,6 +189,19 @@ impl Audience {
             }
         }
         None
+    }
+
+    /// Asks everyone who can answer. Nothing comes any more once all have declined or left; dropping the receiver takes
+    /// the question away from them.
+    pub fn prompt(&self, asked: &Asked) -> mpsc::Receiver<Option<TypedAnswer>> {
+        let mut listeners = Vec::new();
+        self.collect(&mut listeners);
+        let (answer, answers) = mpsc::channel(listeners.len().max(1));
+        for listener in listeners.iter().filter(|listener| listener.answers) {
+            let asked = asked.clone();
+            drop(listener.upcalls.send(Upcall::Prompt { asked, answer: answer.clone() }));
+        }
+        answers
     }
 
     fn collect(&self, into: &mut Vec<Listener>) {

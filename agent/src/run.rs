@@ -5,7 +5,7 @@ use crate::aws::{AwsEdge, AwsFiles, EndpointRules, HyperHttp, LazyHttp, Unplugge
 use crate::config::ConfigSource;
 use crate::device::{Devices, HELPER};
 use crate::harden;
-use crate::keyring::{SecretService, SessionBus};
+use crate::keyring::SecretService;
 use crate::logind::{Logind, SYSTEM_BUS};
 use crate::prompt::{Programs, Prompts};
 use crate::server::listen::{Activated, OneServer, Socket, Way};
@@ -14,7 +14,7 @@ use crate::server::{RecordAnchor, Rooms, Server, Settings};
 use crate::session::Office;
 use crate::source::{Sources, Spawner};
 use crate::vault::{AuditHead, Custody};
-use crate::world::{Defence, World};
+use crate::world::{Defence, SessionBus, World};
 use claviger::paths::Paths;
 use claviger::wire::{Code, Fault};
 use std::ffi::OsStr;
@@ -328,6 +328,7 @@ fn build(world: World, settings: Settings, paths: &Paths, succession: Succession
         paths.profiles_file(),
     );
     let bus = SessionBus::find(|name| std::env::var(name).ok(), uid());
+    prompts.set_desktop(bus.clone());
     let keyring = Arc::new(SecretService::new(bus, world.clock.clone()));
     let run_folders = paths.run.clone();
     let home = paths.home.clone();

@@ -11,12 +11,14 @@ mod child;
 mod defence;
 mod memory;
 mod real;
+mod session_bus;
 mod stack;
 
 pub use child::{Running, ended};
 pub use defence::Defence;
 pub(crate) use defence::mishandle;
 pub use memory::keep_in_memory;
+pub use session_bus::{NoBus, SessionBus};
 pub use stack::{on_wiped_stack, with_wiped_stack};
 
 /// A future that a trait object returns.

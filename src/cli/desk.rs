@@ -3,14 +3,16 @@
 use super::args::Proof;
 use super::exit::Failure;
 use super::intake;
+use super::questions::Questions;
 use super::terminal::Terminal;
 use super::ui::{self, Progress};
 use crate::VERSION;
-use crate::client::Client;
+use crate::client::{Attendant, Client, Heard};
 use crate::model::{Label, Message};
 use crate::paths::Paths;
 use crate::secret::{Passphrase, RecoveryCode, SecretText, TypedAnswer};
-use crate::wire::{Answer, Code, Event, Fault, Hello, PROTOCOL, Reply, Request, SlotProof, Status};
+use crate::wire::{Answer, Code, Event, Fault, Hello, HelloDisplay, PROTOCOL, Reply, Request, SlotProof, Status};
+use std::os::fd::BorrowedFd;
 
 /// How often a person may mistype.
 const TRIES: u32 = 3;
@@ -27,8 +29,24 @@ pub(super) fn hello(answers: bool) -> Hello {
         protocol: PROTOCOL,
         client: format!("claviger/{VERSION}"),
         answers,
-        aws_config_file: std::env::var("AWS_CONFIG_FILE").ok().filter(|path| !path.is_empty()),
+        aws_config_file: variable("AWS_CONFIG_FILE"),
+        display: display(),
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where programs that ask for this client may show themselves.
+fn display() -> Option<HelloDisplay> {
+    let (display, wayland_display) = (variable("DISPLAY"), variable("WAYLAND_DISPLAY"));
+    (display.is_some() || wayland_display.is_some()).then(|| HelloDisplay {
+        display,
+        wayland_display,
+        xauthority: variable("XAUTHORITY"),
+        dbus_session_bus_address: variable("DBUS_SESSION_BUS_ADDRESS"),
+    })
 }
 
 /// The fault of an answer that does not belong to the request.
@@ -61,6 +79,7 @@ struct Person {
     terminal: Option<Terminal>,
     progress: Progress,
     recording: Recording,
+    questions: Questions,
 }
 
 impl<'a> Desk<'a> {
@@ -79,7 +98,7 @@ impl<'a> Desk<'a> {
     }
 
     fn at(client: Client, terminal: Option<Terminal>, proof: &'a Proof) -> Self {
-        Self { client, proof, person: Person { terminal, progress: Progress::new(), recording: Recording::Person } }
+        Self { client, proof, person: Person::at(terminal) }
     }
 
     /// Says what becomes of a recovery code.
@@ -242,14 +261,45 @@ impl<'a> Desk<'a> {
             _ => {}
         }
         let person = &mut self.person;
-        let answer = self.client.ask(request, &mut |event| person.meet(event));
+        let answer = self.client.stand(request, person);
+        person.leave_questions();
         self.person.progress.clear();
         answer
     }
 }
 
+impl Attendant for Person {
+    /// Only while something is asked: what is typed otherwise is the shell's.
+    fn input(&self) -> Option<BorrowedFd<'_>> {
+        self.terminal.as_ref().filter(|_| self.questions.is_open()).map(Terminal::input)
+    }
+
+    fn meet(&mut self, heard: Heard) -> Result<Option<Answer>, Fault> {
+        match (heard, &mut self.terminal) {
+            (Heard::Event(event), _) => self.hear(event),
+            (Heard::Input, Some(terminal)) => self.questions.typed(terminal),
+            (Heard::Input, None) => Ok(None),
+        }
+    }
+}
+
 impl Person {
-    fn meet(&mut self, event: Event) -> Result<Option<Answer>, Fault> {
+    fn at(terminal: Option<Terminal>) -> Self {
+        let (progress, questions) = (Progress::new(), Questions::default());
+        Self { terminal, progress, recording: Recording::Person, questions }
+    }
+
+    /// Nothing is asked any more: whatever stands on the screen ends there.
+    fn leave_questions(&mut self) {
+        if std::mem::take(&mut self.questions).is_open()
+            && let Some(terminal) = &mut self.terminal
+        {
+            terminal.forget_typed();
+            let _ = terminal.show("\n");
+        }
+    }
+
+    fn hear(&mut self, event: Event) -> Result<Option<Answer>, Fault> {
         match event {
             Event::Question { prompt, echo } => {
                 self.progress.clear();
@@ -272,10 +322,21 @@ impl Person {
                 };
                 Ok(Some(Answer { value: Some(value), number: None }))
             }
-            // Those are for `prompts` alone.
-            Event::ConfirmNeeded { .. } | Event::ConfirmOver { .. } => Ok(None),
-            waiting @ Event::WaitingForCode { .. } => {
-                self.progress.event(&waiting);
+            Event::ConfirmNeeded { .. }
+            | Event::ConfirmOver { .. }
+            | Event::PinNeeded { .. }
+            | Event::PinOver { .. } => {
+                self.progress.clear();
+                if let Some(terminal) = &mut self.terminal {
+                    self.questions.event(terminal, &event)?;
+                }
+                Ok(None)
+            }
+            Event::TouchNeeded { .. } | Event::TouchOver { .. } | Event::WaitingForCode { .. } => {
+                // A question on the screen is not drawn over.
+                if !self.questions.is_open() {
+                    self.progress.event(&event);
+                }
                 Ok(None)
             }
         }

@@ -12,6 +12,7 @@ mod hot;
 mod intake;
 #[cfg(test)]
 mod pages;
+mod questions;
 mod render;
 mod stand_in;
 mod terminal;

@@ -1,10 +1,11 @@
 //! Questions to a person, on the terminal itself and never on stdin or stdout: those belong to the data.
 
 use crate::wire::{Code, Fault};
-use rustix::termios::{QueueSelector, tcflush};
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use zeroize::Zeroizing;
+use std::os::fd::{AsFd, BorrowedFd};
+use zeroize::{Zeroize, Zeroizing};
 
 const TTY: &str = "/dev/tty";
 
@@ -33,6 +34,11 @@ impl Terminal {
 
     /// The next line that is typed. Surrounding space is dropped.
     pub(super) fn line(&mut self) -> Result<Zeroizing<String>, Fault> {
+        Ok(Zeroizing::new(self.whole_line()?.trim().to_owned()))
+    }
+
+    /// The next line that is typed, exactly as it is.
+    pub(super) fn whole_line(&mut self) -> Result<Zeroizing<String>, Fault> {
         let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
         let mut byte = [0_u8; 1];
         // Byte by byte: what is typed ahead belongs to the next question.
@@ -47,8 +53,21 @@ impl Terminal {
                 Err(_) => return Err(lost()),
             }
         }
+        byte.zeroize();
         let text = std::str::from_utf8(&line).map_err(|_| Fault::new(Code::Usage, "what was typed is not UTF-8"))?;
-        Ok(Zeroizing::new(text.trim().to_owned()))
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+
+    /// Shows nothing of what is typed until this is dropped.
+    pub(super) fn hide_typing(&self) -> Result<Hidden, Fault> {
+        let terminal = self.0.try_clone().map_err(|_| lost())?;
+        let before = tcgetattr(&terminal).map_err(|_| lost())?;
+        let mut modes = before.clone();
+        modes.local_modes.remove(LocalModes::ECHO);
+        // The end of the line alone is shown.
+        modes.local_modes.insert(LocalModes::ECHONL);
+        tcsetattr(&terminal, OptionalActions::Now, &modes).map_err(|_| lost())?;
+        Ok(Hidden { terminal, before })
     }
 
     /// What has been typed up to now answers nothing that is asked from now on.
@@ -57,8 +76,8 @@ impl Terminal {
     }
 
     /// Where what is typed comes from, to wait for it.
-    pub(super) fn input(&self) -> Result<File, Fault> {
-        self.0.try_clone().map_err(|_| lost())
+    pub(super) fn input(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Asks for a line that is not shown while it is typed, and takes it exactly as it is.
@@ -67,6 +86,18 @@ impl Terminal {
             ErrorKind::Interrupted | ErrorKind::UnexpectedEof => cancelled(),
             _ => lost(),
         })
+    }
+}
+
+/// A terminal that shows nothing of what is typed.
+pub(super) struct Hidden {
+    terminal: File,
+    before: Termios,
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }
 }
 

@@ -1,6 +1,7 @@
 //! stdout is data, stderr is talk. Text from outside passes through `Label`, and a reader that has gone ends a command quietly.
 
 use super::exit::{Failure, Outcome};
+use super::questions::touch;
 use crate::model::{Label, Message};
 use crate::wire::{Code, Event, Fault};
 use rustix::termios::tcgetwinsize;
@@ -55,6 +56,17 @@ fn columns(terminal: impl AsFd) -> Option<usize> {
     (columns > 0).then_some(columns.into())
 }
 
+/// A line that stays in one row.
+fn cut(line: &str, width: usize) -> String {
+    match line.char_indices().nth(width.saturating_sub(1)) {
+        Some((end, _)) if line.chars().count() >= width => {
+            let end = line.get(..end).and_then(|line| line.char_indices().last()).map_or(0, |(last, _)| last);
+            format!("{}…", line.get(..end).unwrap_or_default())
+        }
+        _ => line.to_owned(),
+    }
+}
+
 /// Breaks lines between words. A hint stays whole: it is there to be copied.
 fn wrap(text: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
@@ -90,6 +102,8 @@ pub(super) struct Progress {
     elsewhere: bool,
     shown: bool,
     countdown: Option<Countdown>,
+    /// The number of the touch that is shown.
+    touch: Option<u64>,
 }
 
 /// A thread that redraws the line each second, until its sender is dropped.
@@ -100,7 +114,8 @@ struct Countdown {
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), elsewhere: true, shown: false, countdown: None }
+        let terminal = std::io::stderr().is_terminal();
+        Self { terminal, elsewhere: true, shown: false, countdown: None, touch: None }
     }
 
     /// The same, silent where stderr is no terminal: an SDK takes what it finds there for an error.
@@ -112,12 +127,24 @@ impl Progress {
 
     /// Shows an event that needs no answer.
     pub(super) fn event(&mut self, event: &Event) {
-        if let Event::WaitingForCode { serial, seconds } = event {
-            self.stop();
-            self.show(&waiting(serial, *seconds));
-            if self.terminal {
-                self.countdown = Some(Countdown::start(serial.clone(), *seconds));
+        match event {
+            Event::WaitingForCode { serial, seconds } => {
+                self.stop();
+                self.show(&waiting(serial, *seconds));
+                if self.terminal {
+                    self.countdown = Some(Countdown::start(serial.clone(), *seconds));
+                }
             }
+            Event::TouchNeeded { number, device, purpose, asked_by } => {
+                self.stop();
+                self.touch = Some(*number);
+                self.show(&touch(device, purpose, asked_by));
+            }
+            Event::TouchOver { number } if self.touch == Some(*number) => {
+                self.touch = None;
+                self.clear();
+            }
+            _ => {}
         }
     }
 
@@ -131,7 +158,11 @@ impl Progress {
     fn show(&mut self, line: &str) {
         if self.terminal {
             self.shown = true;
-            draw(line);
+            // One that goes on in the next row could not be erased.
+            match width() {
+                Some(width) => draw(&cut(line, width)),
+                None => draw(line),
+            }
         } else if self.elsewhere {
             say(line);
         }
@@ -187,7 +218,7 @@ fn waiting(serial: &str, seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{fault, waiting, wrap};
+    use super::{cut, fault, waiting, wrap};
     use crate::wire::{Code, Fault};
 
     #[test]
@@ -196,6 +227,20 @@ mod tests {
         assert_eq!(wrap(text, 20), "claviger: no profile\nis named prod\nhint: claviger profile list");
         assert_eq!(wrap("a-word-longer-than-the-line b", 5), "a-word-longer-than-the-line\nb");
         assert_eq!(wrap("two  spaces\n\nstay", 80), "two  spaces\n\nstay");
+    }
+
+    #[test]
+    fn a_line_stays_in_its_row() {
+        for (text, width, wanted) in [
+            ("abcd", 6, "abcd"),
+            ("abcd", 5, "abcd"),
+            ("abcd", 4, "ab…"),
+            ("é€𝄞d", 3, "é…"),
+            ("ab", 1, "…"),
+            ("", 1, ""),
+        ] {
+            assert_eq!(cut(text, width), wanted, "{text} {width}");
+        }
     }
 
     #[test]

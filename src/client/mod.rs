@@ -39,6 +39,30 @@ pub struct Client {
     last_id: u64,
 }
 
+/// Whoever waits for the reply to a request.
+pub trait Attendant {
+    /// Where what they type comes from, while they are to type something; else it is another program's.
+    fn input(&self) -> Option<BorrowedFd<'_>>;
+    /// Is told what came, and has to read input that has come. What it returns is sent as an answer.
+    fn meet(&mut self, heard: Heard) -> Result<Option<Answer>, Fault>;
+}
+
+/// Somebody who types nothing while they wait.
+struct Events<'a>(&'a mut dyn FnMut(Event) -> Result<Option<Answer>, Fault>);
+
+impl Attendant for Events<'_> {
+    fn input(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn meet(&mut self, heard: Heard) -> Result<Option<Answer>, Fault> {
+        match heard {
+            Heard::Event(event) => (self.0)(event),
+            Heard::Input => Ok(None),
+        }
+    }
+}
+
 /// What came while a request stands.
 pub enum Heard {
     /// An event.
@@ -100,31 +124,12 @@ impl Client {
         request: &Request,
         on_event: &mut dyn FnMut(Event) -> Result<Option<Answer>, Fault>,
     ) -> Result<Reply, Fault> {
-        self.persist(request, None, &mut |heard| match heard {
-            Heard::Event(event) => on_event(event),
-            Heard::Input => Ok(None),
-        })
+        self.stand(request, &mut Events(on_event))
     }
 
-    /// The same for a request that stays, with a person at this input: `on_heard` is told as well when something is
-    /// there to be read, and has to read it. What it returns is sent as an answer, if it is one. An event that has come
-    /// is told first.
-    pub fn stand(
-        &mut self,
-        request: &Request,
-        input: BorrowedFd<'_>,
-        on_heard: &mut dyn FnMut(Heard) -> Result<Option<Answer>, Fault>,
-    ) -> Result<Reply, Fault> {
-        self.persist(request, Some(input), on_heard)
-    }
-
-    fn persist(
-        &mut self,
-        request: &Request,
-        input: Option<BorrowedFd<'_>>,
-        on_heard: &mut dyn FnMut(Heard) -> Result<Option<Answer>, Fault>,
-    ) -> Result<Reply, Fault> {
-        let mut outcome = self.exchange(request, input, on_heard);
+    /// The same with a person who can be asked something meanwhile. An event that has come is told before input.
+    pub fn stand(&mut self, request: &Request, person: &mut dyn Attendant) -> Result<Reply, Fault> {
+        let mut outcome = self.exchange(request, person);
         for _ in 0..ENDING_AGENTS_LIMIT {
             match outcome {
                 Err(Unanswered { again: true, .. }) => {
@@ -132,7 +137,7 @@ impl Client {
                     if let Some(limit) = self.silence {
                         self.connection.limit_silence(limit)?;
                     }
-                    outcome = self.exchange(request, input, on_heard);
+                    outcome = self.exchange(request, person);
                 }
                 _ => break,
             }
@@ -140,12 +145,7 @@ impl Client {
         outcome.map_err(|unanswered| unanswered.fault)
     }
 
-    fn exchange(
-        &mut self,
-        request: &Request,
-        input: Option<BorrowedFd<'_>>,
-        on_heard: &mut dyn FnMut(Heard) -> Result<Option<Answer>, Fault>,
-    ) -> Result<Reply, Unanswered> {
+    fn exchange(&mut self, request: &Request, person: &mut dyn Attendant) -> Result<Reply, Unanswered> {
         let Connection { stream, inbox, greeted } = &mut self.connection;
         let mut outgoing = WipedBuffer::with_capacity(1024);
         if !*greeted {
@@ -158,7 +158,7 @@ impl Client {
         // An agent that refuses the connection says why and closes: the reason is read even where writing failed.
         // A line that did not go out whole is no request to the agent.
         let sent = stream.write_all(outgoing.as_slice()).is_ok();
-        let mut tell = |stream: &mut UnixStream, heard| match on_heard(heard) {
+        let tell = |stream: &mut UnixStream, person: &mut dyn Attendant, heard| match person.meet(heard) {
             Ok(Some(answer)) => Ok(send(stream, &AnswerLine { id, answer: &answer })?),
             Ok(None) => Ok(()),
             Err(fault) => {
@@ -167,10 +167,9 @@ impl Client {
             }
         };
         loop {
-            if let Some(input) = input.filter(|_| !inbox.has_line())
-                && comes_first(input, stream)?
-            {
-                tell(stream, Heard::Input)?;
+            let input = person.input().filter(|_| !inbox.has_line());
+            if input.map(|input| comes_first(input, stream)).transpose()?.unwrap_or_default() {
+                tell(stream, person, Heard::Input)?;
                 continue;
             }
             let line = inbox.line(stream).map_err(|fault| {
@@ -182,7 +181,7 @@ impl Client {
                 AgentMessage::Reply(reply) if line.id == id => return Ok(*reply),
                 AgentMessage::Fault(fault) if line.id == id || line.id <= HELLO_ID => return Err(fault.into()),
                 AgentMessage::Hello(hello) if hello.protocol != PROTOCOL => return Err(not_understood().into()),
-                AgentMessage::Event(event) if line.id == id => tell(stream, Heard::Event(event))?,
+                AgentMessage::Event(event) if line.id == id => tell(stream, person, Heard::Event(event))?,
                 // The agent's hello, or the end of a request that nobody waits for.
                 _ => {}
             }

@@ -32,7 +32,7 @@ pub use reply::{
     AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, OpenEndpoint, ProfileRow, Reply,
     SessionRow, Setting, SlotRow, SshStatus, Status, Whoami,
 };
-pub use request::{EndpointKind, Hello, NewSlot, Request};
+pub use request::{EndpointKind, Hello, HelloDisplay, NewSlot, Request};
 pub use ssh_key::{SshKeyExport, SshKeyKind, SshKeyOptions, SshKeyRow};
 
 use crate::secret::{RecoveryCode, TypedAnswer, text};
@@ -95,7 +95,7 @@ impl TryFrom<ClientMembers> for ClientLine {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientMessage {
-    /// The client's answer to [`Event::Question`], or to [`Event::ConfirmNeeded`], with the same `id`.
+    /// The client's answer to [`Event::Question`], [`Event::ConfirmNeeded`] or [`Event::PinNeeded`], with the same `id`.
     Answer(Answer),
     /// Nobody waits for this request any longer.
     Cancel {},
@@ -108,7 +108,7 @@ pub enum ClientMessage {
 /// An answer to a question.
 #[derive(Serialize, Deserialize)]
 pub struct Answer {
-    /// What was typed; absent where the person declined.
+    /// What was typed; absent where the person leaves it to others.
     #[serde(with = "text::option", default)]
     pub value: Option<TypedAnswer>,
     /// The number of the question, where it has one.
@@ -153,8 +153,8 @@ pub struct AgentHello {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// A person should allow or refuse this; the client answers `y` or `n` with the same id and number. Only to
-    /// [`Request::Prompts`].
+    /// A person should allow or refuse this; the client answers `y` or `n` with the same id and number. Only where it can
+    /// answer.
     ConfirmNeeded {
         /// Its number: an answer without it, or with another, counts for nothing.
         number: u64,
@@ -165,6 +165,31 @@ pub enum Event {
     },
     /// The question with this number was answered elsewhere, or nobody waits for its answer any more.
     ConfirmOver {
+        /// Its number.
+        number: u64,
+    },
+    /// A person should type a secret of a device, which the client does not show; it answers with the same id and number.
+    /// An empty answer is a refusal. Only where it can answer.
+    PinNeeded {
+        /// Its number.
+        number: u64,
+        /// The device. Each of these is one line, safe to show.
+        device: String,
+        /// What it wants, such as `PIV PIN`.
+        wanted: String,
+        /// What for, a sentence.
+        purpose: String,
+        /// Who asks, a sentence.
+        asked_by: String,
+        /// Tries that the device has left, where it tells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tries_left: Option<u32>,
+        /// Why it is asked again, a sentence.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
+    /// As [`Event::ConfirmOver`].
+    PinOver {
         /// Its number.
         number: u64,
     },
@@ -181,6 +206,22 @@ pub enum Event {
         /// The code.
         #[serde(with = "text")]
         code: RecoveryCode,
+    },
+    /// A device waits to be touched.
+    TouchNeeded {
+        /// Its number.
+        number: u64,
+        /// The device. Each of these is one line, safe to show.
+        device: String,
+        /// What for, a sentence.
+        purpose: String,
+        /// Who asks, a sentence.
+        asked_by: String,
+    },
+    /// The device waits no longer.
+    TouchOver {
+        /// Its number.
+        number: u64,
     },
     /// The current code is spent; the next comes in so many seconds.
     WaitingForCode {

@@ -22,6 +22,27 @@ pub struct Hello {
     /// The client's `AWS_CONFIG_FILE`, if set: one that differs from the agent's earns a hint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_config_file: Option<String>,
+    /// The client's display: programs that ask a person for this client are shown there. Its terminal is its own: what
+    /// is asked there comes by event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display: Option<HelloDisplay>,
+}
+
+/// A display, by the client's variables of these names. One of another machine does not count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelloDisplay {
+    /// Of X11.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display: Option<String>,
+    /// Of Wayland.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wayland_display: Option<String>,
+    /// What opens that of X11.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xauthority: Option<String>,
+    /// The session bus beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dbus_session_bus_address: Option<String>,
 }
 
 /// A slot to add.
@@ -265,7 +286,8 @@ pub enum Request {
         /// The profile.
         profile: String,
     },
-    /// Shows this client every question that the agent asks, by event, and takes its answers. Stays for as long as both.
+    /// Shows this client every question that the agent asks and every touch that a device waits for, by event, and takes
+    /// its answers. Stays for as long as both.
     Prompts {},
     /// Has another process take the agent's place: after an upgrade, the new version.
     Restart {},
@@ -455,7 +477,8 @@ impl Request {
         }
     }
 
-    /// Whether it brings or asks for a long-lived secret, a code or a proof: then a lock ends it.
+    /// Whether it brings or asks for a long-lived secret, a code or a proof: then a lock ends it. `prompts` does not: a PIN
+    /// among its answers belongs to the request that asks for it.
     pub fn holds_secrets(&self) -> bool {
         matches!(
             self,

@@ -6,9 +6,9 @@ use crate::home::{Home, PASSPHRASE};
 use crate::sandbox::Sandbox;
 use crate::wire::Wire;
 use claviger::secret::Secret;
-use claviger_agent::keyring::{Error, Item, KeyStore, SecretService, SessionBus};
+use claviger_agent::keyring::{Error, Item, KeyStore, SecretService};
 use claviger_agent::testing::FakeClock;
-use claviger_agent::world::WallTime;
+use claviger_agent::world::{SessionBus, WallTime};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 

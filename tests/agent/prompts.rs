@@ -123,4 +123,10 @@ fn a_program_that_asks_has_to_be_accepted() {
     assert!(!row(&in_force()), "{}", in_force());
     home.run(&["config", "accept", "--passphrase-fd", "0"], PASSPHRASE).good();
     assert!(row(&in_force()), "{}", in_force());
+    // That none is run has to be accepted likewise.
+    home.write("config/config.toml", "[vault]\nargon2_memory_mib = 64\n[prompt]\npinentry = \"none\"\n");
+    let none = || in_force().contains("\"none\"");
+    assert!(row(&in_force()) && !none(), "{}", in_force());
+    home.run(&["config", "accept", "--passphrase-fd", "0"], PASSPHRASE).good();
+    assert!(row(&in_force()) && none(), "{}", in_force());
 }

@@ -4,6 +4,7 @@ use crate::home::{Home, PASSPHRASE};
 use crate::installed::{CLOSED, Installed};
 use crate::prompts::attend;
 use crate::sandbox::Sandbox;
+use crate::wire::Wire;
 use serde_json::{Value, json};
 use std::net::Shutdown;
 use std::path::{Path, PathBuf};
@@ -251,6 +252,37 @@ fn a_person_is_asked_for_each_use_or_once_for_a_while() {
     home.run(&["lock"], "").good();
     home.unlock().good();
     assert!(!client.signs("once"));
+}
+
+#[test]
+fn whoever_asks_again_and_again_is_refused_unasked() {
+    let home = Home::new();
+    home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+    let client = Client::of(socket(&home));
+    kept(&home, &client, "each", &["--confirm"]);
+    let mut person = attend(&home);
+    let signs = |person: &mut Wire, answer: &str| {
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| client.signs("each"));
+            let number = person.hear()["event"]["confirm_needed"]["number"].clone();
+            person.say(&json!({"id": 2, "answer": {"number": number, "value": answer}}));
+            waiting.join().expect("no panic")
+        })
+    };
+    person.ask(3, &json!({"status": {}}));
+    for _ in 0..5 {
+        assert!(!signs(&mut person, "n"));
+    }
+    assert!(!client.signs("each"));
+    person.request(4, &json!({"status": {}}));
+    assert_eq!(person.hear()["id"], 4, "nothing is asked before");
+    let refused = records(&home, "ssh.refused");
+    let last = refused.last().expect("a record").to_string();
+    assert!(refused.len() == 6 && last.contains("too many questions of this session"), "{last}");
+    // Somebody is there anew.
+    let mut person = attend(&home);
+    person.ask(3, &json!({"status": {}}));
+    assert!(signs(&mut person, "y"));
 }
 
 #[test]

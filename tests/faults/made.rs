@@ -7,6 +7,7 @@ use claviger_agent::aws::{self, FilesError, NetworkFault};
 use claviger_agent::device;
 use claviger_agent::jobs;
 use claviger_agent::mfa::{Accounts, SeedError};
+use claviger_agent::prompt::{NoPin, Unasked};
 use claviger_agent::server::fault_seams as seams;
 use claviger_agent::session;
 use claviger_agent::session::plan::PlanError;
@@ -85,6 +86,7 @@ pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
     faults.extend(of_vault().into_iter().map(seams::vault));
     faults.extend(of_audit(world));
     faults.extend(of_devices(world).iter().map(|error| seams::device(error, Some("YubiKey 12345678"))));
+    faults.extend(of_prompt());
     faults.extend(of_plan(world).into_iter().map(|error| session(&session::Error::Plan(error), world, None)));
     let missing = PlanError::ProfileNotFound(world.profile.clone(), world.near.clone());
     faults.push(session(&missing.into(), world, Some(&world.theirs)));
@@ -92,6 +94,22 @@ pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
     faults.extend(of_sources().into_iter().map(|error| session(&error.into(), world, None)));
     faults.extend(of_aws(world).into_iter().map(|error| session(&error.into(), world, None)));
     faults
+}
+
+fn of_prompt() -> Vec<Fault> {
+    let not_started = Unasked::NotStarted { program: "pinentry", source: denied() };
+    let nobody = [
+        Unasked::BadAnswer("the askpass program"),
+        Unasked::Busy,
+        Unasked::Failed(83),
+        Unasked::NoDisplay,
+        Unasked::Nobody,
+        not_started,
+        Unasked::TimedOut,
+        Unasked::Unusable,
+        Unasked::Weary,
+    ];
+    nobody.into_iter().map(Fault::from).chain([NoPin::Refused.into(), NoPin::from(Unasked::Nobody).into()]).collect()
 }
 
 fn session(error: &session::Error, world: &Outside, theirs: Option<&str>) -> Fault {

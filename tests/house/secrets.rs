@@ -3,7 +3,7 @@
 use crate::tree::{File, code, product, shipped};
 use claviger::model::SlotProof;
 use claviger::secret::{
-    EndpointToken, Passphrase, RecoveryCode, Secret, SecretAccessKey, SessionToken, SshKeyFile, SshPrivateKey,
+    EndpointToken, Passphrase, Pin, RecoveryCode, Secret, SecretAccessKey, SessionToken, SshKeyFile, SshPrivateKey,
     TokenCode, TotpSeed, TotpSeedText, TypedAnswer,
 };
 use claviger::wire::{AgentLine, AgentMessage, ClientLine, ClientMessage, Credentials, Event, NewSlot, Reply, Request};
@@ -12,9 +12,10 @@ use std::hash::Hash;
 use std::marker::PhantomData;
 
 /// Types that say what they hold; `src/secret.rs` keeps them from printing, and a plain field must not take their place.
-const TYPES: [&str; 11] = [
+const TYPES: [&str; 12] = [
     "EndpointToken",
     "Passphrase",
+    "Pin",
     "RecoveryCode",
     "SecretAccessKey",
     "SessionToken",
@@ -136,6 +137,7 @@ fn a_secret_has_one_way_out() {
     let types = bare!(
         EndpointToken,
         Passphrase,
+        Pin,
         RecoveryCode,
         SecretAccessKey,
         SessionToken,

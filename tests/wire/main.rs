@@ -71,6 +71,17 @@ fn every_message_has_a_golden_line() {
     assert_eq!(replies, written, "a new reply needs a golden line here");
 }
 
+#[test]
+fn every_event_has_a_golden_line() {
+    let events: BTreeSet<String> = lines(AGENT)
+        .filter_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            Some(line.get("event")?.as_object()?.keys().next()?.clone())
+        })
+        .collect();
+    assert_eq!(events, variants(include_str!("../../src/wire/mod.rs"), "pub enum Event {"));
+}
+
 /// The variants of an enum in this source, as the wire writes them.
 fn variants(source: &str, head: &str) -> BTreeSet<String> {
     let (_, body) = source.split_once(head).expect("the enum");

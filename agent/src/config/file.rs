@@ -139,8 +139,8 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
     });
     let no_proxy = no_proxy.collect::<Result<_, ConfigError>>()?;
     let program = |program: Option<toml::Spanned<PathBuf>>| match program {
-        Some(path) if !path.get_ref().is_absolute() => {
-            Err(at(path.span().start, "[prompt] programs are named by absolute paths"))
+        Some(path) if !path.get_ref().is_absolute() && path.get_ref() != Path::new(Prompt::NONE) => {
+            Err(at(path.span().start, "[prompt] programs are named by absolute paths, or are \"none\""))
         }
         other => Ok(other.map(toml::Spanned::into_inner)),
     };
@@ -248,7 +248,11 @@ mod tests {
         assert!(rule.contains("no secret belongs in config.toml") && !rule.contains("canary"), "{rule}");
         for path in ["pinentry", "~/pinentry", "./canary", ""] {
             let (line, rule) = fault(&format!("[prompt]\n\npinentry = \"{path}\"\n"));
-            assert_eq!((line, rule.as_str()), (3, "[prompt] programs are named by absolute paths"), "{path}");
+            assert_eq!(
+                (line, rule.as_str()),
+                (3, "[prompt] programs are named by absolute paths, or are \"none\""),
+                "{path}"
+            );
         }
         assert_eq!(fault("[network]\nno_proxy = [\"a.example\",\n\"https://b\"]\n").0, 3);
     }

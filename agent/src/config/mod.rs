@@ -12,7 +12,7 @@ mod source;
 
 pub use file::ConfigError;
 pub use network::{NoProxy, proxy_address};
-pub use security::{Accepted, Network, Prompt, Security, Sources};
+pub use security::{Accepted, Network, Prompt, PromptProgram, Security, Sources};
 pub use source::{ConfigSource, ConfigStamps, SourceError};
 
 use claviger::model::Region;

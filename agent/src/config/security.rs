@@ -5,7 +5,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The settings that decide where secrets may go and what may run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,8 @@ pub struct Security {
     pub sources: Sources,
 }
 
-/// The programs that ask a person, each by its absolute path: what they say is taken for the person's word.
+/// The programs that ask a person, each by its absolute path: what they say is taken for the person's word. `none` is
+/// no program.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Prompt {
@@ -39,6 +40,40 @@ pub struct Prompt {
     pub askpass: Option<PathBuf>,
     /// `[prompt] pinentry`: a pinentry of GnuPG.
     pub pinentry: Option<PathBuf>,
+}
+
+/// What a setting says of a program that asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromptProgram<'a> {
+    /// This one.
+    At(&'a Path),
+    /// Nothing: the system's own, where that is needed.
+    Default,
+    /// None is run.
+    Off,
+}
+
+impl Prompt {
+    /// What stands for no program.
+    pub const NONE: &'static str = "none";
+
+    /// What is said of askpass programs.
+    pub fn askpass(&self) -> PromptProgram<'_> {
+        Self::program(self.askpass.as_deref())
+    }
+
+    /// What is said of pinentries.
+    pub fn pinentry(&self) -> PromptProgram<'_> {
+        Self::program(self.pinentry.as_deref())
+    }
+
+    fn program(setting: Option<&Path>) -> PromptProgram<'_> {
+        match setting {
+            None => PromptProgram::Default,
+            Some(path) if path == Path::new(Self::NONE) => PromptProgram::Off,
+            Some(path) => PromptProgram::At(path),
+        }
+    }
 }
 
 /// Where this machine's own credentials are, for `credential_source`.

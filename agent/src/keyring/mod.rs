@@ -7,7 +7,7 @@
 
 mod secret_service;
 
-pub use secret_service::{SecretService, SessionBus};
+pub use secret_service::SecretService;
 
 use crate::world::BoxFuture;
 use claviger::secret::Secret;

@@ -1,13 +1,12 @@
 //! The freedesktop Secret Service (Secret Storage API 0.2): gnome-keyring, KWallet, KeePassXC.
 
 use super::{Error, Item, KeyStore, Result};
-use crate::world::{BoxFuture, Clock};
+use crate::world::{BoxFuture, Clock, SessionBus};
 use claviger::secret::Secret;
 use data_encoding::{BASE64, HEXLOWER};
 use secret_service::{Collection, EncryptionType, Error as ServiceError, Item as ServiceItem};
 use std::collections::HashMap;
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -17,41 +16,6 @@ const ANSWER_MILLIS: u64 = 3_000;
 const PERSON_MILLIS: u64 = 60_000;
 /// KWallet keeps UTF-8 alone, so the secret is written in base64.
 const CONTENT_TYPE: &str = "text/plain";
-
-/// Where the session bus is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SessionBus {
-    /// An address as in `DBUS_SESSION_BUS_ADDRESS`.
-    Address(String),
-    /// A socket.
-    Socket(PathBuf),
-}
-
-impl SessionBus {
-    /// The bus of this environment (`DBUS_SESSION_BUS_ADDRESS`, else `bus` in the runtime folder). Only a local socket
-    /// counts: other addresses of D-Bus run programs or leave the machine.
-    pub fn find(variable: impl Fn(&str) -> Option<String>, uid: u32) -> Self {
-        let listed = variable("DBUS_SESSION_BUS_ADDRESS").unwrap_or_default();
-        if let Some(local) = listed.split(';').find(|address| address.starts_with("unix:")) {
-            return Self::Address(local.to_owned());
-        }
-        let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
-        Self::Socket(runtime.unwrap_or_else(|| PathBuf::from(format!("/run/user/{uid}"))).join("bus"))
-    }
-
-    async fn connect(&self) -> Result<zbus::Connection> {
-        let builder = match self {
-            Self::Address(address) => {
-                zbus::connection::Builder::address(address.as_str()).map_err(|_| Error::Absent)?
-            }
-            Self::Socket(path) => {
-                let stream = tokio::net::UnixStream::connect(path).await.map_err(|_| Error::Absent)?;
-                zbus::connection::Builder::unix_stream(stream)
-            }
-        };
-        builder.build().await.map_err(|_| Error::Absent)
-    }
-}
 
 /// The Secret Service on a session bus.
 pub struct SecretService {
@@ -67,7 +31,7 @@ impl SecretService {
 
     /// A session with the service, in which secrets travel encrypted.
     async fn open(&self) -> Result<secret_service::SecretService<'static>> {
-        let connection = self.bus.connect().await?;
+        let connection = self.bus.connect().await.map_err(|_| Error::Absent)?;
         // Whatever an activated or hung service does, nothing outlives the call: the connection ends with its owner.
         secret_service::SecretService::connect_with_existing(EncryptionType::Dh, connection).await.map_err(absent)
     }

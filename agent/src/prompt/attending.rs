@@ -1,18 +1,10 @@
 //! A client that waits for questions and answers them in its terminal.
 
-use super::Question;
+use super::Asked;
 use super::prompts::{Attendant, Prompts};
+use claviger::secret::TypedAnswer;
 use std::sync::Arc;
 use tokio::sync::watch;
-
-/// What is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// Its number: an answer names it, so that one that comes late answers nothing else.
-    pub number: u64,
-    /// The question.
-    pub question: Arc<Question>,
-}
 
 /// Somebody who waits for questions, until dropped.
 pub struct Attending {
@@ -33,6 +25,8 @@ impl Attending {
             room.attendants.push(Attendant { id, left: 0 });
             id
         };
+        // There is somebody new to ask.
+        prompts.refusals.forgive_all();
         prompts.changed.notify_waiters();
         Self { prompts, id, shown }
     }
@@ -51,14 +45,15 @@ impl Attending {
         &self.prompts
     }
 
-    /// Answers a question, or leaves it to others. False where it is over.
-    pub fn answer(&self, number: u64, answer: Option<bool>) -> bool {
+    /// Answers a question, or leaves it to others. To one of yes and no all but `y` and `yes` is no; a secret that is
+    /// empty is a refusal. False where the question is over.
+    pub fn answer(&self, number: u64, answer: Option<TypedAnswer>) -> bool {
         let mut room = self.prompts.room();
         if !room.asks(number) {
             return false;
         }
         match answer {
-            Some(allowed) => room.answer(allowed),
+            Some(typed) => room.answer(&typed),
             None => {
                 for attendant in room.attendants.iter_mut().filter(|attendant| attendant.id == self.id) {
                     attendant.left = number;

@@ -1,40 +1,43 @@
-//! The prompt room: yes-or-no questions to a person, by pinentry, by `SSH_ASKPASS`, or by a client that waits for them.
+//! The prompt room: questions to a person, answered by yes or no or by a secret of a device, and the word that a device
+//! waits to be touched. By the terminal of whoever waits for the answer, by pinentry, by `SSH_ASKPASS`, by clients that
+//! attend, and for a touch by the desktop's notifications.
 //!
-//! One question is asked at a time, everywhere at once; the first answer counts, and it disappears wherever else it is
-//! shown. None lives longer than two minutes. Nothing here decides what happens without an answer, and no secret is in a
-//! question: its text is an argument of a program.
+//! One question is asked at a time. Where a client that waits can be asked, it is, and no program; else the program is
+//! run. Those who attend are asked in any case. The first answer counts, and the question disappears wherever else it is
+//! shown. None lives longer than two minutes, and a session whose questions are refused again and again is not asked for.
+//! Nothing here decides what happens without an answer, and no secret is in a question: its text is an argument of a
+//! program. No cache of passwords is ever offered a secret.
 //!
-//! Below: [`prompts`](Prompts) the queue, `attending` its clients, `programs` which program is run, `pinentry` and
-//! `askpass` how each is spoken to.
+//! Below: [`prompts`](Prompts) the queue, `attending` its clients, `refusals` what came of the last questions, `programs`
+//! which program is run, `pinentry` and `askpass` how each is spoken to, [`touch`](TouchNotice) and `desktop` what is
+//! shown while a device waits.
 
 mod askpass;
 mod attending;
+mod desktop;
+mod limits;
 #[cfg(test)]
 mod mutations;
 mod pinentry;
 mod programs;
 mod prompts;
+mod refusals;
 #[cfg(test)]
 mod tests;
 mod text;
+mod touch;
 
-pub use attending::{Asked, Attending};
+pub use crate::ask::{Asked, Asking, Display, PinQuestion, Question, Touch};
+pub use attending::Attending;
 pub use programs::Programs;
 pub use prompts::Prompts;
 pub use text::shown;
+pub use touch::{TouchNews, TouchNotice, Touches};
 
+use claviger::secret::Pin;
 use std::io;
 
-/// A question that is answered by yes or no.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
-    /// What is asked, one line.
-    pub title: String,
-    /// What one should know to answer it. What comes from outside has gone through [`shown`].
-    pub lines: Vec<String>,
-}
-
-/// What came of a question.
+/// What came of a question that is answered by yes or no.
 #[derive(Debug)]
 pub enum Verdict {
     /// A person said yes.
@@ -43,6 +46,17 @@ pub enum Verdict {
     Refused,
     /// Nobody said anything.
     Unasked(Unasked),
+}
+
+/// Why there is no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum NoPin {
+    /// A person does not want to give it.
+    #[error("a person declined")]
+    Refused,
+    /// Nobody gave any.
+    #[error(transparent)]
+    Unasked(#[from] Unasked),
 }
 
 /// Why nobody answered.
@@ -74,4 +88,17 @@ pub enum Unasked {
     /// Nobody answered in time.
     #[error("nobody answered in time")]
     TimedOut,
+    /// What was typed cannot be what is asked for, again and again.
+    #[error("what was typed cannot be what is asked for")]
+    Unusable,
+    /// Too many questions for the same session were refused or left unanswered.
+    #[error("too many questions of this session were refused or left unanswered")]
+    Weary,
+}
+
+/// What somebody answered.
+enum Word {
+    Yes,
+    No,
+    Secret(Pin),
 }

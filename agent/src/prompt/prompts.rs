@@ -1,29 +1,33 @@
 //! The questions, one after the other, and whoever may answer them.
 
-use super::attending::{Asked, Attending};
-use super::{Programs, Question, Unasked, Verdict};
-use crate::world::Clock;
+use super::attending::Attending;
+use super::limits::{ANSWERS_LIMIT, QUESTION_MILLIS, SECRET_LIMIT, WAITING_LIMIT};
+use super::refusals::{Refusals, Session, Trial};
+use super::text::plain_question;
+use super::touch::Waiting;
+use super::{Asked, Asking, NoPin, PinQuestion, Programs, Question, Unasked, Verdict, Word};
+use crate::ask::Audience;
+use crate::world::{Clock, SessionBus};
+use claviger::secret::{Pin, SecretText, TypedAnswer};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot, watch};
 
-/// How long a question lives, its wait for others included: whoever wants the answer has given up by then. A server of
-/// SSH gives a login as long (sshd_config(5), LoginGraceTime).
-const QUESTION_MILLIS: u64 = 120_000;
-/// Most questions that wait while one is asked: a person answers one after the other, and not a hundred.
-const WAITING_LIMIT: usize = 16;
-
 /// The questions to a person.
 pub struct Prompts {
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     programs: Mutex<Arc<Programs>>,
+    /// Where notifications are shown.
+    pub(super) desktop: Mutex<Option<SessionBus>>,
+    pub(super) refusals: Refusals,
     /// Those being asked or waiting for that.
     questions: AtomicUsize,
     /// Held by the one that is asked.
     turn: tokio::sync::Mutex<()>,
     /// What is asked now, for those who attend.
     pub(super) shown: watch::Sender<Option<Asked>>,
+    pub(super) touches: watch::Sender<Waiting>,
     room: Mutex<Room>,
     /// Somebody came, left, or leaves the question to others.
     pub(super) changed: Notify,
@@ -32,17 +36,17 @@ pub struct Prompts {
 /// Who may answer, and what.
 #[derive(Default)]
 pub(super) struct Room {
-    /// The number of the last question.
+    /// The number of the last question or touch.
     last: u64,
-    asking: Option<Asking>,
+    open: Option<Open>,
     pub(super) attendants: Vec<Attendant>,
     pub(super) last_attendant: u64,
 }
 
 /// A question that nobody has answered yet.
-struct Asking {
-    number: u64,
-    answer: oneshot::Sender<bool>,
+struct Open {
+    asked: Asked,
+    answer: oneshot::Sender<Word>,
 }
 
 /// Somebody who waits for questions.
@@ -60,9 +64,12 @@ impl Prompts {
         Arc::new(Self {
             clock,
             programs: Mutex::new(Arc::new(programs)),
+            desktop: Mutex::default(),
+            refusals: Refusals::default(),
             questions: AtomicUsize::new(0),
             turn: tokio::sync::Mutex::default(),
             shown: watch::Sender::new(None),
+            touches: watch::Sender::new(Waiting::new()),
             room: Mutex::new(room),
             changed: Notify::new(),
         })
@@ -73,15 +80,41 @@ impl Prompts {
         *self.programs.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(programs);
     }
 
-    /// Asks: the program and all who attend at once; the first answer counts. Whoever drops this has withdrawn the
-    /// question: the program is ended, and the clients are told.
-    pub async fn confirm(&self, question: &Question) -> Verdict {
+    /// From the next touch on with notifications on this bus.
+    pub fn set_desktop(&self, bus: SessionBus) {
+        *self.desktop.lock().unwrap_or_else(PoisonError::into_inner) = Some(bus);
+    }
+
+    /// Asks a question of yes or no, for those who wait for what hangs on it. Whoever drops this has withdrawn the
+    /// question: a program is ended, and the clients are told.
+    pub async fn confirm(&self, question: &Question, audience: &Audience) -> Verdict {
+        match self.ask(Asking::Confirm(question.clone()), audience).await {
+            Ok(Word::Yes) => Verdict::Allowed,
+            Ok(Word::No | Word::Secret(_)) => Verdict::Refused,
+            Err(why) => Verdict::Unasked(why),
+        }
+    }
+
+    /// Asks for a secret of a device, likewise. One that is empty or that the device could not take is asked for again,
+    /// twice at most; a device's own refusal is the caller's to tell, as the `problem` of a further question.
+    pub async fn pin(&self, question: &PinQuestion, audience: &Audience) -> Result<Pin, NoPin> {
+        match self.ask(Asking::Secret(question.clone()), audience).await? {
+            Word::Secret(pin) => Ok(pin),
+            Word::Yes | Word::No => Err(NoPin::Refused),
+        }
+    }
+
+    async fn ask(&self, asking: Asking, audience: &Audience) -> Result<Word, Unasked> {
         let deadline = self.clock.boot().plus_millis(QUESTION_MILLIS);
-        let Some(_place) = Place::take(&self.questions) else { return Verdict::Unasked(Unasked::Busy) };
+        let session = Session::of(audience);
+        if self.refusals.are_many(session, self.clock.boot()) {
+            return Err(Unasked::Weary);
+        }
+        let Some(_place) = Place::take(&self.questions) else { return Err(Unasked::Busy) };
         tokio::select! {
             biased;
-            verdict = self.ask_in_turn(question) => verdict,
-            () = self.clock.sleep_until(deadline) => Verdict::Unasked(Unasked::TimedOut),
+            answer = self.ask_in_turn(plain_question(&asking), session, audience) => answer,
+            () = self.clock.sleep_until(deadline) => Err(Unasked::TimedOut),
         }
     }
 
@@ -90,48 +123,82 @@ impl Prompts {
         Attending::new(self.clone())
     }
 
-    async fn ask_in_turn(&self, question: &Question) -> Verdict {
+    async fn ask_in_turn(&self, mut asking: Asking, session: Session, audience: &Audience) -> Result<Word, Unasked> {
         let _turn = self.turn.lock().await;
-        let (shown, mut answered) = self.show(question);
+        // Others of the same session may have been refused while this one waited.
+        if self.refusals.are_many(session, self.clock.boot()) {
+            return Err(Unasked::Weary);
+        }
+        let trial = Trial::new(&self.refusals, &*self.clock, session);
+        for _ in 0..ANSWERS_LIMIT {
+            let answer = self.ask_once(&asking, audience).await;
+            match (answer, &mut asking) {
+                (Ok(Word::Secret(typed)), Asking::Secret(question)) => match problem(&typed, question) {
+                    None => {
+                        trial.answered();
+                        return Ok(Word::Secret(typed));
+                    }
+                    problem => question.problem = problem,
+                },
+                (Ok(Word::Yes), _) => {
+                    trial.answered();
+                    return Ok(Word::Yes);
+                }
+                (Ok(word), _) => return Ok(word),
+                (Err(why), _) => {
+                    trial.unasked();
+                    return Err(why);
+                }
+            }
+        }
+        Err(Unasked::Unusable)
+    }
+
+    async fn ask_once(&self, asking: &Asking, audience: &Audience) -> Result<Word, Unasked> {
+        let (shown, mut answered) = self.show(asking);
+        let mut waiting = audience.prompt(&shown.asked);
+        let mut is_awaited = true;
         let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut by_program = pin!(programs.ask(question));
+        let programs = audience.display().map_or(programs.clone(), |display| Arc::new(programs.at(&display)));
+        let mut by_program = pin!(programs.ask(asking));
         let mut unasked = None;
         loop {
             let changed = self.changed.notified();
             match unasked {
-                Some(why) if !self.is_attended(shown.number) => return Verdict::Unasked(why),
+                Some(why) if !self.is_attended(shown.asked.number) => return Err(why),
                 other => unasked = other,
             }
-            let allowed = tokio::select! {
+            tokio::select! {
                 biased;
-                allowed = &mut answered => allowed.ok(),
-                answer = &mut by_program, if unasked.is_none() => match answer {
-                    Ok(allowed) => Some(allowed),
-                    Err(why) => {
-                        unasked = Some(why);
-                        None
-                    }
+                word = &mut answered => return word.map_err(|_| Unasked::Nobody),
+                said = waiting.recv(), if is_awaited => match said {
+                    Some(Some(typed)) => return Ok(word(asking, &typed)),
+                    Some(None) => {}
+                    // Nobody who waits can be asked, or any longer: then a program.
+                    None => is_awaited = false,
                 },
-                () = changed => None,
-            };
-            match allowed {
-                Some(true) => return Verdict::Allowed,
-                Some(false) => return Verdict::Refused,
-                None => {}
+                answer = &mut by_program, if !is_awaited && unasked.is_none() => match answer {
+                    Ok(word) => return Ok(word),
+                    Err(why) => unasked = Some(why),
+                },
+                () = changed => {}
             }
         }
     }
 
-    fn show(&self, question: &Question) -> (Shown<'_>, oneshot::Receiver<bool>) {
+    fn show(&self, asking: &Asking) -> (Shown<'_>, oneshot::Receiver<Word>) {
         let (answer, answered) = oneshot::channel();
-        let number = {
-            let mut room = self.room();
-            room.last = room.last.saturating_add(1);
-            room.asking = Some(Asking { number: room.last, answer });
-            room.last
-        };
-        self.shown.send_replace(Some(Asked { number, question: Arc::new(question.clone()) }));
-        (Shown { prompts: self, number }, answered)
+        let asked = Asked { number: self.next_number(), asking: Arc::new(asking.clone()) };
+        self.room().open = Some(Open { asked: asked.clone(), answer });
+        self.shown.send_replace(Some(asked.clone()));
+        (Shown { prompts: self, asked }, answered)
+    }
+
+    /// The number of the next question or touch.
+    pub(super) fn next_number(&self) -> u64 {
+        let mut room = self.room();
+        room.last = room.last.saturating_add(1);
+        room.last
     }
 
     /// Whether somebody who attends may still answer it.
@@ -147,24 +214,49 @@ impl Prompts {
 impl Room {
     /// Whether the question with this number is asked now, and nobody has answered it.
     pub(super) fn asks(&self, number: u64) -> bool {
-        self.asking.as_ref().is_some_and(|asking| asking.number == number)
+        self.open.as_ref().is_some_and(|open| open.asked.number == number)
     }
 
     /// Answers what is asked now. False where nobody waits for it any more.
-    pub(super) fn answer(&mut self, allowed: bool) -> bool {
-        self.asking.take().is_some_and(|asking| asking.answer.send(allowed).is_ok())
+    pub(super) fn answer(&mut self, typed: &TypedAnswer) -> bool {
+        let Some(Open { asked, answer }) = self.open.take() else { return false };
+        answer.send(word(&asked.asking, typed)).is_ok()
+    }
+}
+
+/// What a person means by what they typed.
+fn word(asking: &Asking, typed: &TypedAnswer) -> Word {
+    let text = typed.expose();
+    match asking {
+        Asking::Confirm(_) if matches!(text.trim().to_ascii_lowercase().as_str(), "y" | "yes") => Word::Yes,
+        Asking::Secret(_) if !text.is_empty() => Word::Secret(Pin::from_text(text.to_owned())),
+        Asking::Confirm(_) | Asking::Secret(_) => Word::No,
+    }
+}
+
+/// Why this cannot be the secret, a sentence.
+fn problem(typed: &Pin, question: &PinQuestion) -> Option<String> {
+    let (length, most) = (typed.expose().len(), question.most.min(SECRET_LIMIT));
+    match () {
+        () if length == 0 => Some("Nothing was typed.".to_owned()),
+        () if length < question.least => Some(format!("It has at least {} characters.", question.least)),
+        () if length > most => Some(format!("It has at most {most} characters.")),
+        () if typed.expose().chars().any(char::is_control) => {
+            Some("It has a character that cannot be typed.".to_owned())
+        }
+        () => None,
     }
 }
 
 /// What is asked, until it is not.
 struct Shown<'a> {
     prompts: &'a Prompts,
-    number: u64,
+    asked: Asked,
 }
 
 impl Drop for Shown<'_> {
     fn drop(&mut self) {
-        self.prompts.room().asking = None;
+        self.prompts.room().open = None;
         self.prompts.shown.send_replace(None);
     }
 }

@@ -1,8 +1,11 @@
 //! The room with programs that behave, and with programs that do not.
 
-use super::{Asked, Programs, Prompts, Question, Unasked, Verdict};
+use super::{Asked, Asking, Programs, Prompts, Question, Unasked, Verdict};
+use crate::ask::Audience;
+use crate::config::Prompt as SettingsOfPrompt;
 use crate::testing::FakeClock;
 use crate::world::{WallTime, ended};
+use claviger::secret::{SecretText, TypedAnswer};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs;
@@ -15,6 +18,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
 
+mod clients;
+mod notices;
+mod pins;
 mod real;
 
 /// A folder with programs, and a clock that stands still.
@@ -76,7 +82,7 @@ impl Desk {
     }
 
     async fn ask(&self, programs: Programs) -> Verdict {
-        self.prompts(programs).confirm(&question()).await
+        self.prompts(programs).confirm(&question(), nobody()).await
     }
 
     /// What a program writes to the FIFO, once it does.
@@ -92,12 +98,25 @@ fn question() -> Question {
     Question { title: "Use the key ada@host?".to_owned(), lines: vec!["100 % of it".to_owned(), "for git".to_owned()] }
 }
 
+/// Nobody who waits.
+fn nobody() -> &'static Audience {
+    Box::leak(Box::default())
+}
+
+fn yes(yes: bool) -> Option<TypedAnswer> {
+    typed(if yes { "y" } else { "n" })
+}
+
+fn typed(text: &str) -> Option<TypedAnswer> {
+    Some(TypedAnswer::from_text(text.to_owned()))
+}
+
 /// Goes on with the question until this has happened.
-async fn meanwhile<T>(question: &mut (impl Future<Output = Verdict> + Unpin), until: impl Future<Output = T>) -> T {
+async fn meanwhile<V, T>(question: &mut (impl Future<Output = V> + Unpin), until: impl Future<Output = T>) -> T {
     tokio::select! {
         biased;
         done = until => done,
-        verdict = question => panic!("answered too early: {verdict:?}"),
+        _ = question => panic!("answered too early"),
     }
 }
 
@@ -134,7 +153,7 @@ async fn pinentry_is_told_what_is_asked_and_its_word_counts() {
         }
         assert_eq!(
             desk.read("heard"),
-            "OPTION display=:7\nOPTION lc-ctype=C.UTF-8\nSETTITLE claviger\nSETOK Allow\nSETCANCEL Refuse\n\
+            "GETINFO flavor\nOPTION display=:7\nOPTION lc-ctype=C.UTF-8\nOPTION lc-messages=C.UTF-8\nSETTITLE claviger\nSETOK Allow\nSETCANCEL Refuse\n\
              SETDESC Use the key ada@host?%0A%0A100 %25 of it%0Afor git\nCONFIRM\n"
         );
     }
@@ -252,7 +271,7 @@ async fn without_a_display_no_program_is_run() {
 
 #[tokio::test]
 async fn what_a_program_gets_is_a_short_list() {
-    let prompt = crate::config::Prompt { pinentry: Some("/p".into()), askpass: Some("/a".into()) };
+    let prompt = SettingsOfPrompt { pinentry: Some("/p".into()), askpass: Some("/a".into()) };
     let programs = Programs::of(&prompt, |name| (name != "WAYLAND_DISPLAY").then(|| format!("of {name}").into()));
     assert_eq!(
         (programs.pinentry.as_deref(), programs.askpass.as_deref()),
@@ -261,6 +280,44 @@ async fn what_a_program_gets_is_a_short_list() {
     assert_eq!(programs.variable("XAUTHORITY"), Some("of XAUTHORITY".as_ref()));
     for absent in ["WAYLAND_DISPLAY", "AWS_PROFILE", "SSH_AUTH_SOCK", "LD_PRELOAD", "CLAVIGER_HOME"] {
         assert_eq!(programs.variable(absent), None);
+    }
+}
+
+#[test]
+fn where_the_settings_name_none_the_systems_own_are_run() {
+    let found = |pinentry: Option<&str>, askpass: Option<&str>, there: &[&str]| {
+        let prompt = SettingsOfPrompt { pinentry: pinentry.map(Into::into), askpass: askpass.map(Into::into) };
+        let there = |path: &Path| there.iter().any(|known| path == Path::new(known));
+        let programs = Programs::found(&prompt, |_| None, there);
+        (programs.pinentry.map(PathBuf::into_os_string), programs.askpass.map(PathBuf::into_os_string))
+    };
+    let (gpgs, sshs) = ("/usr/bin/pinentry", "/usr/bin/ssh-askpass");
+    let some = |path: &str| Some(path.into());
+    assert_eq!(found(None, None, &[gpgs, sshs]), (some(gpgs), some(sshs)));
+    assert_eq!(found(None, None, &["/usr/local/bin/pinentry"]), (some("/usr/local/bin/pinentry"), None));
+    assert_eq!(found(None, None, &["/usr/libexec/openssh/ssh-askpass"]).1, some("/usr/libexec/openssh/ssh-askpass"));
+    assert_eq!(found(None, None, &[]), (None, None));
+    // Whoever names one gets that one alone, and may have none at all.
+    assert_eq!(found(Some("/p"), None, &[gpgs, sshs]), (some("/p"), None));
+    assert_eq!(found(None, Some("/a"), &[gpgs, sshs]), (None, some("/a")));
+    assert_eq!(found(Some("none"), None, &[gpgs, sshs]), (None, some(sshs)));
+    assert_eq!(found(None, Some("none"), &[gpgs, sshs]), (some(gpgs), None));
+    assert_eq!(found(Some("none"), Some("none"), &[gpgs, sshs]), (None, None));
+    assert_eq!(found(Some("none"), Some("/a"), &[gpgs, sshs]), (None, some("/a")));
+}
+
+#[test]
+fn the_systems_own_program_is_nobody_elses() {
+    use super::programs::is_the_systems;
+    // Debian's is a link of the alternatives.
+    assert!(is_the_systems(Path::new("/usr/bin/pinentry-tty")) && is_the_systems(Path::new("/usr/bin/pinentry")));
+    let desk = Desk::new();
+    let link = desk.file("link");
+    std::os::unix::fs::symlink("/usr/bin/pinentry-tty", &link).unwrap();
+    assert!(is_the_systems(&link), "the control: where it leads counts");
+    for other in [desk.script("own", "exit 0"), desk.file("absent"), "/usr/bin".into(), "/etc/passwd".into()] {
+        // In a folder that everybody may write to, no file, and nothing that can be run.
+        assert!(!is_the_systems(&other), "{}", other.display());
     }
 }
 
@@ -273,7 +330,7 @@ async fn a_program_that_hangs_is_ended_with_its_question() {
         let programs = if by_pinentry { desk.pinentry(hangs) } else { desk.askpass(hangs) };
         let prompts = desk.prompts(programs);
         let question = question();
-        let mut asked = pin!(prompts.confirm(&question));
+        let mut asked = pin!(prompts.confirm(&question, nobody()));
         let program = process(meanwhile(&mut asked, fifo).await.trim());
         desk.clock.advance_millis(119_999);
         meanwhile(&mut asked, tokio::task::yield_now()).await;
@@ -296,7 +353,7 @@ async fn whoever_drops_a_question_ends_its_program_and_all_it_started() {
         let programs = if by_pinentry { desk.pinentry(body) } else { desk.askpass(body) };
         let prompts = desk.prompts(programs);
         let question = question();
-        let mut asked = Box::pin(prompts.confirm(&question));
+        let mut asked = Box::pin(prompts.confirm(&question, nobody()));
         let told = meanwhile(&mut asked, fifo).await;
         let processes: Vec<OwnedFd> = told.split_whitespace().map(process).collect();
         let [program, child, stranger] = <[OwnedFd; 3]>::try_from(processes).unwrap();
@@ -330,18 +387,18 @@ async fn a_client_that_attends_answers_and_the_program_is_ended() {
         let (mut first, mut second) = (prompts.attend(), prompts.attend());
         assert_eq!((first.changed().await, second.changed().await), (None, None));
         let question = question();
-        let mut asked = Box::pin(prompts.confirm(&question));
+        let mut asked = Box::pin(prompts.confirm(&question, nobody()));
         let program = process(meanwhile(&mut asked, fifo).await.trim());
         let shown = first.changed().await.unwrap();
-        assert_eq!(*shown.question, question);
+        assert_eq!(*shown.asking, Asking::Confirm(question.clone()));
         // One who comes late sees it too.
         let mut late = prompts.attend();
         for other in [&mut second, &mut late] {
             assert_eq!(other.changed().await.as_ref(), Some(&shown));
         }
-        assert!(!first.answer(shown.number + 1, Some(!answer)), "another question");
-        assert!(first.answer(shown.number, Some(answer)));
-        assert!(!second.answer(shown.number, Some(!answer)), "the first answer counts");
+        assert!(!first.answer(shown.number + 1, yes(!answer)), "another question");
+        assert!(first.answer(shown.number, yes(answer)));
+        assert!(!second.answer(shown.number, yes(!answer)), "the first answer counts");
         assert_eq!(allowed(&asked.await), Some(answer));
         ended(program).await;
         for end in [&mut first, &mut second, &mut late] {
@@ -357,15 +414,15 @@ async fn a_late_answer_answers_nothing_else() {
     let attending = prompts.attend();
     let question = question();
     let dropped = {
-        let mut asked = Box::pin(prompts.confirm(&question));
+        let mut asked = Box::pin(prompts.confirm(&question, nobody()));
         assert!(poll_once(&mut asked).is_none());
         attending.shown_number()
     };
-    let mut asked = Box::pin(prompts.confirm(&question));
+    let mut asked = Box::pin(prompts.confirm(&question, nobody()));
     assert!(poll_once(&mut asked).is_none());
-    assert!(!attending.answer(dropped, Some(true)), "that one is over");
+    assert!(!attending.answer(dropped, yes(true)), "that one is over");
     assert!(poll_once(&mut asked).is_none());
-    assert!(attending.answer(attending.shown_number(), Some(false)));
+    assert!(attending.answer(attending.shown_number(), yes(false)));
     assert!(matches!(asked.await, Verdict::Refused));
 }
 
@@ -375,7 +432,7 @@ async fn nobody_is_left_to_ask_once_all_declined_or_went() {
     let question = question();
     let prompts = desk.prompts(desk.programs());
     let (first, second) = (prompts.attend(), prompts.attend());
-    let mut asked = Box::pin(prompts.confirm(&question));
+    let mut asked = Box::pin(prompts.confirm(&question, nobody()));
     assert!(poll_once(&mut asked).is_none());
     assert!(first.answer(first.shown_number(), None));
     assert!(poll_once(&mut asked).is_none());
@@ -384,14 +441,14 @@ async fn nobody_is_left_to_ask_once_all_declined_or_went() {
     assert!(matches!(poll_once(&mut asked), Some(Verdict::Unasked(Unasked::Nobody))));
     drop(asked);
     // The next question is asked of who declined the last.
-    let mut asked = Box::pin(prompts.confirm(&question));
+    let mut asked = Box::pin(prompts.confirm(&question, nobody()));
     assert!(poll_once(&mut asked).is_none());
-    assert!(first.answer(first.shown_number(), Some(true)));
+    assert!(first.answer(first.shown_number(), yes(true)));
     assert!(matches!(asked.await, Verdict::Allowed));
     // A program that fails leaves the question to the client; its failure is what is told once that goes.
     let programs = Programs { pinentry: Some(desk.file("absent")), ..desk.programs() };
     prompts.set_programs(programs);
-    let mut asked = Box::pin(prompts.confirm(&question));
+    let mut asked = Box::pin(prompts.confirm(&question, nobody()));
     assert!(poll_once(&mut asked).is_none());
     drop(first);
     assert!(matches!(asked.await, Verdict::Unasked(Unasked::NotStarted { .. })));
@@ -404,22 +461,24 @@ async fn questions_are_asked_one_by_one_and_not_many_wait() {
     let attending = prompts.attend();
     let questions: Vec<Question> =
         (0..18).map(|number| Question { title: format!("question {number}"), lines: Vec::new() }).collect();
-    let mut asked: Vec<Pin<Box<_>>> = questions.iter().map(|question| Box::pin(prompts.confirm(question))).collect();
+    let mut asked: Vec<Pin<Box<_>>> =
+        questions.iter().map(|question| Box::pin(prompts.confirm(question, nobody()))).collect();
     let polled: Vec<_> = asked.iter_mut().map(poll_once).collect();
     let busy = |verdict: &Option<Verdict>| matches!(verdict, Some(Verdict::Unasked(Unasked::Busy)));
     assert!(polled.iter().take(17).all(Option::is_none) && busy(&polled[17]));
     // The second gives up, and another has its place.
     drop(asked.remove(1));
     drop(asked.pop());
-    let mut last = Box::pin(prompts.confirm(&questions[17]));
+    let mut last = Box::pin(prompts.confirm(&questions[17], nobody()));
     assert!(poll_once(&mut last).is_none());
     asked.push(last);
     let order = [&[0][..], &(2..18).collect::<Vec<_>>()].concat();
     for (number, mut asked) in order.into_iter().zip(asked) {
         assert!(poll_once(&mut asked).is_none());
         let shown = attending.shown().unwrap();
-        assert_eq!(shown.question.title, format!("question {number}"));
-        assert!(attending.answer(shown.number, Some(true)));
+        let Asking::Confirm(question) = &*shown.asking else { panic!("no question") };
+        assert_eq!(question.title, format!("question {number}"));
+        assert!(attending.answer(shown.number, yes(true)));
         assert!(matches!(asked.await, Verdict::Allowed));
     }
     assert_eq!(attending.shown(), None);
@@ -431,10 +490,10 @@ async fn the_wait_for_others_counts() {
     let prompts = desk.prompts(desk.programs());
     let _attending = prompts.attend();
     let question = question();
-    let mut first = Box::pin(prompts.confirm(&question));
+    let mut first = Box::pin(prompts.confirm(&question, nobody()));
     assert!(poll_once(&mut first).is_none());
     desk.clock.advance_millis(60_000);
-    let mut second = Box::pin(prompts.confirm(&question));
+    let mut second = Box::pin(prompts.confirm(&question, nobody()));
     assert!(poll_once(&mut second).is_none());
     desk.clock.advance_millis(60_000);
     assert!(matches!(first.await, Verdict::Unasked(Unasked::TimedOut)));
@@ -444,7 +503,7 @@ async fn the_wait_for_others_counts() {
 }
 
 /// What comes of a question as it stands.
-fn poll_once(asked: &mut Pin<Box<impl Future<Output = Verdict>>>) -> Option<Verdict> {
+fn poll_once<V>(asked: &mut Pin<Box<impl Future<Output = V>>>) -> Option<V> {
     // Twice: the clock's sleepers begin at the second look.
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     for _ in 0..2 {

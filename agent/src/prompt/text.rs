@@ -1,9 +1,9 @@
-//! Text from outside, made safe to show in a question.
+//! Text from outside, made safe to show in a question, and the words of a question.
 
+use super::limits::{LINES_LIMIT, TEXT_LIMIT};
+use super::{Asking, PinQuestion, Question};
+use claviger::model::Message;
 use std::fmt::Write;
-
-/// Most characters that a text from outside takes in a question: a fingerprint of SHA-512 is 94.
-const TEXT_LIMIT: usize = 128;
 
 /// Bytes from outside as one line of text that shows what it is: a control character, a direction override, a space
 /// that is none and all else that prints nothing or joins what stands before is written as an escape, as is a backslash
@@ -27,6 +27,74 @@ pub fn shown(bytes: &[u8]) -> String {
     match shown.char_indices().nth(TEXT_LIMIT) {
         Some((end, _)) => format!("{}…", shown.get(..end).unwrap_or_default()),
         None => shown,
+    }
+}
+
+/// A line that whoever shows it may show as it is, whatever its maker let through: no control character and no direction
+/// override, and at most 300 characters.
+pub(super) fn plain(text: &str) -> String {
+    Message(text).to_string()
+}
+
+/// A question whose every line is plain.
+pub(super) fn plain_question(asking: &Asking) -> Asking {
+    match asking {
+        Asking::Confirm(question) => {
+            let mut lines: Vec<String> = question.lines.iter().take(LINES_LIMIT).map(|line| plain(line)).collect();
+            if question.lines.len() > LINES_LIMIT {
+                lines.push("…".to_owned());
+            }
+            Asking::Confirm(Question { title: plain(&question.title), lines })
+        }
+        Asking::Secret(question) => Asking::Secret(PinQuestion {
+            device: plain(&question.device),
+            wanted: plain(&question.wanted),
+            purpose: plain(&question.purpose),
+            asked_by: plain(&question.asked_by),
+            problem: question.problem.as_deref().map(plain),
+            ..*question
+        }),
+    }
+}
+
+/// A question as a program shows it.
+pub(super) struct Words {
+    /// What is asked.
+    pub(super) title: String,
+    /// What one should know.
+    pub(super) lines: Vec<String>,
+    /// What stands before the field of a secret.
+    pub(super) prompt: Option<String>,
+    /// Why it is asked again.
+    pub(super) problem: Option<String>,
+}
+
+impl Words {
+    pub(super) fn of(asking: &Asking) -> Self {
+        match asking {
+            Asking::Confirm(Question { title, lines }) => {
+                Self { title: title.clone(), lines: lines.clone(), prompt: None, problem: None }
+            }
+            Asking::Secret(question) => {
+                let PinQuestion { device, wanted, purpose, asked_by, tries_left, problem, .. } = question;
+                let mut lines = vec![purpose.clone(), asked_by.clone()];
+                lines.extend(tries_left.map(tries));
+                Self {
+                    title: format!("Enter the {wanted} of {device}"),
+                    lines,
+                    prompt: Some(format!("{wanted}:")),
+                    problem: problem.clone(),
+                }
+            }
+        }
+    }
+}
+
+/// How many tries are left, a sentence.
+fn tries(left: u32) -> String {
+    match left {
+        1 => "It is the last try.".to_owned(),
+        left => format!("{left} tries are left."),
     }
 }
 

@@ -7,12 +7,14 @@ use super::peer::Peer;
 use super::{
     CONNECTIONS_LIMIT, GREETING_MILLIS, OUTBOX_LINES, Phase, REQUESTS_LIMIT, Server, WRITE_BYTES, WRITE_MILLIS,
 };
+use crate::ask::Display;
 use crate::audit::{Entry, Event};
 use crate::vault::{self, Leave};
 use crate::world::{BootTime, Clock, Defence, mishandle, with_wiped_stack};
 use claviger::model::AuditPeer;
 use claviger::wire::{
-    AgentHello, AgentMessage, Answer, ClientMessage, Code, Fault, Hello, LINE_LIMIT, PROTOCOL, Reply, Request,
+    AgentHello, AgentMessage, Answer, ClientMessage, Code, Fault, Hello, HelloDisplay, LINE_LIMIT, PROTOCOL, Reply,
+    Request,
 };
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
@@ -214,6 +216,7 @@ impl Server {
             answerable: hello.answers,
             peer: peer.clone(),
             aws_config_file: hello.aws_config_file.clone(),
+            display: display(hello),
             aws: None,
             leave: leave.clone(),
         };
@@ -342,6 +345,12 @@ pub(super) fn hung_up(Stream::UdSocket(socket): &Stream) -> bool {
     let mut polled = [PollFd::new(socket, PollFlags::empty())];
     let answered = rustix::event::poll(&mut polled, Some(&rustix::event::Timespec::default()));
     answered.is_err() || polled.iter().any(|socket| socket.revents().contains(PollFlags::HUP))
+}
+
+/// Where programs that ask for this client show themselves.
+fn display(hello: &Hello) -> Option<Arc<Display>> {
+    let HelloDisplay { display, wayland_display, xauthority, dbus_session_bus_address } = hello.display.clone()?;
+    Display::of(display, wayland_display, xauthority, dbus_session_bus_address).map(Arc::new)
 }
 
 fn greet(hello: &Hello) -> Result<AgentHello, Fault> {

@@ -2,8 +2,8 @@
 
 use super::control::Held;
 use super::peer::Peer;
-use super::{Server, record};
-use crate::ask::{Listener, Notice, Upcall};
+use super::{Server, asked, record};
+use crate::ask::{Asked, Display, Listener, Notice, Upcall};
 use crate::vault::Leave;
 use claviger::model::AuditAws;
 use claviger::secret::{RecoveryCode, SecretText, TypedAnswer};
@@ -35,6 +35,8 @@ pub(super) struct Conversation {
     pub(super) peer: Arc<Peer>,
     /// The client's `AWS_CONFIG_FILE`.
     pub(super) aws_config_file: Option<String>,
+    /// The client's display.
+    pub(super) display: Option<Arc<Display>>,
     /// What the record shall say that AWS gave for this request.
     pub(super) aws: Option<AuditAws>,
     /// With a request that holds secrets: a lock ends it.
@@ -88,26 +90,53 @@ impl Conversation {
         work: impl FnOnce(Listener) -> F,
     ) -> T {
         let (listener, mut upcalls) = Listener::new(self.answerable);
-        let listener = listener.known(record::asker(self));
+        let listener = listener.known(record::asker(self)).at(self.display.clone());
         let mut work = pin!(work(listener));
         let mut closed = false;
         let mut pending: Option<mpsc::Sender<Option<TypedAnswer>>> = None;
+        let mut prompting: Option<Prompting> = None;
         loop {
             tokio::select! {
                 biased;
                 result = &mut work => return result,
+                () = withdrawn(prompting.as_ref()) => {
+                    if let Some(Prompting { asked, .. }) = prompting.take() {
+                        self.send(AgentMessage::Event(asked::over(&asked))).await;
+                    }
+                }
                 Some(upcall) = upcalls.recv() => match upcall {
                     Upcall::Notice(notice) => self.send(AgentMessage::Event(event(server, &notice))).await,
                     Upcall::Question { prompt, answer } => {
                         pending = Some(answer).filter(|_| !closed);
                         self.send(AgentMessage::Event(Event::Question { prompt, echo: true })).await;
                     }
+                    Upcall::Prompt { asked, answer } => {
+                        if !closed {
+                            self.send(AgentMessage::Event(asked::needed(&asked))).await;
+                            prompting = Some(Prompting { asked, answer });
+                        }
+                    }
                 },
                 said = self.answers.recv(), if !closed => {
                     // None: the client's side is closed, and nobody will answer what is asked.
                     closed = said.is_none();
-                    if let (Some(answer), Some(said)) = (pending.take(), said) {
-                        drop(answer.send(said.value).await);
+                    match said {
+                        None => (pending, prompting) = (None, None),
+                        Some(Answer { value, number: None }) => {
+                            if let Some(answer) = pending.take() {
+                                drop(answer.send(value).await);
+                            }
+                        }
+                        Some(Answer { value, number: Some(number) }) => {
+                            let answered = prompting.take_if(|prompting| prompting.asked.number == number);
+                            let typed = value.is_some();
+                            if let Some(Prompting { answer, .. }) = answered
+                                && answer.send(value).await.is_ok()
+                                && typed
+                            {
+                                server.office.mark_presence();
+                            }
+                        }
                     }
                 }
             }
@@ -116,8 +145,22 @@ impl Conversation {
 }
 
 /// Whether a person has agreed: anything but yes is no.
-pub(super) fn is_yes(answer: &TypedAnswer) -> bool {
+fn is_yes(answer: &TypedAnswer) -> bool {
     matches!(answer.expose().trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// A question of the prompt room that this client may answer.
+struct Prompting {
+    asked: Asked,
+    answer: mpsc::Sender<Option<TypedAnswer>>,
+}
+
+/// Returns once nobody waits for the answer any more; never where nothing is asked.
+async fn withdrawn(prompting: Option<&Prompting>) {
+    match prompting {
+        Some(prompting) => prompting.answer.closed().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A line as bytes; None only where it could not be written, which no type of ours allows.
@@ -134,6 +177,8 @@ pub(super) fn encode(id: u64, message: AgentMessage) -> Option<OutLine> {
 
 fn event(server: &Server, notice: &Notice) -> Event {
     match notice {
+        Notice::TouchNeeded { number, touch } => asked::touch(*number, touch),
+        Notice::TouchOver { number } => Event::TouchOver { number: *number },
         Notice::WaitingForCode { serial, until } => {
             let millis = until.millis_since(server.world.clock.boot());
             Event::WaitingForCode { serial: serial.to_string(), seconds: millis.div_ceil(1000) }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 mod adoption;
 mod pins;
+mod prompt;
 mod source;
 mod ssh_key;
 

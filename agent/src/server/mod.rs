@@ -3,6 +3,7 @@
 //! A connection is a task; so is each request on it. [`dispatch`](Server) is the one place that knows every office
 //! and job, [`fault`] the one place where a room's error becomes a wire fault.
 
+mod asked;
 mod control;
 mod conversation;
 mod desktop;

@@ -93,7 +93,7 @@ fn steps() -> Vec<Step> {
     let unit = |what: &str| Step::job(&format!("unit: {what}"), Job::cargo(&format!("test --quiet --locked {what}")));
     steps.extend(["-p xtask", "-p claviger-sandbox"].map(unit));
     let agent = unit("-p claviger-agent --features test-seams,devices").needs("ssh-keygen").needs("pinentry-tty");
-    steps.push(agent.needs("pcscd").needs("umockdev"));
+    steps.push(agent.needs("dbus-daemon").needs("pcscd").needs("umockdev"));
     // The tests of the root crate read their pages and scripts with whatever of these is there.
     let readers = Step::new("readers: every shell, and man", || Ok(()));
     steps.push(readers.needs("zsh").needs("fish").needs("mandoc"));

@@ -40,13 +40,14 @@ impl Device {
             ui::say("No device is plugged in.");
             return Ok(());
         }
-        ui::data(page(&list).as_bytes())
+        ui::data(page(&list, ui::page_width()).as_bytes())
     }
 }
 
-fn page(list: &DeviceList) -> String {
+fn page(list: &DeviceList, width: Option<usize>) -> String {
     let number = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     let mut page = table(
+        width,
         ["SERIAL", "FIRMWARE", "APPLETS", "PIN", "PUK", "DEVICE"],
         list.devices.iter().map(|row| {
             let firmware = row.firmware.map_or_else(|| "-".to_owned(), |firmware| firmware.to_string());
@@ -109,7 +110,7 @@ mod tests {
             fault: Some(Fault::new(Code::DeviceHeld, "another program holds the device: scdaemon (pid 7)")),
         };
         let list = DeviceList { devices: vec![row, held], faults: Vec::new() };
-        insta::assert_snapshot!(page(&list), @"
+        insta::assert_snapshot!(page(&list, None), @"
         SERIAL    FIRMWARE  APPLETS   PIN     PUK      DEVICE
         12345678  5.7.1     oath piv  3 left  blocked  Yubico YubiKey OTP+FIDO+CCID 00 00
         -         -         -         -       -        Yubico ?[2J 01 00

@@ -1,9 +1,11 @@
-//! `prompts`: a client that answers questions in its terminal, for as long as it likes.
+//! `prompts`: a client that answers questions in its terminal, and is told of touches, for as long as it likes. What it
+//! answers may be a PIN: that goes to whoever asked for it, whose leave ends with a lock; the request itself goes on.
 
-use crate::prompt::{Asked, Attending};
-use crate::server::conversation::{Conversation, is_yes};
-use crate::server::{Phase, Server};
-use claviger::wire::{AgentMessage, Answer, Code, Event, Fault, Reply};
+use crate::prompt::{Asked, Attending, TouchNews};
+use crate::server::conversation::Conversation;
+use crate::server::{Phase, Server, asked};
+use claviger::secret::TypedAnswer;
+use claviger::wire::{AgentMessage, Code, Event, Fault, Reply};
 use std::sync::Arc;
 
 impl Server {
@@ -14,7 +16,8 @@ impl Server {
             return Err(Fault::new(Code::PromptNoTerminal, "the client says that nobody there can answer"));
         }
         let mut attending = self.prompts.attend();
-        let mut open = None;
+        let mut touches = self.prompts.touches();
+        let mut open: Option<Asked> = None;
         loop {
             tokio::select! {
                 biased;
@@ -22,21 +25,28 @@ impl Server {
                     return Err(Fault::new(Code::AgentStopping, "the agent is stopping"));
                 }
                 asked = attending.changed() => {
-                    if let Some(number) = open.take() {
-                        conversation.send(AgentMessage::Event(Event::ConfirmOver { number })).await;
+                    if let Some(open) = open.take() {
+                        conversation.send(AgentMessage::Event(asked::over(&open))).await;
                     }
                     if let Some(asked) = asked {
-                        open = Some(asked.number);
-                        conversation.send(AgentMessage::Event(needed(&asked))).await;
+                        conversation.send(AgentMessage::Event(asked::needed(&asked))).await;
+                        open = Some(asked);
+                    }
+                }
+                TouchNews { begun, over } = touches.changed() => {
+                    for number in over {
+                        conversation.send(AgentMessage::Event(Event::TouchOver { number })).await;
+                    }
+                    for (number, touch) in begun {
+                        conversation.send(AgentMessage::Event(asked::touch(number, &touch))).await;
                     }
                 }
                 answer = conversation.answers.recv() => {
                     let Some(answer) = answer else {
                         return Err(Fault::new(Code::RequestCancelled, "the client can answer no more"));
                     };
-                    if open.is_some() && answer.number == open {
-                        open = None;
-                        self.answer_prompt(&attending, &answer);
+                    if let Some(asked) = open.take_if(|asked| answer.number == Some(asked.number)) {
+                        self.answer_prompt(&attending, asked.number, answer.value);
                     }
                 }
             }
@@ -44,19 +54,10 @@ impl Server {
     }
 
     /// Takes an answer to the question that the client was shown. A human act.
-    fn answer_prompt(&self, attending: &Attending, answer: &Answer) {
-        let (Some(number), said) = (answer.number, &answer.value) else { return };
-        let said = said.as_ref().map(is_yes);
-        if attending.answer(number, said) && said.is_some() {
+    fn answer_prompt(&self, attending: &Attending, number: u64, typed: Option<TypedAnswer>) {
+        let said = typed.is_some();
+        if attending.answer(number, typed) && said {
             self.office.mark_presence();
         }
-    }
-}
-
-fn needed(asked: &Asked) -> Event {
-    Event::ConfirmNeeded {
-        number: asked.number,
-        title: asked.question.title.clone(),
-        lines: asked.question.lines.clone(),
     }
 }

@@ -3,6 +3,7 @@
 use super::connection::Connection;
 use super::record::Signature;
 use super::vault_keys::{Consent, VaultKey, is_elsewhere};
+use crate::ask::Audience;
 use crate::jobs::ssh_key::{Surroundings, host_name};
 use crate::prompt::{Question, Unasked, Verdict, shown};
 use crate::ssh::codec::Reply;
@@ -191,10 +192,11 @@ impl Connection {
 
     async fn ask(&self, question: &Question, signature: &mut Signature<'_>) -> Result<(), NotSigned> {
         signature.confirmed = Some(false);
+        let audience = self.audience();
         let verdict = tokio::select! {
             biased;
             () = over(self.leave()) => return Err(NotSigned::Gone),
-            verdict = self.door.prompts.confirm(question) => verdict,
+            verdict = self.door.prompts.confirm(question, &audience) => verdict,
         };
         match verdict {
             Verdict::Allowed => {
@@ -204,6 +206,12 @@ impl Connection {
             Verdict::Refused => Err(NotSigned::Refused),
             Verdict::Unasked(why) => Err(why.into()),
         }
+    }
+
+    /// Nobody at the other end hears of a question, and it counts as this client's.
+    fn audience(&self) -> Audience {
+        let peer = self.peer();
+        Audience::silent(Arc::new(move || peer.clone()))
     }
 
     /// What a person is asked: which key, for what, and who wants it.
