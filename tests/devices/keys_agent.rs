@@ -19,7 +19,7 @@ fn keys_are_listed_as_they_come_and_go() {
     let mut first = bridge.key("FIRST", &[]);
     let listed = agent.devices_until(|devices| devices.len() == 1);
     assert_eq!((&listed[0]["kind"], &listed[0]["applets"]), (&"fido".into(), &serde_json::json!(["fido2"])));
-    assert_eq!(listed[0]["notes"], serde_json::json!(["no PIN is set", "FIDO_2_1"]));
+    assert_eq!(listed[0]["notes"], serde_json::json!(["no PIN is set", "FIDO_2_3"]));
     assert_eq!(listed[0].get("pin_tries"), None);
     bridge.set_pin(&first);
     assert_eq!(agent.devices()[0]["pin_tries"], 8);
