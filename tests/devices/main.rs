@@ -16,6 +16,7 @@ mod keys_agent;
 #[path = "../agent/sandbox.rs"]
 mod sandbox;
 mod softkey;
+mod ssh;
 mod terminal;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/wire.rs"]
