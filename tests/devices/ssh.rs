@@ -99,7 +99,7 @@ fn hand_over(bridge: &Bridge, agent: &Installed, name: &str, kind: &str, options
 }
 
 /// Somebody who types these in, one after the other, where a PIN is asked for; then the questions that were asked.
-fn person(agent: &Installed, answers: &[&str]) -> JoinHandle<Vec<Value>> {
+fn person(agent: &Installed, answers: &[&str]) -> JoinHandle<(Vec<Value>, Wire)> {
     let mut wire = Wire::silent(&agent.file("run/agent.sock"));
     wire.say(&json!({"id": 1, "hello": {"protocol": 1, "client": "test/0", "answers": true}}));
     wire.hear();
@@ -119,7 +119,8 @@ fn person(agent: &Installed, answers: &[&str]) -> JoinHandle<Vec<Value>> {
             wire.say(&json!({"id": 2, "answer": {"value": answer, "number": question["number"]}}));
             asked.push(question);
         }
-        asked
+        // Whoever leaves before their answer is read has not given it.
+        (asked, wire)
     })
 }
 
@@ -154,7 +155,7 @@ fn each_kind_logs_in_with_a_touch_and_where_it_wants_it_the_pin() {
         let blob: Vec<&str> = public.split(' ').take(2).collect();
         assert_eq!(how.trim(), format!("publickey {}", blob.join(" ")));
         if let Some(person) = person {
-            let asked = person.join().expect("a person");
+            let (asked, _wire) = person.join().expect("a person");
             assert_eq!((&asked[0]["tries_left"], &asked[1]["tries_left"]), (&8.into(), &7.into()), "{asked:?}");
             assert!(asked[1]["problem"].as_str().is_some_and(|why| why.contains("wrong")), "{asked:?}");
         }

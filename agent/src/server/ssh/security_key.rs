@@ -32,15 +32,16 @@ impl Bench<'_> {
         Ok(key.signature(data, &made.signature.0, made.flags, made.counter)?)
     }
 
-    /// The device with the credential: the only one, else the one that says so without a touch, else, where none does
-    /// without the PIN, the one that a person touches.
+    /// The device with the credential: the one that says so without a touch, else, of a key that is seen with the PIN
+    /// alone, the only one, or the one that a person touches. None is asked for a touch in vain.
     async fn holder(&self, key: &SecurityKey) -> Result<Found, Error> {
         let present = self.devices.present().await?;
         let is_fido = |found: &Found| matches!(found.address, Address::Fido(_));
         let devices: Vec<Found> = present.devices.into_iter().filter(is_fido).collect();
         match devices.as_slice() {
             [] => return Err(present.fido.unwrap_or(Error::NotPresent)),
-            [device] => return Ok(device.clone()),
+            // It may not show itself without the PIN.
+            [device] if key.wants_verified() => return Ok(device.clone()),
             _ => {}
         }
         let holds = || Do::Holds { application: key.application.clone(), credential: Bytes(key.handle.clone()) };
