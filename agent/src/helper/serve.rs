@@ -57,7 +57,6 @@ impl Courtesy<'_> {
         let speaker = self.speaker.clone();
         move |error| {
             speaker.say(&Report::Done(Err(error)));
-            #[expect(clippy::exit, reason = "a library has panicked, and nobody knows what it has left")]
             std::process::exit(0)
         }
     }

@@ -10,10 +10,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long another program may have the node, or the device be busy with it. The agent waits little longer.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// How often the lock, and then a channel, is tried for: 700 ms and 300 ms where another program has the node, or the
+/// device is busy with it. The agent waits little longer.
+const TRIES: (usize, usize) = (35, 15);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 /// CTAPHID_CANCEL (CTAP 2.1, section 11.2.9.1.5).
@@ -30,38 +31,33 @@ impl Node {
     /// The lock, once nobody else has it. It ends with the value.
     pub(super) fn lock(path: &str) -> Result<Self, Error> {
         let file = open(path)?;
-        let begin = Instant::now();
-        loop {
+        for _ in 0..TRIES.0 {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Self { path: path.to_owned(), file: Arc::new(file) }),
-                Err(Errno::WOULDBLOCK | Errno::INTR) if begin.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
-                Err(Errno::WOULDBLOCK | Errno::INTR) => return Err(Error::Held(None)),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::park_timeout(PAUSE),
                 Err(_) => return Err(Error::Gone),
             }
         }
+        Err(Error::Held(None))
     }
 
     /// Opens the device, and a channel to it. Who does not lock it may have it for a moment, or be heard instead of it.
     pub(super) fn open(&self) -> Result<([u8; 4], FidoKeyHid), Error> {
-        let begin = Instant::now();
         let mut configuration = Cfg::init();
         configuration.enable_keep_alive_msg = false;
         configuration.use_pre_credential_management = false;
-        loop {
+        let mut failed = Error::Held(None);
+        for _ in 0..TRIES.1 {
             let path = HidParam::Path(self.path.clone());
             let opened = FidoKeyHidFactory::create_by_params(&[path], &configuration);
-            let error = match opened.and_then(|key| Ok((key.get_cid()?, key))) {
+            match opened.and_then(|key| Ok((key.get_cid()?, key))) {
                 Ok(opened) => return Ok(opened),
-                Err(error) => error,
-            };
-            if self.is_gone() {
-                return Err(Error::Gone);
+                Err(_) if self.is_gone() => return Err(Error::Gone),
+                Err(error) => failed = status::error(&error),
             }
-            if begin.elapsed() >= PATIENCE {
-                return Err(status::error(&error));
-            }
-            std::thread::sleep(PAUSE);
+            std::thread::park_timeout(PAUSE);
         }
+        Err(failed)
     }
 
     /// Whether the device was pulled.

@@ -219,7 +219,8 @@ mod tests {
             let destinations = destinations.into_iter().map(|(from, to, user)| {
                 Destination { from, to, user: (!user.is_empty()).then(|| user.into_bytes().into()) }
             });
-            let constraints = Constraints { confirm, lifetime, destinations: destinations.collect() };
+            let destinations = destinations.collect();
+            let constraints = Constraints { confirm, lifetime, destinations, provider: false };
             assert_eq!(Constraints::decode(&constraints.encode()), Ok(constraints));
         }
     }

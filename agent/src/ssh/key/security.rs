@@ -172,3 +172,61 @@ fn pair(der: &[u8]) -> Option<Vec<u8>> {
     let (r, s) = (number(&mut rest)?, number(&mut rest)?);
     rest.is_empty().then(|| fields::write(&[Field::Number(&r), Field::Number(&s)]).to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{SecurityKey, pair};
+    use crate::ssh::key::{Error, SecurityType, SoftKey};
+
+    fn key(kind: SecurityType, public: Vec<u8>) -> SecurityKey {
+        SecurityKey { kind, public, application: "ssh:".to_owned(), flags: 0x21, handle: vec![9; 70] }
+    }
+
+    fn keys() -> [SecurityKey; 2] {
+        let point = [&[4][..], &[7; 64]].concat();
+        [key(SecurityType::Ed25519, vec![7; 32]), key(SecurityType::Ecdsa, point)]
+    }
+
+    #[test]
+    fn the_fields_are_read_as_they_are_written() {
+        for key in keys() {
+            let fields = key.encode();
+            let soft = SoftKey::decode(&mut fields.as_slice()).unwrap();
+            assert_eq!(soft.security_key(), Some(&key));
+            assert_eq!(*soft.encode().unwrap(), *fields);
+            assert_eq!(soft.algorithm(), key.kind.name());
+            assert_eq!(soft.sign(b"data", 0).unwrap_err(), Error::OnDevice);
+            for cut in 0..fields.len() {
+                assert!(SoftKey::decode(&mut fields.get(..cut).unwrap()).is_err(), "{cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_public_half_of_another_form_is_refused() {
+        for (kind, public) in [
+            (SecurityType::Ed25519, vec![7; 31]),
+            (SecurityType::Ecdsa, vec![4; 64]),
+            (SecurityType::Ecdsa, vec![2; 65]),
+        ] {
+            assert!(SoftKey::decode(&mut key(kind, public).encode().as_slice()).is_err());
+        }
+    }
+
+    #[test]
+    fn what_another_key_made_or_without_a_touch_is_no_signature() {
+        let [key, _] = keys();
+        assert_eq!(key.signature(b"data", &[1; 64], 1, 5), Err(Error::Signing));
+        assert_eq!(key.signature(b"data", &[1; 64], 0, 5), Err(Error::Signing));
+    }
+
+    #[test]
+    fn the_numbers_of_a_signature_are_those_of_its_der() {
+        let der = [0x30, 8, 2, 2, 0, 0x80, 2, 2, 1, 2];
+        assert_eq!(pair(&der).unwrap(), [0, 0, 0, 2, 0, 0x80, 0, 0, 0, 2, 1, 2]);
+        for cut in 0..der.len() {
+            assert_eq!(pair(der.get(..cut).unwrap()), None);
+        }
+        assert_eq!(pair(&[&der[..], &[0]].concat()), None);
+    }
+}
