@@ -19,7 +19,7 @@ impl Bridge {
         listed.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect()
     }
 
-    fn set_pin(&self, key: &Softkey) {
+    pub(crate) fn set_pin(&self, key: &Softkey) {
         OnTerminal::answer(self, &["fido2-token", "-S", &key.node], NEW).good();
     }
 
@@ -37,7 +37,7 @@ impl Bridge {
     }
 
     /// `ssh-keygen`'s new key in a file of this name.
-    fn keygen(&self, name: &str, kind: &str, options: &[&str]) -> Ended {
+    pub(crate) fn keygen(&self, name: &str, kind: &str, options: &[&str]) -> Ended {
         let path = self.path(name);
         let words = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", &path];
         let options = options.iter().flat_map(|option| ["-O", option]);

@@ -10,11 +10,14 @@ mod fido;
 #[path = "../agent/home.rs"]
 mod home;
 mod hotplug;
+mod keys;
+mod keys_agent;
 mod oath;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/sandbox.rs"]
 mod sandbox;
 mod softkey;
+mod ssh;
 mod terminal;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/wire.rs"]

@@ -106,7 +106,9 @@ impl Worker {
                         let _ = asked.notices.send(Notice::Touch);
                         continue;
                     }
-                    Report::Done(outcome) => return outcome.map_err(Heard::Told),
+                    // Whoever was told to give up says no more than that it did.
+                    Report::Done(Err(error)) => return Err(Heard::Told(given_up.unwrap_or(error))),
+                    Report::Done(Ok(answer)) => return Ok(answer),
                     Report::Present(_) => return Err(Heard::Lost(Error::HelperSpeech)),
                 },
                 () = self.clock.sleep_until(deadline) => match given_up {

@@ -47,10 +47,18 @@ impl Courtesy<'_> {
         self.speaker.say(&Report::Touch {});
     }
 
-    #[expect(dead_code, reason = "no device here gives up yet")]
     /// From here on the operation is given up so.
     pub(super) fn give_up_by(&self, how: impl Fn() + Send + 'static) {
         self.stop.set(Some(Box::new(how)));
+    }
+
+    /// Tells the operation's end, and ends the process: for what cannot go on.
+    pub(super) fn last_words(&self) -> impl Fn(Error) + Send + Sync + 'static {
+        let speaker = self.speaker.clone();
+        move |error| {
+            speaker.say(&Report::Done(Err(error)));
+            std::process::exit(0)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::card::service_error;
 use super::channel::{Channel, Speaker};
+use super::fido::watch_fido;
 use crate::device::Error;
 use crate::device::protocol::{Address, Found, Present, Report};
 use pcsc::{Context, PNP_NOTIFICATION, ReaderState, Scope, State};
@@ -50,7 +51,7 @@ fn tell(seen: &Mutex<Seen>, speaker: &Speaker, change: impl FnOnce(&mut Seen)) {
 }
 
 /// A number that no other insertion has: milliseconds since the machine started.
-fn insertion() -> u64 {
+pub(super) fn insertion() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
     seconds.unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(nanoseconds.unwrap_or(0))
@@ -115,9 +116,4 @@ fn watch_readers(context: &Context, changed: &impl Fn(Result<Vec<Found>, Error>)
             Err(error) => return error,
         }
     }
-}
-
-/// Calls with the FIDO devices, now and at each change.
-fn watch_fido(changed: impl Fn(Result<Vec<Found>, Error>)) {
-    changed(Ok(Vec::new()));
 }

@@ -49,7 +49,9 @@ fn refused(error: key::Error) -> Fault {
         }
         Error::PassphraseNeeded => Code::SshKeyPassphraseNeeded,
         Error::PassphraseWrong => Code::SshKeyPassphraseWrong,
-        Error::FlagsUnknown | Error::NoEntropy | Error::Sha1 | Error::Signing => return super::internal(),
+        Error::FlagsUnknown | Error::OnDevice | Error::NoEntropy | Error::Sha1 | Error::Signing => {
+            return super::internal();
+        }
     };
     let fault = Fault::new(code, error.to_string());
     match error {

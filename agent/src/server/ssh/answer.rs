@@ -121,6 +121,11 @@ impl Connection {
 
     fn add(&self, identity: &AddIdentity<'_>) -> Result<(), NotDone> {
         let (key, comment, constraints) = identity.decode(SoftKey::decode)?;
+        // A provider is for keys of devices, which only the daemon has.
+        let is_on_device = key.security_key().is_some();
+        if (is_on_device && self.server.is_none()) || (constraints.provider && !is_on_device) {
+            return Err(NotDone::Provider);
+        }
         let lifetime = constraints.lifetime.or(self.door.lifetime);
         let constraints = Constraints { lifetime, ..constraints };
         self.door.ring().add((key, comment, constraints), &self.binding, self.door.now())?;

@@ -6,7 +6,9 @@
 mod answer;
 mod connection;
 mod handover;
+mod hardware;
 mod record;
+mod security_key;
 mod serve;
 mod sign;
 mod upstream;

@@ -1,9 +1,11 @@
 //! Signing: what a key's constraints permit, what its owner says to it, and what is put on record.
 
 use super::connection::Connection;
+use super::hardware::DeviceKey;
 use super::record::Signature;
 use super::vault_keys::{Consent, VaultKey, is_elsewhere};
 use crate::ask::Audience;
+use crate::device;
 use crate::jobs::ssh_key::{Surroundings, host_name};
 use crate::prompt::{Question, Unasked, Verdict, shown};
 use crate::ssh::codec::Reply;
@@ -17,6 +19,8 @@ use std::sync::Arc;
 pub(super) enum NotSigned {
     #[error("constraint: {0}")]
     Constraint(#[from] Error),
+    #[error("device: {0}")]
+    Device(#[from] device::Error),
     #[error("key: {0}")]
     Key(#[from] key::Error),
     #[error("gone: the key, or the agent's readiness, went while a person was asked")]
@@ -108,6 +112,10 @@ impl Connection {
         signature.called(&held.comment);
         signature.host = self.permitted(&held.constraints, signature)?;
         if !held.constraints.confirm {
+            if let Some(key) = DeviceKey::of(&held.key) {
+                drop((held, leave));
+                return self.sign_on_device(&key, (asked.data, asked.flags), signature).await;
+            }
             return self.made(leave.as_ref(), || held.key.sign_as_openssh(asked.data, asked.flags));
         }
         let called = shown(&held.comment);
@@ -118,6 +126,10 @@ impl Connection {
         let leave = self.leave();
         let held = self.held(asked.blob).ok_or(NotSigned::Gone)?;
         self.permitted(&held.constraints, signature)?;
+        if let Some(key) = DeviceKey::of(&held.key) {
+            drop((held, leave));
+            return self.sign_on_device(&key, (asked.data, asked.flags), signature).await;
+        }
         self.made(leave.as_ref(), || held.key.sign_as_openssh(asked.data, asked.flags))
     }
 
@@ -139,6 +151,10 @@ impl Connection {
         // Each use from another machine is asked for, whatever was said before.
         let lasts = !is_elsewhere(state);
         if !kept.asks(state) || (lasts && self.door.has_consent(&consent)) {
+            if let Some(key) = DeviceKey::of(&kept.key) {
+                drop((kept, leave));
+                return self.sign_on_device(&key, (asked.data, asked.flags), signature).await;
+            }
             return self.made(leave.as_ref(), || kept.key.sign(asked.data, asked.flags));
         }
         let called = kept.name.clone();
@@ -151,7 +167,17 @@ impl Connection {
         if !kept.signs(signature.payload) {
             return Err(NotSigned::NotAllowed);
         }
-        let made = self.made(leave.as_ref(), || kept.key.sign(asked.data, asked.flags))?;
+        let (leave, kept, made) = match DeviceKey::of(&kept.key) {
+            Some(key) => {
+                drop((kept, leave));
+                let made = self.sign_on_device(&key, (asked.data, asked.flags), signature).await?;
+                (self.leave(), self.kept(asked.blob).ok_or(NotSigned::Gone)?, made)
+            }
+            None => {
+                let made = self.made(leave.as_ref(), || kept.key.sign(asked.data, asked.flags))?;
+                (leave, kept, made)
+            }
+        };
         if lasts && leave.as_ref().is_some_and(|leave| !leave.is_over()) {
             self.door.remember_consent(&kept, consent);
         }
@@ -209,7 +235,7 @@ impl Connection {
     }
 
     /// Nobody at the other end hears of a question, and it counts as this client's.
-    fn audience(&self) -> Audience {
+    pub(super) fn audience(&self) -> Audience {
         let peer = self.peer();
         Audience::silent(Arc::new(move || peer.clone()))
     }
@@ -230,7 +256,7 @@ impl Connection {
 
     /// What the signature is good for, in a sentence: to whom, by the name in the key's destinations, by that in the
     /// files of known hosts, or else by the host key's fingerprint.
-    async fn purpose(&self, signature: &Signature<'_>) -> String {
+    pub(super) async fn purpose(&self, signature: &Signature<'_>) -> String {
         match signature.payload {
             Payload::Userauth(request) => {
                 let name = match &signature.host {
@@ -248,7 +274,7 @@ impl Connection {
 }
 
 /// Returns once the vault is locked: then nobody need be asked any more. Never without one.
-async fn over(leave: Option<Leave>) {
+pub(super) async fn over(leave: Option<Leave>) {
     match leave {
         Some(mut leave) => leave.over().await,
         None => std::future::pending().await,
@@ -256,7 +282,7 @@ async fn over(leave: Option<Leave>) {
 }
 
 /// The program, and the one that started it.
-fn asked_by(peer: &AuditPeer) -> String {
+pub(super) fn asked_by(peer: &AuditPeer) -> String {
     let program = |exe: &Option<String>| exe.as_ref().map(|exe| shown(exe.as_bytes()));
     let pid = peer.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
     let started = peer.chain.first().map(|parent| format!(", started by {}", shown(parent.name.as_bytes())));

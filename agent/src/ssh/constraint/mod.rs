@@ -27,6 +27,8 @@ pub struct Constraints {
     pub destinations: Vec<Destination>,
     /// Seconds from its adding, by the boot clock, after which it is gone. 0 is gone at once.
     pub lifetime: Option<u32>,
+    /// Whether it came with a provider for keys of FIDO devices; the one there is is our own, `internal`.
+    pub provider: bool,
 }
 
 impl Constraints {
@@ -77,7 +79,14 @@ impl Constraints {
             }
             RESTRICT_DESTINATION => Err(Error::ConstraintTwice),
             b"associated-certs-v00@openssh.com" => Err(Error::AssociatedCertificates),
-            b"sk-provider@openssh.com" => Err(Error::SkProvider),
+            b"sk-provider@openssh.com" if self.provider => Err(Error::ConstraintTwice),
+            b"sk-provider@openssh.com" => match string(from)? {
+                b"internal" => {
+                    self.provider = true;
+                    Ok(())
+                }
+                _ => Err(Error::SkProvider),
+            },
             _ => Err(Error::ConstraintUnknown),
         }
     }
@@ -124,7 +133,6 @@ mod tests {
         let extension = |parts: &[&[u8]]| [b"\xff", &*strings(parts)].concat();
         let associated = [&extension(&[b"associated-certs-v00@openssh.com"])[..], b"\x01\0\0\0\0"].concat();
         for (bytes, wanted) in [
-            (extension(&[b"sk-provider@openssh.com", b"internal"]), Error::SkProvider),
             (extension(&[b"sk-provider@openssh.com", b"/lib/evil.so"]), Error::SkProvider),
             (associated, Error::AssociatedCertificates),
             (extension(&[b"restrict-destination-v01@openssh.com", b""]), Error::ConstraintUnknown),
@@ -211,7 +219,8 @@ mod tests {
             let destinations = destinations.into_iter().map(|(from, to, user)| {
                 Destination { from, to, user: (!user.is_empty()).then(|| user.into_bytes().into()) }
             });
-            let constraints = Constraints { confirm, lifetime, destinations: destinations.collect() };
+            let destinations = destinations.collect();
+            let constraints = Constraints { confirm, lifetime, destinations, provider: false };
             assert_eq!(Constraints::decode(&constraints.encode()), Ok(constraints));
         }
     }

@@ -33,6 +33,9 @@ pub enum Error {
     /// Nothing that looks like a private key.
     #[error("not a private key")]
     NoPrivateKey,
+    /// The private key is on a device, and signs there.
+    #[error("the private key is on a device")]
+    OnDevice,
     /// The file is under a passphrase and none was given.
     #[error("the private key is encrypted: a passphrase is needed")]
     PassphraseNeeded,

@@ -15,6 +15,27 @@ pub enum KeyType {
     Ed25519,
     /// RFC 4253 section 6.6, signatures as in RFC 8332.
     Rsa,
+    /// PROTOCOL.u2f: on a FIDO device.
+    Security(SecurityType),
+}
+
+/// The types of keys on FIDO devices (PROTOCOL.u2f).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecurityType {
+    /// Over nistp256.
+    Ecdsa,
+    /// Ed25519.
+    Ed25519,
+}
+
+impl SecurityType {
+    /// Its name in SSH.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ecdsa => "sk-ecdsa-sha2-nistp256@openssh.com",
+            Self::Ed25519 => "sk-ssh-ed25519@openssh.com",
+        }
+    }
 }
 
 /// A curve of RFC 5656 section 10.1.
@@ -53,6 +74,10 @@ impl KeyType {
             b"ecdsa-sha2-nistp384-cert-v01@openssh.com" => (Self::Ecdsa(Curve::P384), true),
             b"ecdsa-sha2-nistp521" => (Self::Ecdsa(Curve::P521), false),
             b"ecdsa-sha2-nistp521-cert-v01@openssh.com" => (Self::Ecdsa(Curve::P521), true),
+            b"sk-ecdsa-sha2-nistp256@openssh.com" => (Self::Security(SecurityType::Ecdsa), false),
+            b"sk-ecdsa-sha2-nistp256-cert-v01@openssh.com" => (Self::Security(SecurityType::Ecdsa), true),
+            b"sk-ssh-ed25519@openssh.com" => (Self::Security(SecurityType::Ed25519), false),
+            b"sk-ssh-ed25519-cert-v01@openssh.com" => (Self::Security(SecurityType::Ed25519), true),
             _ => {
                 let known = REFUSED.iter().find(|(start, _)| name.starts_with(start));
                 return Err(Error::UnsupportedType { kind: known.map_or("unknown", |(_, kind)| kind) });
@@ -68,6 +93,7 @@ impl KeyType {
             Self::Ecdsa(Curve::P521) => "ecdsa-sha2-nistp521",
             Self::Ed25519 => "ssh-ed25519",
             Self::Rsa => "ssh-rsa",
+            Self::Security(kind) => kind.name(),
         }
     }
 
@@ -79,6 +105,8 @@ impl KeyType {
             Self::Ecdsa(Curve::P521) => "ecdsa-sha2-nistp521-cert-v01@openssh.com",
             Self::Ed25519 => "ssh-ed25519-cert-v01@openssh.com",
             Self::Rsa => "ssh-rsa-cert-v01@openssh.com",
+            Self::Security(SecurityType::Ecdsa) => "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+            Self::Security(SecurityType::Ed25519) => "sk-ssh-ed25519-cert-v01@openssh.com",
         }
     }
 }

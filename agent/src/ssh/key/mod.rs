@@ -16,6 +16,7 @@ mod import;
 mod kind;
 mod public;
 mod rsa;
+mod security;
 mod sign;
 mod wire;
 
@@ -25,7 +26,8 @@ mod tests;
 pub use error::{Error, Result};
 pub use generate::NewKey;
 pub use import::{Imported, import};
-pub use kind::{Curve, KeyType};
+pub use kind::{Curve, KeyType, SecurityType};
+pub use security::SecurityKey;
 pub use sign::{RSA_SHA2_256, RSA_SHA2_512};
 
 use certificate::Certificate;
@@ -48,4 +50,6 @@ enum PrivateHalf {
     Ecdsa(Ecdsa),
     Ed25519(Ed25519),
     Rsa(Rsa),
+    /// On a FIDO device.
+    Security(SecurityKey),
 }

@@ -12,6 +12,7 @@ impl SoftKey {
             PrivateHalf::Ecdsa(key) => KeyType::Ecdsa(key.curve),
             PrivateHalf::Ed25519(_) => KeyType::Ed25519,
             PrivateHalf::Rsa(_) => KeyType::Rsa,
+            PrivateHalf::Security(key) => KeyType::Security(key.kind),
         }
     }
 
@@ -42,7 +43,7 @@ impl SoftKey {
     pub fn bits(&self) -> u32 {
         match &self.private {
             PrivateHalf::Ecdsa(key) => key.curve.bits(),
-            PrivateHalf::Ed25519(_) => 256,
+            PrivateHalf::Ed25519(_) | PrivateHalf::Security(_) => 256,
             PrivateHalf::Rsa(key) => key.bits,
         }
     }

@@ -14,7 +14,7 @@ pub const RSA_SHA2_512: u32 = 4;
 impl SoftKey {
     /// The signature over `data`: RFC 8709 for Ed25519, RFC 5656 for ECDSA, RFC 8332 for RSA, where SHA-256 is taken if
     /// both flags are set, as OpenSSH does. The algorithm is that of the plain key also for a certificate. The flags
-    /// mean nothing to other keys. [`Error::FlagsUnknown`], [`Error::Sha1`], [`Error::Signing`].
+    /// mean nothing to other keys. A key of a device signs there. [`Error::FlagsUnknown`], [`Error::OnDevice`], [`Error::Sha1`], [`Error::Signing`].
     pub fn sign(&self, data: &[u8], flags: u32) -> Result<Vec<u8>> {
         match (&self.private, flags) {
             (PrivateHalf::Rsa(_), 0) => Err(Error::Sha1),
@@ -41,6 +41,7 @@ impl SoftKey {
                 };
                 Ok(blob(name, &key.sign(data, hash)?))
             }
+            PrivateHalf::Security(_) => Err(Error::OnDevice),
         })
     }
 }

@@ -5,9 +5,9 @@ use super::error::{Error, Result};
 use super::fields::{self, Field, positive, string};
 use super::kind::KeyType;
 use super::rsa::Numbers;
-use super::{Ecdsa, Ed25519, PrivateHalf, Rsa, SoftKey};
+use super::{Ecdsa, Ed25519, PrivateHalf, Rsa, SecurityKey, SoftKey};
 use crate::world::on_wiped_stack;
-use ssh_key::encoding::Encode;
+use ssh_key::encoding::{Decode, Encode};
 use ssh_key::public::KeyData;
 use zeroize::Zeroizing;
 
@@ -44,6 +44,11 @@ impl SoftKey {
                         let [d, iqmp, p, q] = [d, iqmp, p, q].map(|number| Field::Number(number));
                         Ok(fields::write(&[name, blob, d, iqmp, p, q]))
                     }),
+                    PrivateHalf::Security(key) => {
+                        let mut written = fields::write(&[name, blob]);
+                        written.extend_from_slice(&key.private_fields());
+                        Ok(written)
+                    }
                 }
             }
         })
@@ -67,6 +72,7 @@ impl SoftKey {
                 let [n, e, d, iqmp, p, q] = [n, e, d, iqmp, p, q].map(|number| Field::Number(number));
                 Ok(fields::write(&[name, n, e, d, iqmp, p, q]))
             }),
+            PrivateHalf::Security(key) => Ok(key.encode()),
         }
     }
 
@@ -84,6 +90,7 @@ impl SoftKey {
                 let (n, e) = (positive(input)?, positive(input)?);
                 PrivateHalf::Rsa(rsa(n, e, input)?)
             }
+            KeyType::Security(kind) => PrivateHalf::Security(SecurityKey::decode(kind, input)?),
         })
     }
 
@@ -100,6 +107,10 @@ impl SoftKey {
                 let (n, e) = (number(key.n().as_positive_bytes())?, number(key.e().as_positive_bytes())?);
                 PrivateHalf::Rsa(rsa(n, e, input)?)
             }
+            (KeyType::Security(kind), key) => {
+                let key = key.encode_vec().map_err(|_| Error::Malformed)?;
+                PrivateHalf::Security(SecurityKey::decode_certified(kind, &key, input)?)
+            }
             _ => return Err(Error::CertificateOfAnotherKey),
         };
         Self::of(private)?.with_certificate(blob)
@@ -111,6 +122,9 @@ impl SoftKey {
             PrivateHalf::Ecdsa(key) => key.public()?,
             PrivateHalf::Ed25519(key) => key.public(),
             PrivateHalf::Rsa(key) => key.public()?,
+            PrivateHalf::Security(key) => {
+                KeyData::decode(&mut key.public_blob().as_slice()).map_err(|_| Error::Malformed)?
+            }
         };
         let key_blob = public.encode_vec().map_err(|_| Error::Malformed)?;
         Ok(Self { private, public, key_blob, certificate: None })

@@ -161,6 +161,7 @@ impl<'a> File<'a> {
                 let (e, n) = (positive(&mut public)?, positive(&mut public)?);
                 PrivateHalf::Rsa(Rsa::new(&Numbers { n, e, d, p, q, iqmp })?)
             }
+            KeyType::Security(_) => return Err(Error::UnsupportedType { kind: "security key" }),
         })?;
         if certified {
             return key.with_certificate(&self.public);
