@@ -19,6 +19,7 @@ mod audit;
 mod config;
 mod device;
 mod doctor;
+mod doctor_devices;
 mod endpoint;
 mod items;
 mod keeping;

@@ -42,6 +42,7 @@ impl Server {
             }
         }
         found.extend(self.diagnose_network(&variables));
+        found.extend(self.diagnose_devices().await);
         found.extend(plan.map(|(_, finding)| finding));
         if let Some(profile) = profile.filter(|_| live) {
             found.extend(self.diagnose_live(&profile, conversation).await);
@@ -139,6 +140,6 @@ impl Server {
     }
 }
 
-fn problem(topic: &str, fault: Fault) -> Finding {
+pub(super) fn problem(topic: &str, fault: Fault) -> Finding {
     Finding { topic: topic.to_owned(), level: Level::Problem, text: fault.message, hint: fault.hint }
 }
