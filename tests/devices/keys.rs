@@ -13,13 +13,12 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 const PIN: &str = "1234-abc";
 /// Until the helper has noticed a key.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_MILLIS: u64 = 60_000;
 
 /// A device room whose helper sees the keys of a bridge.
 struct Room {
@@ -42,12 +41,13 @@ impl Room {
     /// The key at a node, once the helper has seen it there.
     fn found(&self, key: &Softkey) -> Found {
         let address = Address::Fido(key.node.clone());
-        let begin = Instant::now();
+        let clock = World::real().clock;
+        let end = clock.boot().plus_millis(PATIENCE_MILLIS);
         loop {
             let seen = self.runtime.block_on(self.devices.present()).expect("devices").devices;
             match seen.into_iter().find(|found| found.address == address) {
                 Some(found) => return found,
-                None => assert!(begin.elapsed() < PATIENCE, "the key at {} was not seen", key.node),
+                None => assert!(clock.boot() < end, "the key at {} was not seen", key.node),
             }
             std::thread::yield_now();
         }

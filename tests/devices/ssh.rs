@@ -209,6 +209,32 @@ fn a_lock_of_the_vault_ends_a_wait_for_a_touch() {
 }
 
 #[test]
+fn a_key_file_in_the_vault_signs_after_each_unlock() {
+    let (bridge, key, agent) = stage();
+    bridge.keygen("plain", "ecdsa-sk", &[]).good();
+    let public = bridge.read("plain.pub");
+    agent.run(&["ssh-key", "add", "work", &bridge.path("plain")], "").good();
+    let shown = agent.run(&["ssh-key", "public", "work"], "").good();
+    let blob = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    assert_eq!(blob(&shown), blob(&public));
+    let host = Host::start(&agent, &public);
+    let login = || Ended::from(host.login(&agent, &public).output().expect("its end"));
+    login().good();
+    agent.run(&["lock"], "").good();
+    login().bad("Permission denied");
+    agent.run(&["unlock", "--passphrase-fd", "0"], crate::home::PASSPHRASE).good();
+    login().good();
+    // The file that comes out again is the one that went in, for OpenSSH too.
+    let file = agent.run(&["ssh-key", "export", "work", "--passphrase-fd", "0"], crate::home::PASSPHRASE).good();
+    agent.write("exported", &file);
+    agent.set_mode("exported", 0o600);
+    let again = plain(&agent, &["ssh-keygen", "-y", "-f", &agent.file("exported").display().to_string()]).good();
+    assert_eq!(blob(again.trim()), blob(&public));
+    key.unplug();
+    login().bad("Permission denied");
+}
+
+#[test]
 fn a_library_is_never_loaded_and_a_provider_is_for_keys_of_devices_alone() {
     let (bridge, _key, agent) = stage();
     bridge.keygen("plain", "ed25519-sk", &[]).good();
