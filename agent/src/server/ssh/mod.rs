@@ -6,6 +6,7 @@
 mod answer;
 mod connection;
 mod handover;
+mod hardware;
 mod record;
 mod serve;
 mod sign;
@@ -13,6 +14,7 @@ mod upstream;
 mod vault_keys;
 
 pub use serve::{Listening, keep};
+pub(super) use sign::asked_by;
 
 use super::Server;
 use crate::prompt::Prompts;

@@ -1,11 +1,13 @@
 //! Signing: what a key's constraints permit, what its owner says to it, and what is put on record.
 
 use super::connection::Connection;
+use super::hardware::HardwareKey;
 use super::record::Signature;
 use super::vault_keys::{Consent, VaultKey, is_elsewhere};
 use crate::ask::Audience;
 use crate::jobs::ssh_key::{Surroundings, host_name};
 use crate::prompt::{Question, Unasked, Verdict, shown};
+use crate::server::card::NotDone;
 use crate::ssh::codec::Reply;
 use crate::ssh::{BindingState, Constraints, Error, HeldKey, Payload, fingerprint, key};
 use crate::vault::Leave;
@@ -27,14 +29,16 @@ pub(super) enum NotSigned {
     Refused,
     #[error("unasked: {0}")]
     Unasked(#[from] Unasked),
+    #[error(transparent)]
+    Card(#[from] NotDone),
 }
 
 /// What is asked of a key.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    blob: &'a [u8],
-    data: &'a [u8],
-    flags: u32,
+pub(super) struct Asked<'a> {
+    pub(super) blob: &'a [u8],
+    pub(super) data: &'a [u8],
+    pub(super) flags: u32,
 }
 
 impl Connection {
@@ -52,6 +56,9 @@ impl Connection {
             self.sign_with_held(leave, held, asked, &mut signature).await
         } else if let Some(kept) = self.kept(blob) {
             self.sign_with_kept(leave, kept, asked, &mut signature).await
+        } else if let Some(key) = self.on_device(blob).await {
+            drop(leave);
+            self.sign_with_hardware(&*key, asked, &mut signature).await
         } else {
             drop(leave);
             return self.sign_upstream(blob, data, flags, &mut signature).await;
@@ -95,6 +102,10 @@ impl Connection {
     fn kept(&self, blob: &[u8]) -> Option<Arc<VaultKey>> {
         let keys = self.door.vault_keys(self.server.as_ref()?);
         keys.into_iter().find(|kept| kept.key.blob() == blob)
+    }
+
+    async fn on_device(&self, blob: &[u8]) -> Option<Arc<dyn HardwareKey>> {
+        self.hardware().await.into_iter().find(|key| key.blob() == blob)
     }
 
     /// With a key of `ssh-add`: its own constraints decide, and nothing else. RSA with SHA-1 as OpenSSH's agent.
@@ -176,7 +187,11 @@ impl Connection {
     }
 
     /// The host that the key's destinations name, where it has any.
-    fn permitted(&self, constraints: &Constraints, signature: &Signature<'_>) -> Result<Option<String>, Error> {
+    pub(super) fn permitted(
+        &self,
+        constraints: &Constraints,
+        signature: &Signature<'_>,
+    ) -> Result<Option<String>, Error> {
         let route = constraints.permit(&self.binding, signature.payload, self.door.world.clock.wall())?;
         Ok(route.map(|route| route.host.to_owned()))
     }
@@ -190,7 +205,7 @@ impl Connection {
         Ok(sign()?)
     }
 
-    async fn ask(&self, question: &Question, signature: &mut Signature<'_>) -> Result<(), NotSigned> {
+    pub(super) async fn ask(&self, question: &Question, signature: &mut Signature<'_>) -> Result<(), NotSigned> {
         signature.confirmed = Some(false);
         let audience = self.audience();
         let verdict = tokio::select! {
@@ -215,7 +230,7 @@ impl Connection {
     }
 
     /// What a person is asked: which key, for what, and who wants it.
-    async fn question(&self, key: &str, blob: &[u8], signature: &Signature<'_>) -> Question {
+    pub(super) async fn question(&self, key: &str, blob: &[u8], signature: &Signature<'_>) -> Question {
         let mut lines = vec![self.purpose(signature).await, asked_by(&self.peer())];
         lines.extend(match self.binding.state() {
             BindingState::AuthBound | BindingState::Unbound => None,
@@ -230,7 +245,7 @@ impl Connection {
 
     /// What the signature is good for, in a sentence: to whom, by the name in the key's destinations, by that in the
     /// files of known hosts, or else by the host key's fingerprint.
-    async fn purpose(&self, signature: &Signature<'_>) -> String {
+    pub(super) async fn purpose(&self, signature: &Signature<'_>) -> String {
         match signature.payload {
             Payload::Userauth(request) => {
                 let name = match &signature.host {
@@ -248,7 +263,7 @@ impl Connection {
 }
 
 /// Returns once the vault is locked: then nobody need be asked any more. Never without one.
-async fn over(leave: Option<Leave>) {
+pub(super) async fn over(leave: Option<Leave>) {
     match leave {
         Some(mut leave) => leave.over().await,
         None => std::future::pending().await,
@@ -256,7 +271,7 @@ async fn over(leave: Option<Leave>) {
 }
 
 /// The program, and the one that started it.
-fn asked_by(peer: &AuditPeer) -> String {
+pub(in crate::server) fn asked_by(peer: &AuditPeer) -> String {
     let program = |exe: &Option<String>| exe.as_ref().map(|exe| shown(exe.as_bytes()));
     let pid = peer.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
     let started = peer.chain.first().map(|parent| format!(", started by {}", shown(parent.name.as_bytes())));
