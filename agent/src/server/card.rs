@@ -256,6 +256,22 @@ impl<'a> Tries<'a> {
         self.problem = Some(capital(&error.to_string()));
     }
 
+    /// What it shall become, typed twice.
+    pub(super) async fn new_one(&mut self, reference: Reference) -> Result<Pin, NotDone> {
+        loop {
+            let mut question = self.question(None);
+            question.wanted = format!("new PIV {reference}");
+            let first = self.server.prompts.pin(&question, &self.errand.audience).await?;
+            question.wanted = format!("new PIV {reference} again");
+            question.problem = None;
+            let second = self.server.prompts.pin(&question, &self.errand.audience).await?;
+            if first.expose() == second.expose() {
+                return Ok(first);
+            }
+            self.problem = Some("The two differ.".to_owned());
+        }
+    }
+
     /// Another hold on it, as an operation takes its own.
     pub(super) fn copy(&self, pin: &Pin) -> Pin {
         Pin::from_text(pin.expose().to_owned())
