@@ -52,7 +52,7 @@ pub struct PivKeyRow {
 /// Which of a card's secrets is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum PivSecret {
+pub enum PivReference {
     /// The PIN, against itself.
     Pin,
     /// The PIN, against the PUK: also where it is blocked.

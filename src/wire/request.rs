@@ -3,7 +3,7 @@
 use super::Change;
 use super::ConfigScope;
 use super::keeping::TrashKind;
-use super::piv::PivSecret;
+use super::piv::PivReference;
 use super::ssh_key::{SshKeyKind, SshKeyOptions};
 use crate::model::{
     AccessKeyId, MfaSerial, Name, PinPolicy, PivAlgorithm, PivSlot, Region, Since, SlotProof, TouchPolicy,
@@ -266,7 +266,7 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         device: Option<u32>,
         /// Which.
-        secret: PivSecret,
+        reference: PivReference,
         /// What it is changed against. A wrong one costs a try, and the last is used where a person says so.
         #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
         old: Option<Pin>,

@@ -10,6 +10,8 @@ mod fido;
 #[path = "../agent/home.rs"]
 mod home;
 mod hotplug;
+mod person;
+mod piv;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/sandbox.rs"]
 mod sandbox;

@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::vault::{LockedBy, Version, Witness};
 use crate::world::{WallTime, rfc3339};
 use claviger::model::{AuditAws, AuditPeer, AuditSubject, AuditVault, Name, SlotKind, SlotProof};
-use claviger::wire::{AccessKeyExport, Change, ConfigScope, Fault, NewSlot, PivSecret, Reply, Request};
+use claviger::wire::{AccessKeyExport, Change, ConfigScope, Fault, NewSlot, PivReference, Reply, Request};
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
 
@@ -179,8 +179,8 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
         Request::MfaExport { name, .. } => (Event::MfaExport, named(name), true),
         Request::MfaRemove { name } => (Event::MfaRemove, named(name), false),
         Request::MfaRename { name, .. } => (Event::MfaRename, named(name), false),
-        Request::PivChange { device, secret, .. } => {
-            let what = if *secret == PivSecret::Puk { "PUK" } else { "PIN" };
+        Request::PivChange { device, reference, .. } => {
+            let what = if *reference == PivReference::Puk { "PUK" } else { "PIN" };
             (Event::PivChange, on_card(*device, what), false)
         }
         Request::PivNew { device, slot, .. } => (Event::PivNew, on_card(*device, &slot.to_string()), false),

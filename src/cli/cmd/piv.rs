@@ -7,7 +7,7 @@ use crate::cli::render::table;
 use crate::cli::{intake, ui};
 use crate::model::{Label, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 use crate::secret::{DeviceSecret, Pin, SecretText};
-use crate::wire::{Fault, PivCard, PivKeyRow, PivSecret, Reply, Request};
+use crate::wire::{Fault, PivCard, PivKeyRow, PivReference, Reply, Request};
 
 /// PIV cards: list, new, pin, puk
 #[derive(clap::Subcommand)]
@@ -163,11 +163,11 @@ impl Piv {
                 Ok(())
             }
             Self::Pin { unblock, pin_fd, new_pin_fd, card, proof } => {
-                let secret = if unblock { PivSecret::PinByPuk } else { PivSecret::Pin };
-                change(secret, card.device, (pin_fd, new_pin_fd), &proof, "The PIN is changed.")
+                let reference = if unblock { PivReference::PinByPuk } else { PivReference::Pin };
+                change(reference, card.device, (pin_fd, new_pin_fd), &proof, "The PIN is changed.")
             }
             Self::Puk { puk_fd, new_puk_fd, card, proof } => {
-                change(PivSecret::Puk, card.device, (puk_fd, new_puk_fd), &proof, "The PUK is changed.")
+                change(PivReference::Puk, card.device, (puk_fd, new_puk_fd), &proof, "The PUK is changed.")
             }
         }
     }
@@ -207,14 +207,14 @@ impl TouchWhen {
 }
 
 fn change(
-    secret: PivSecret,
+    reference: PivReference,
     device: Option<u32>,
     (old, new): (Option<u32>, Option<u32>),
     proof: &Proof,
     said: &str,
 ) -> Outcome {
     let request =
-        Request::PivChange { device, secret, old: old.map(given).transpose()?, new: new.map(given).transpose()? };
+        Request::PivChange { device, reference, old: old.map(given).transpose()?, new: new.map(given).transpose()? };
     Desk::open(proof)?.done(&request)?;
     ui::say(said);
     Ok(())

@@ -10,7 +10,7 @@ use crate::ssh::fingerprint;
 use crate::ssh::key::CardKey;
 use claviger::model::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 use claviger::secret::{DeviceSecret, Pin, SecretText};
-use claviger::wire::{Code, Fault, PivCard, PivKeyRow, PivSecret, Reply, Request};
+use claviger::wire::{Fault, PivCard, PivKeyRow, PivReference, Reply, Request};
 use futures_util::future::join_all;
 use std::sync::Arc;
 
@@ -53,12 +53,12 @@ impl Server {
                 };
                 conversation.attend(self, work).await
             }
-            Request::PivChange { device, secret, old, new } => {
+            Request::PivChange { device, reference, old, new } => {
                 let card = self.piv_card(device).await?;
                 let peer = conversation.peer.with_parents();
                 let work = |listener: Listener| async move {
-                    let errand = Errand::new(purpose(secret), &peer, Audience::of(listener));
-                    self.piv_change(&card, secret, (old, new), &errand).await.map_err(|error| refusal(error, &card))
+                    let errand = Errand::new(purpose(reference), &peer, Audience::of(listener));
+                    self.piv_change(&card, reference, (old, new), &errand).await.map_err(|error| refusal(error, &card))
                 };
                 conversation.attend(self, work).await
             }
@@ -152,14 +152,14 @@ impl Server {
     async fn piv_change(
         self: &Arc<Self>,
         card: &Card,
-        secret: PivSecret,
+        reference: PivReference,
         (old, new): (Option<Pin>, Option<Pin>),
         errand: &Errand,
     ) -> Result<Reply, NotDone> {
-        let (proof, subject) = match secret {
-            PivSecret::Pin => (Reference::Pin, Reference::Pin),
-            PivSecret::PinByPuk => (Reference::Puk, Reference::Pin),
-            PivSecret::Puk => (Reference::Puk, Reference::Puk),
+        let (proof, subject) = match reference {
+            PivReference::Pin => (Reference::Pin, Reference::Pin),
+            PivReference::PinByPuk => (Reference::Puk, Reference::Pin),
+            PivReference::Puk => (Reference::Puk, Reference::Puk),
         };
         let mut tries = Tries::new(self, card, proof, errand);
         let was_given = old.is_some();
@@ -176,10 +176,10 @@ impl Server {
         };
         loop {
             let (against, wanted) = (tries.copy(&old), tries.copy(&new));
-            let operation = match secret {
-                PivSecret::Pin => piv::Operation::ChangePin { old: against, new: wanted },
-                PivSecret::PinByPuk => piv::Operation::UnblockPin { puk: against, new: wanted },
-                PivSecret::Puk => piv::Operation::ChangePuk { old: against, new: wanted },
+            let operation = match reference {
+                PivReference::Pin => piv::Operation::ChangePin { old: against, new: wanted },
+                PivReference::PinByPuk => piv::Operation::UnblockPin { puk: against, new: wanted },
+                PivReference::Puk => piv::Operation::ChangePuk { old: against, new: wanted },
             };
             match self.card_run(card, operation, errand).await {
                 Ok(_) => return Ok(Reply::Done {}),
@@ -201,11 +201,11 @@ fn usual(card: &Card) -> PivAlgorithm {
     }
 }
 
-fn purpose(secret: PivSecret) -> &'static str {
-    match secret {
-        PivSecret::Pin => "To change the PIN.",
-        PivSecret::PinByPuk => "To set the PIN by the PUK.",
-        PivSecret::Puk => "To change the PUK.",
+fn purpose(reference: PivReference) -> &'static str {
+    match reference {
+        PivReference::Pin => "To change the PIN.",
+        PivReference::PinByPuk => "To set the PIN by the PUK.",
+        PivReference::Puk => "To change the PUK.",
     }
 }
 
@@ -235,11 +235,7 @@ fn refusal(error: NotDone, card: &Card) -> Fault {
             fault::device::fault(&error, Some(&name)).hint("claviger piv pin --unblock")
         }
         NotDone::Device(error) => fault::device::fault(&error, Some(&name)),
-        NotDone::LastTry(reference) => {
-            let message =
-                format!("one try of the {reference} is left, and nobody here has said that it may be used ({name})");
-            Fault::new(Code::DeviceLastTry, message)
-        }
+        NotDone::LastTry(reference) => fault::device::last_try(reference, &name),
         NotDone::Refused => crate::prompt::NoPin::Refused.into(),
         NotDone::Unasked(why) => why.into(),
     }
