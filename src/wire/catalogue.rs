@@ -129,6 +129,7 @@ catalogue! {
     DeviceFull, "device.full", Device, "the device is full", None;
     DeviceHeld, "device.held", Device, "another program holds the device", Some("claviger device list");
     DeviceHelperMissing, "device.helper_missing", Device, "claviger was installed without its device helper", None;
+    DeviceLastTry, "device.last_try", Person, "one try of the PIN or PUK is left, and nobody here has said that it may be used", None;
     DeviceManagementKeyWrong, "device.management_key_wrong", Refused, "the PIV management key is not the right one", None;
     DeviceNotPermitted, "device.not_permitted", Device, "this user may not open the device", None;
     DeviceNotPresent, "device.not_present", Device, "the device is not plugged in, or was pulled out", Some("claviger device list");

@@ -13,6 +13,7 @@ mod doctor;
 mod endpoint;
 mod fault;
 mod keeping;
+mod piv;
 mod reply;
 mod request;
 mod ssh_key;
@@ -28,6 +29,7 @@ pub use doctor::{Finding, Level};
 pub use endpoint::EndpointRow;
 pub use fault::Fault;
 pub use keeping::{OlderVault, TrashKind, TrashRow};
+pub use piv::{PivCard, PivKeyRow, PivReference};
 pub use reply::{
     AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, OpenEndpoint, ProfileRow, Reply,
     SessionRow, Setting, SlotRow, SshStatus, Status, Whoami,

@@ -7,6 +7,7 @@ use super::agent::Restarted;
 use super::device::DeviceList;
 use super::doctor::Finding;
 use super::keeping::{OlderVault, TrashRow};
+use super::piv::{PivCard, PivKeyRow};
 use super::ssh_key::{SshKeyExport, SshKeyRow};
 use super::{AuditPage, AuditStory, AuditVerdict};
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
@@ -65,6 +66,10 @@ pub enum Reply {
         #[serde(with = "text")]
         uri: TotpSeedText,
     },
+    /// To piv_list.
+    PivCards(Vec<PivCard>),
+    /// To piv_new.
+    PivKey(PivKeyRow),
     /// To profile_list.
     Profiles(Vec<ProfileRow>),
     /// To restart.

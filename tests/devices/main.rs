@@ -13,6 +13,8 @@ mod hotplug;
 mod keys;
 mod keys_agent;
 mod oath;
+mod person;
+mod piv;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/sandbox.rs"]
 mod sandbox;

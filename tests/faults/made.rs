@@ -86,6 +86,7 @@ pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
     faults.extend(of_vault().into_iter().map(seams::vault));
     faults.extend(of_audit(world));
     faults.extend(of_devices(world).iter().map(|error| seams::device(error, Some("YubiKey 12345678"))));
+    faults.push(seams::last_try(device::Reference::Pin, &world.said));
     faults.extend(of_prompt());
     faults.extend(of_plan(world).into_iter().map(|error| session(&session::Error::Plan(error), world, None)));
     let missing = PlanError::ProfileNotFound(world.profile.clone(), world.near.clone());

@@ -100,6 +100,10 @@ events! {
     MfaRemove, "mfa.remove";
     /// An authenticator was renamed.
     MfaRename, "mfa.rename";
+    /// The PIN or the PUK of a PIV card was changed.
+    PivChange, "piv.change";
+    /// A PIV card made a key.
+    PivNew, "piv.new";
     /// Profiles were adopted.
     ProfileAdopt, "profile.adopt";
     /// Profiles were given back.

@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// Most bytes of all readers' names.
 const NAMES_LIMIT: usize = 16 * 1024;
+/// Until the readers are listed again though nothing was told: a reader that comes between the list and the wait for a
+/// change is no change to pcsc-lite (1.9), and would not be seen until the next one.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What has been seen; told once both kinds have been looked at.
 #[derive(Default)]
@@ -71,6 +74,7 @@ fn watch_readers(context: &Context, changed: &impl Fn(Result<Vec<Found>, Error>)
     let mut states = vec![ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE)];
     let mut found: BTreeMap<CString, (State, u32, Found)> = BTreeMap::new();
     let mut names = vec![0; NAMES_LIMIT];
+    let mut told = None;
     loop {
         let readers: Vec<CString> = match context.list_readers(&mut names) {
             Ok(readers) => readers.map(CString::from).collect(),
@@ -110,8 +114,12 @@ fn watch_readers(context: &Context, changed: &impl Fn(Result<Vec<Found>, Error>)
                 found.insert(reader, (event, count, card));
             }
         }
-        changed(Ok(found.values().map(|(_, _, card)| card.clone()).collect()));
-        match context.get_status_change(None, &mut states) {
+        let cards: Vec<Found> = found.values().map(|(_, _, card)| card.clone()).collect();
+        if told.as_ref() != Some(&cards) {
+            told = Some(cards.clone());
+            changed(Ok(cards));
+        }
+        match context.get_status_change(LOOK_AGAIN, &mut states) {
             Ok(()) | Err(pcsc::Error::UnknownReader | pcsc::Error::Timeout) => {}
             Err(error) => return error,
         }

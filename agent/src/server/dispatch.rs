@@ -24,6 +24,7 @@ mod endpoint;
 mod items;
 mod keeping;
 mod mfa_card;
+mod piv;
 mod prompts;
 mod ssh_key;
 mod vault;
@@ -92,6 +93,9 @@ impl Server {
             }
             Request::Login { profile } => self.login(&profile, conversation).await,
             Request::Logout { profile } => self.logout(profile.as_deref(), conversation).await,
+            Request::PivChange { .. } | Request::PivList { .. } | Request::PivNew { .. } => {
+                self.piv_request(request, conversation).await
+            }
             Request::ProfileExplain { profile } => self.explain(&profile, conversation),
             Request::ProfileList { skip } => self.profile_list(skip),
             Request::ProfileShow { profile } => self.profile_show(&profile, conversation),

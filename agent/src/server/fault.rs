@@ -531,6 +531,11 @@ pub mod seams {
         super::audit::unknown_id()
     }
 
+    /// The last try of a device's PIN.
+    pub fn last_try(reference: crate::device::Reference, device: &str) -> Fault {
+        super::device::last_try(reference, device)
+    }
+
     /// The fault of a device.
     pub fn device(error: &crate::device::Error, device: Option<&str>) -> Fault {
         super::device::fault(error, device)

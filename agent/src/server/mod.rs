@@ -4,6 +4,7 @@
 //! and job, [`fault`] the one place where a room's error becomes a wire fault.
 
 mod asked;
+mod card;
 mod control;
 mod conversation;
 mod desktop;
@@ -82,6 +83,8 @@ pub struct Server {
     pub(crate) ssh: Arc<ssh::Door>,
     /// The hardware.
     pub(crate) devices: Arc<Devices>,
+    /// What the cards among it have told of their keys.
+    cards: card::KnownCards,
     /// Questions to a person: `prompts.confirm(&Question { … })`.
     pub(crate) prompts: Arc<Prompts>,
     /// The open endpoints.
@@ -200,6 +203,7 @@ impl Server {
             desktop,
             ssh,
             devices,
+            cards: card::KnownCards::default(),
             prompts,
             endpoints,
             journal,

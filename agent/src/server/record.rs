@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::vault::{LockedBy, Version, Witness};
 use crate::world::{WallTime, rfc3339};
 use claviger::model::{AuditAws, AuditPeer, AuditSubject, AuditVault, Name, SlotKind, SlotProof};
-use claviger::wire::{AccessKeyExport, Change, ConfigScope, Fault, NewSlot, Reply, Request};
+use claviger::wire::{AccessKeyExport, Change, ConfigScope, Fault, NewSlot, PivReference, Reply, Request};
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
 
@@ -179,6 +179,11 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
         Request::MfaExport { name, .. } => (Event::MfaExport, named(name), true),
         Request::MfaRemove { name } => (Event::MfaRemove, named(name), false),
         Request::MfaRename { name, .. } => (Event::MfaRename, named(name), false),
+        Request::PivChange { device, reference, .. } => {
+            let what = if *reference == PivReference::Puk { "PUK" } else { "PIN" };
+            (Event::PivChange, on_card(*device, what), false)
+        }
+        Request::PivNew { device, slot, .. } => (Event::PivNew, on_card(*device, &slot.to_string()), false),
         Request::ProfileAdopt { change, .. } if change.apply.is_some() => (Event::ProfileAdopt, about(change), false),
         Request::ProfileRelease { change, .. } if change.apply.is_some() => {
             (Event::ProfileRelease, about(change), false)
@@ -203,6 +208,12 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
         Request::VaultAccept { .. } => (Event::VaultAccept, AuditSubject::default(), false),
         _ => return None,
     })
+}
+
+/// A place on a card, which is the only one where no serial number is given.
+fn on_card(serial: Option<u32>, place: &str) -> AuditSubject {
+    let serial = serial.map(|serial| format!("{serial} ")).unwrap_or_default();
+    AuditSubject { name: Some(format!("piv {serial}{place}")), ..AuditSubject::default() }
 }
 
 /// The profile of a change, or all.

@@ -16,6 +16,7 @@ mod lock;
 mod login;
 mod logout;
 mod mfa;
+mod piv;
 pub(super) mod process;
 mod profile;
 mod prompts;
@@ -52,6 +53,8 @@ pub(super) enum Command {
     SshKey(ssh_key::SshKey),
     #[command(subcommand)]
     Device(device::Device),
+    #[command(subcommand)]
+    Piv(piv::Piv),
     #[command(subcommand)]
     Profile(profile::Profile),
     #[command(subcommand)]
@@ -91,6 +94,7 @@ impl Command {
             Self::Login(verb) => verb.run(),
             Self::Logout(verb) => verb.run(),
             Self::Mfa(verb) => verb.run(),
+            Self::Piv(verb) => verb.run(),
             Self::Process(verb) => process::run(&verb.into()),
             Self::Profile(verb) => verb.run(),
             Self::Prompts(verb) => verb.run(),

@@ -290,6 +290,7 @@ pub(super) fn keeping(drive: &Drive) {
         (&["status", "--json"][..], &["status", "prod"][..]),
         (&["doctor", "prod"], &["doctor", "nobody"]),
         (&["device", "list"], &["device", "list", "--yaml"]),
+        (&["piv", "list"], &["piv", "list", "--yaml"]),
         (&["doctor", "prod", "--live"], &["doctor", "a b"]),
         (&["access-key", "list", "--json"], &["access-key", "list", "x"]),
         (&["mfa", "list", "--json"], &["mfa", "list", "x"]),

@@ -1,7 +1,7 @@
 //! What a device may answer.
 
 use super::shown;
-use crate::device::Error;
+use crate::device::{Error, Reference};
 use claviger::wire::{Code, Fault};
 
 /// The room's own words, the device they are about, and what to do.
@@ -20,6 +20,14 @@ pub(in crate::server) fn fault(error: &Error, device: Option<&str>) -> Fault {
         Some(hint) => fault.hint(hint),
         None => fault,
     }
+}
+
+/// The last try of a PIN or PUK, which nobody has said may be used.
+pub(in crate::server) fn last_try(reference: Reference, device: &str) -> Fault {
+    let device = shown(device);
+    let message =
+        format!("one try of the {reference} is left, and nobody here has said that it may be used ({device})");
+    Fault::new(Code::DeviceLastTry, message)
 }
 
 fn hint(error: &Error) -> Option<&'static str> {

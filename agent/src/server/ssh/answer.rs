@@ -102,6 +102,7 @@ impl Connection {
     async fn list(&mut self) -> Vec<u8> {
         let others = self.upstream_identities().await;
         self.open_vault().await;
+        let on_devices = self.hardware().await;
         // From here on nobody waits with a key in hand: a lock has come before, or comes after.
         if self.is_locked() {
             return Reply::Identities(&[]).encode();
@@ -114,6 +115,14 @@ impl Connection {
         for kept in kept.iter().filter(|kept| kept.constraints.visible(&self.binding, self.door.now().1)) {
             if held.iter().all(|held| held.key.blob() != kept.key.blob()) {
                 listed.push(ListedIdentity { key: kept.key.blob(), comment: &kept.comment });
+            }
+        }
+        // A lock may have come while devices were asked.
+        if self.server.as_ref().is_some_and(|server| server.custody.is_unlocked()) {
+            for key in &on_devices {
+                if listed.iter().all(|listed| listed.key != key.blob()) {
+                    listed.push(ListedIdentity { key: key.blob(), comment: key.name().as_bytes() });
+                }
             }
         }
         Reply::Identities(&joined(listed, &others)).encode()

@@ -4,6 +4,7 @@
 //! each message does here, and where that differs from OpenSSH, is `docs/PROTOCOL.ssh.md`.
 
 mod answer;
+mod card_keys;
 mod connection;
 mod handover;
 mod hardware;
@@ -15,6 +16,7 @@ mod upstream;
 mod vault_keys;
 
 pub use serve::{Listening, keep};
+pub(super) use sign::asked_by;
 
 use super::Server;
 use crate::prompt::Prompts;

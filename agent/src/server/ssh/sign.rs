@@ -1,5 +1,6 @@
 //! Signing: what a key's constraints permit, what its owner says to it, and what is put on record.
 
+use super::card_keys::HardwareKey;
 use super::connection::Connection;
 use super::hardware::DeviceKey;
 use super::record::Signature;
@@ -8,6 +9,7 @@ use crate::ask::Audience;
 use crate::device;
 use crate::jobs::ssh_key::{Surroundings, host_name};
 use crate::prompt::{Question, Unasked, Verdict, shown};
+use crate::server::card::NotDone;
 use crate::ssh::codec::Reply;
 use crate::ssh::{BindingState, Constraints, Error, HeldKey, Payload, fingerprint, key};
 use crate::vault::Leave;
@@ -31,14 +33,16 @@ pub(super) enum NotSigned {
     Refused,
     #[error("unasked: {0}")]
     Unasked(#[from] Unasked),
+    #[error(transparent)]
+    Card(#[from] NotDone),
 }
 
 /// What is asked of a key.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    blob: &'a [u8],
-    data: &'a [u8],
-    flags: u32,
+pub(super) struct Asked<'a> {
+    pub(super) blob: &'a [u8],
+    pub(super) data: &'a [u8],
+    pub(super) flags: u32,
 }
 
 impl Connection {
@@ -56,6 +60,9 @@ impl Connection {
             self.sign_with_held(leave, held, asked, &mut signature).await
         } else if let Some(kept) = self.kept(blob) {
             self.sign_with_kept(leave, kept, asked, &mut signature).await
+        } else if let Some(key) = self.on_device(blob).await {
+            drop(leave);
+            self.sign_with_hardware(&*key, asked, &mut signature).await
         } else {
             drop(leave);
             return self.sign_upstream(blob, data, flags, &mut signature).await;
@@ -99,6 +106,10 @@ impl Connection {
     fn kept(&self, blob: &[u8]) -> Option<Arc<VaultKey>> {
         let keys = self.door.vault_keys(self.server.as_ref()?);
         keys.into_iter().find(|kept| kept.key.blob() == blob)
+    }
+
+    async fn on_device(&self, blob: &[u8]) -> Option<Arc<dyn HardwareKey>> {
+        self.hardware().await.into_iter().find(|key| key.blob() == blob)
     }
 
     /// With a key of `ssh-add`: its own constraints decide, and nothing else. RSA with SHA-1 as OpenSSH's agent.
@@ -202,7 +213,11 @@ impl Connection {
     }
 
     /// The host that the key's destinations name, where it has any.
-    fn permitted(&self, constraints: &Constraints, signature: &Signature<'_>) -> Result<Option<String>, Error> {
+    pub(super) fn permitted(
+        &self,
+        constraints: &Constraints,
+        signature: &Signature<'_>,
+    ) -> Result<Option<String>, Error> {
         let route = constraints.permit(&self.binding, signature.payload, self.door.world.clock.wall())?;
         Ok(route.map(|route| route.host.to_owned()))
     }
@@ -216,7 +231,7 @@ impl Connection {
         Ok(sign()?)
     }
 
-    async fn ask(&self, question: &Question, signature: &mut Signature<'_>) -> Result<(), NotSigned> {
+    pub(super) async fn ask(&self, question: &Question, signature: &mut Signature<'_>) -> Result<(), NotSigned> {
         signature.confirmed = Some(false);
         let audience = self.audience();
         let verdict = tokio::select! {
@@ -241,7 +256,7 @@ impl Connection {
     }
 
     /// What a person is asked: which key, for what, and who wants it.
-    async fn question(&self, key: &str, blob: &[u8], signature: &Signature<'_>) -> Question {
+    pub(super) async fn question(&self, key: &str, blob: &[u8], signature: &Signature<'_>) -> Question {
         let mut lines = vec![self.purpose(signature).await, asked_by(&self.peer())];
         lines.extend(match self.binding.state() {
             BindingState::AuthBound | BindingState::Unbound => None,
@@ -282,7 +297,7 @@ pub(super) async fn over(leave: Option<Leave>) {
 }
 
 /// The program, and the one that started it.
-pub(super) fn asked_by(peer: &AuditPeer) -> String {
+pub(in crate::server) fn asked_by(peer: &AuditPeer) -> String {
     let program = |exe: &Option<String>| exe.as_ref().map(|exe| shown(exe.as_bytes()));
     let pid = peer.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
     let started = peer.chain.first().map(|parent| format!(", started by {}", shown(parent.name.as_bytes())));

@@ -1,10 +1,12 @@
-//! Soft SSH keys: private keys that are held in memory, as `ssh-add` hands them over, as files keep them, or made here.
+//! Soft SSH keys: private keys that are held in memory, as `ssh-add` hands them over, as files keep them, or made here;
+//! and the public side of those that a card holds ([`CardKey`]).
 //!
 //! All is pure: bytes in, bytes out, randomness as an argument. A key is parsed once, when it comes, into what signs:
 //! the private halves lie in aws-lc (ECDSA, RSA) or in a wiped box that is kept out of swap (Ed25519). What a library
 //! copies meanwhile is wiped as it is freed: by aws-lc itself, by the daemon's allocator, and on the stack by
 //! [`crate::world::on_wiped_stack`]. The pages of aws-lc's heap cannot be kept out of swap.
 
+mod card;
 mod certificate;
 mod ecdsa;
 mod ed25519;
@@ -23,6 +25,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use card::{CardInput, CardKey};
 pub use error::{Error, Result};
 pub use generate::NewKey;
 pub use import::{Imported, import};

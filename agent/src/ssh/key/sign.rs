@@ -46,7 +46,7 @@ impl SoftKey {
     }
 }
 
-fn blob(algorithm: &str, signature: &[u8]) -> Vec<u8> {
+pub(super) fn blob(algorithm: &str, signature: &[u8]) -> Vec<u8> {
     // Nothing secret is in it any more: taken out of the wiping buffer whole.
     std::mem::take(&mut *fields::write(&[Field::Text(algorithm.as_bytes()), Field::Text(signature)]))
 }

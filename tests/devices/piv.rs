@@ -1,0 +1,277 @@
+//! PIV by the agent: keys that a card makes log in to a real sshd; PINs, touches, and cards that are pulled, held or bad.
+
+use crate::agent::Installed;
+use crate::home::{Ended, PASSPHRASE, run};
+use crate::person::Person;
+use crate::yubikey::{Bad, Card, Rig, python};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+const SERIAL: u32 = 12_345_678;
+const PIN: &str = "123456";
+
+/// An agent with an open vault, and a card in its reader.
+fn stage(firmware: &str) -> (Rig, Installed, Card) {
+    let rig = Rig::new();
+    let agent = Installed::open(&[("PCSCLITE_CSOCK_NAME", rig.pcsc_socket())]);
+    let key = rig.yubikey(SERIAL, firmware);
+    agent.devices_until(|devices| devices.len() == 1);
+    (rig, agent, key)
+}
+
+/// Has the card make a key; its public line, in a file too.
+fn make(agent: &Installed, slot: &str, options: &[&str]) -> String {
+    let line = agent.run(&[&["piv", "new", slot], options].concat(), "").good();
+    agent.write(&format!("{slot}.pub"), &line);
+    line
+}
+
+fn openssh(agent: &Installed, words: &[&str], stdin: &str) -> Ended {
+    let mut command = Command::new("timeout");
+    command.arg("120").args(words).current_dir(agent.path()).env("SSH_AUTH_SOCK", agent.file("run/ssh.sock"));
+    run(&mut command, stdin)
+}
+
+/// Signs with a key of the agent, by ssh-keygen; OpenSSH has the last word.
+fn sign(agent: &Installed, slot: &str) -> Ended {
+    let public = format!("{slot}.pub");
+    let signed = openssh(agent, &["ssh-keygen", "-Y", "sign", "-n", "file", "-f", &public], "data");
+    if signed.exit == Some(0) {
+        agent.write("signature", &signed.stdout);
+        agent.write("signers", &format!("ada {}", fs::read_to_string(agent.file(&public)).expect("a key")));
+        let check = ["ssh-keygen", "-Y", "verify", "-f", "signers", "-I", "ada", "-n", "file", "-s", "signature"];
+        openssh(agent, &check, "data").good();
+    }
+    signed
+}
+
+/// Logs in to an sshd that lets this key in, and no other.
+fn login(agent: &Installed, slot: &str) -> Ended {
+    if rustix::process::geteuid().is_root() {
+        fs::create_dir_all("/run/sshd").expect("/run/sshd");
+    }
+    let at = |name: &str| agent.file(name).display().to_string();
+    if !agent.file("host").exists() {
+        openssh(agent, &["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "host"], "").good();
+    }
+    let config = format!(
+        "HostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
+         KbdInteractiveAuthentication no\nPermitRootLogin yes\nPrintLastLog no\n",
+        at("host"),
+        at(&format!("{slot}.pub")),
+    );
+    agent.write("sshd_config", &config);
+    let proxy = format!("ProxyCommand=/usr/sbin/sshd -i -f {}", at("sshd_config"));
+    let identity = at(&format!("{slot}.pub"));
+    let options = ["-F", "none", "-o", &proxy, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+    let how = ["-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-i", &identity];
+    openssh(agent, &[&["ssh"], &options[..], &how[..], &["host", "echo", "here"]].concat(), "")
+}
+
+/// It failed by itself.
+#[track_caller]
+fn bad(ended: Ended) {
+    assert!(ended.exit.is_some_and(|code| !matches!(code, 0 | 101 | 124..=137)), "{ended:?}");
+}
+
+fn cards(agent: &Installed) -> Value {
+    serde_json::from_str(&agent.run(&["piv", "list", "--json"], "").good()).expect("JSON")
+}
+
+fn tries(agent: &Installed) -> u64 {
+    agent.devices()[0]["pin_tries"].as_u64().expect("a number")
+}
+
+#[test]
+fn keys_of_a_card_log_in() {
+    let (rig, agent, key) = stage("5.7.1");
+    let person = Person::attend(&agent, &[PIN]);
+    let keys = [
+        ("9a", vec![]),
+        ("9c", vec!["--type", "ecdsa-p384", "--pin-policy", "always"]),
+        ("9e", vec!["--type", "ecdsa-p256", "--pin-policy", "never", "--touch-policy", "always"]),
+        ("82", vec!["--type", "rsa-2048"]),
+    ];
+    let lines: Vec<String> = keys.iter().map(|(slot, options)| make(&agent, slot, options)).collect();
+    assert!(lines[0].starts_with("ssh-ed25519 ") && lines[0].ends_with(" piv 12345678 9a\n"), "{lines:?}");
+    let listed = openssh(&agent, &["ssh-add", "-L"], "").good();
+    assert_eq!(listed, lines.concat(), "listed without a question");
+    assert!(person.take("pin_needed").is_empty());
+
+    assert_eq!(login(&agent, "9a").good(), "here\n");
+    let asked = person.take("pin_needed");
+    assert_eq!((asked.len(), &asked[0]["device"]), (1, &"YubiKey (serial 12345678)".into()), "{asked:?}");
+    assert_eq!((&asked[0]["wanted"], &asked[0]["tries_left"]), (&"PIV PIN".into(), &3.into()));
+    // Once is for every key that wants it once.
+    assert_eq!(login(&agent, "9a").good(), "here\n");
+    assert_eq!(login(&agent, "82").good(), "here\n");
+    assert_eq!(person.take("pin_needed").len(), 0);
+    for _ in 0..2 {
+        assert_eq!(login(&agent, "9c").good(), "here\n");
+        assert_eq!(person.take("pin_needed").len(), 1, "always");
+    }
+    key.touch_at_once();
+    assert_eq!(login(&agent, "9e").good(), "here\n");
+    assert_eq!((person.take("touch_needed").len(), person.take("pin_needed").len()), (1, 0));
+    key.touch_never();
+    assert_ne!(login(&agent, "9e").exit, Some(0), "nobody touched it");
+    key.touch_at_once();
+
+    agent.run(&["lock"], "").good();
+    assert!(!openssh(&agent, &["ssh-add", "-L"], "").stdout.contains("ssh-"), "a locked vault lists none");
+    agent.run(&["unlock", "--passphrase-fd", "0"], PASSPHRASE).good();
+    assert_eq!(login(&agent, "9a").good(), "here\n");
+    assert_eq!(person.take("pin_needed").len(), 1, "a lock forgets the PIN");
+    let record = agent.run(&["audit", "log", "--json", "--event", "ssh.signed"], "").good();
+    assert!(record.contains("\"piv 12345678 9a\""), "{record}");
+
+    let info = run(rig.command(python("ykman")).args(["piv", "info"]), "").good();
+    for wanted in ["Slot 9A", "Slot 9C", "Slot 9E", "Slot 82", "ED25519", "ECCP384", "ECCP256", "RSA2048"] {
+        assert!(info.contains(wanted), "{wanted}: {info}");
+    }
+    let listed = cards(&agent);
+    let slots: Vec<&str> =
+        listed[0]["keys"].as_array().expect("keys").iter().filter_map(|key| key["slot"].as_str()).collect();
+    assert_eq!(slots, ["9a", "9c", "9e", "82"]);
+    assert_eq!(listed[0]["keys"][1]["pin_policy"], "always");
+    assert_eq!(listed[0]["keys"][2]["touch_policy"], "always");
+    assert_eq!(listed[0]["keys"][0]["generated"], true);
+    agent.run(&["piv", "new", "9a"], "").fault_told(5, "already");
+    agent.run(&["piv", "new", "9a", "--replace"], "").good();
+}
+
+#[test]
+fn pins_are_counted_and_never_spent_unasked() {
+    let (_rig, agent, _key) = stage("5.4.3");
+    make(&agent, "9a", &["--type", "ecdsa-p256"]);
+    let person = Person::attend(&agent, &["999999", "999999", PIN]);
+    sign(&agent, "9a").good();
+    let asked = person.take("pin_needed");
+    assert_eq!(asked.len(), 3);
+    assert_eq!(asked[1]["tries_left"], 2, "{asked:?}");
+    assert_eq!(asked[2]["tries_left"], 2, "the same wrong one was not sent again: {asked:?}");
+    assert_eq!(tries(&agent), 3);
+
+    let change =
+        |verb: &[&str], old: &str, new: &str| agent.run(&[&["piv"], verb].concat(), &format!("{old}\n{new}\n"));
+    let by_pin = ["pin", "--pin-fd", "0", "--new-pin-fd", "0"];
+    change(&by_pin, "111111", "654321").fault_told(5, "the PIN is wrong");
+    change(&by_pin, "222222", "654321").fault_told(5, "the PIN is wrong");
+    assert_eq!(tries(&agent), 1);
+    person.says("n");
+    change(&by_pin, "333333", "654321").fault_told(5, "declined");
+    assert_eq!(tries(&agent), 1, "the last try is a person's");
+    assert_eq!(person.take("confirm_needed").len(), 1);
+    person.says("y");
+    change(&by_pin, PIN, "654321").good();
+    assert_eq!(tries(&agent), 3);
+    for wrong in ["111111", "222222", "333333"] {
+        bad(change(&by_pin, wrong, "654321"));
+    }
+    agent.run(&["device", "list"], "").good();
+    change(&by_pin, "654321", PIN).fault_told(7, "the PIN is blocked");
+    bad(sign(&agent, "9a"));
+    change(&["pin", "--unblock", "--pin-fd", "0", "--new-pin-fd", "0"], "12345678", PIN).good();
+    change(&["puk", "--puk-fd", "0", "--new-puk-fd", "0"], "12345678", "87654321").good();
+    change(&["pin", "--pin-fd", "0", "--new-pin-fd", "0"], PIN, "1").fault_told(2, "shorter than 6");
+    sign(&agent, "9a").good();
+    let record = agent.run(&["audit", "log", "--json", "--event", "piv"], "").good();
+    assert!(record.contains("piv.change") && record.contains("piv.new") && !record.contains("654321"), "{record}");
+}
+
+#[test]
+fn a_card_may_be_pulled_at_every_command() {
+    let (_rig, agent, key) = stage("5.4.3");
+    make(&agent, "9a", &["--type", "ecdsa-p256", "--pin-policy", "never"]);
+    let pid = agent.pid();
+    for (what, most) in [("sign", 20), ("list", 200)] {
+        let act = || match what {
+            "sign" => sign(&agent, "9a"),
+            _ => agent.run(&["piv", "list", "--json"], ""),
+        };
+        let works = |said: &Ended| said.exit == Some(0) && (what == "sign" || said.stdout.contains("\"9a\""));
+        assert!(works(&act()));
+        let before = key.apdus();
+        assert!(works(&act()));
+        let commands = key.apdus() - before;
+        assert!((3..=most).contains(&commands), "{what}: {commands}");
+        for next in 1..=commands {
+            key.cut_at(next);
+            // pcscd may yet tell of the plug before this one: then the card is not seen, and not cut.
+            let is_seen = |said: &Ended| said.stdout != "[]\n" && !said.stderr.contains("No private key");
+            let said = (0..1000).map(|_| act()).find(is_seen).expect("a card that is seen");
+            let told = said.stdout.contains("device.not_present") || said.exit != Some(0);
+            assert!(told && !said.stderr.contains("panic"), "{what} {next}: {said:?}");
+            key.plug();
+            // pcscd tells of a change when it has seen it.
+            let again = || (0..1000).any(|_| works(&act()));
+            assert!(again(), "{what} {next}: {:?}; {:?}; {:?}", act(), agent.devices(), cards(&agent));
+        }
+    }
+    assert_eq!(agent.pid(), pid, "the same agent");
+}
+
+#[test]
+fn bad_cards_are_faults() {
+    let (_rig, agent, key) = stage("5.7.1");
+    make(&agent, "9a", &["--pin-policy", "never"]);
+    for manner in [Bad::Garbage, Bad::Short, Bad::Empty, Bad::Endless61, Bad::Status(0x6f00)] {
+        key.answer(Some(manner), None);
+        let said = agent.run(&["piv", "list", "--json"], "");
+        assert!(said.stdout.contains("\"device.") || said.stderr.contains("device."), "{manner:?}: {said:?}");
+        bad(sign(&agent, "9a"));
+        key.answer(None, None);
+        // One instruction alone: the signature itself.
+        key.answer(Some(manner), Some(0x87));
+        bad(sign(&agent, "9a"));
+        key.answer(None, None);
+        sign(&agent, "9a").good();
+    }
+}
+
+/// Somebody who has the card to themselves, once the agent lets go of it, or in a transaction.
+fn holder(rig: &Rig, how: &str) -> Child {
+    let script = format!(
+        "import sys\nfrom smartcard.scard import *\n_, context = SCardEstablishContext(SCARD_SCOPE_USER)\n\
+         _, readers = SCardListReaders(context, [])\nerror = 1\n\
+         while error: error, card, _ = SCardConnect(context, readers[0], {}, SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1)\n{}\nprint('held', flush=True)\nsys.stdin.read()\n",
+        if how == "exclusive" { "SCARD_SHARE_EXCLUSIVE" } else { "SCARD_SHARE_SHARED" },
+        if how == "exclusive" { "" } else { "assert SCardBeginTransaction(card) == 0" },
+    );
+    let mut command = rig.command(python("python3"));
+    let mut child = command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
+    assert_eq!(line, "held\n");
+    child
+}
+
+#[test]
+fn others_come_between_hold_it_and_let_go() {
+    let (mut rig, agent, _key) = stage("5.4.3");
+    make(&agent, "9a", &["--type", "ecdsa-p256"]);
+    let person = Person::attend(&agent, &[PIN]);
+    sign(&agent, "9a").good();
+    for foreign in ["00A4040007A0000005272101", "00A4040005A000000308"] {
+        run(rig.command("opensc-tool").args(["-c", "default", "-s", foreign]), "").good();
+        sign(&agent, "9a").good();
+    }
+    assert_eq!(person.take("pin_needed").len(), 1, "others take no PIN away");
+    for how in ["exclusive", "transaction"] {
+        let mut other = holder(&rig, how);
+        let said = agent.run(&["piv", "list", "--device", "12345678"], "");
+        assert!(said.stderr.contains("another program holds the device"), "{how}: {said:?}");
+        bad(sign(&agent, "9a"));
+        drop(other.stdin.take());
+        other.wait().expect("its end");
+        sign(&agent, "9a").good();
+    }
+    rig.kill_pcscd();
+    agent.devices_until(<[_]>::is_empty);
+    agent.run(&["piv", "list"], "").fault_told(7, "pcscd does not run");
+    rig.start_pcscd();
+    agent.devices_until(|devices| devices.len() == 1);
+    sign(&agent, "9a").good();
+}
