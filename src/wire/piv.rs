@@ -2,6 +2,7 @@
 
 use super::Fault;
 use crate::model::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
+use crate::secret::{DeviceSecret, Pin, text};
 use serde::{Deserialize, Serialize};
 
 /// A card with a PIV applet.
@@ -59,4 +60,43 @@ pub enum PivReference {
     PinByPuk,
     /// The PUK, against itself.
     Puk,
+}
+
+/// Another PIN or PUK for a card.
+#[derive(Serialize, Deserialize)]
+pub struct PivChange {
+    /// The card's serial number; may be left out where one is plugged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<u32>,
+    /// Which.
+    pub reference: PivReference,
+    /// What it is changed against. A wrong one costs a try, and the last is used where a person says so.
+    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<Pin>,
+    /// What it becomes.
+    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<Pin>,
+}
+
+/// A key that a card is to make.
+#[derive(Serialize, Deserialize)]
+pub struct PivNew {
+    /// The card's serial number; may be left out where one is plugged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<u32>,
+    /// Where.
+    pub slot: PivSlot,
+    /// What; `ed25519` where the card has it, else `ecdsa-p256`, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<PivAlgorithm>,
+    /// When it wants the PIN.
+    pub pin_policy: PinPolicy,
+    /// When it wants to be touched.
+    pub touch_policy: TouchPolicy,
+    /// Also where the slot holds a key: that one is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
+    /// The card's management key in base16; asked for, if it is left out and not the one that cards come with.
+    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    pub management_key: Option<DeviceSecret>,
 }

@@ -3,12 +3,10 @@
 use super::Change;
 use super::ConfigScope;
 use super::keeping::TrashKind;
-use super::piv::PivReference;
+use super::piv::{PivChange, PivNew};
 use super::ssh_key::{SshKeyKind, SshKeyOptions};
-use crate::model::{
-    AccessKeyId, MfaSerial, Name, PinPolicy, PivAlgorithm, PivSlot, Region, Since, SlotProof, TouchPolicy,
-};
-use crate::secret::{DeviceSecret, Passphrase, Pin, SecretAccessKey, SshKeyFile, TotpSeedText, text};
+use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
+use crate::secret::{Passphrase, SecretAccessKey, SshKeyFile, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -284,19 +282,7 @@ pub enum Request {
         new_name: Name,
     },
     /// Changes the PIN or the PUK of a PIV card. What is left out is asked for.
-    PivChange {
-        /// The card's serial number; may be left out where one is plugged in.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        device: Option<u32>,
-        /// Which.
-        reference: PivReference,
-        /// What it is changed against. A wrong one costs a try, and the last is used where a person says so.
-        #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
-        old: Option<Pin>,
-        /// What it becomes.
-        #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
-        new: Option<Pin>,
-    },
+    PivChange(PivChange),
     /// The PIV cards that are plugged in, and their keys. It costs no try.
     PivList {
         /// The serial number of the one card.
@@ -304,26 +290,7 @@ pub enum Request {
         device: Option<u32>,
     },
     /// Has a PIV card make a key.
-    PivNew {
-        /// The card's serial number; may be left out where one is plugged in.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        device: Option<u32>,
-        /// Where.
-        slot: PivSlot,
-        /// What; `ed25519` where the card has it, else `ecdsa-p256`, if left out.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        algorithm: Option<PivAlgorithm>,
-        /// When it wants the PIN.
-        pin_policy: PinPolicy,
-        /// When it wants to be touched.
-        touch_policy: TouchPolicy,
-        /// Also where the slot holds a key: that one is lost.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        replace: bool,
-        /// The card's management key in base16; asked for, if it is left out and not the one that cards come with.
-        #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
-        management_key: Option<DeviceSecret>,
-    },
+    PivNew(PivNew),
     /// Moves what decides about a profile's credentials from the AWS files into claviger's own, and leaves claviger's
     /// line there; see [`Change`] for its two steps.
     ProfileAdopt {
@@ -516,9 +483,9 @@ impl Request {
             Self::MfaList {} => "mfa_list",
             Self::MfaRemove { .. } => "mfa_remove",
             Self::MfaRename { .. } => "mfa_rename",
-            Self::PivChange { .. } => "piv_change",
+            Self::PivChange(_) => "piv_change",
             Self::PivList { .. } => "piv_list",
-            Self::PivNew { .. } => "piv_new",
+            Self::PivNew(_) => "piv_new",
             Self::ProfileAdopt { .. } => "profile_adopt",
             Self::ProfileExplain { .. } => "profile_explain",
             Self::ProfileList { .. } => "profile_list",
@@ -562,8 +529,8 @@ impl Request {
                 | Self::MfaAddOnDevice { .. }
                 | Self::MfaCode { .. }
                 | Self::MfaExport { .. }
-                | Self::PivChange { .. }
-                | Self::PivNew { .. }
+                | Self::PivChange(_)
+                | Self::PivNew(_)
                 | Self::Restore { .. }
                 | Self::SlotAdd { .. }
                 | Self::SlotRemove { .. }
@@ -620,8 +587,8 @@ impl Request {
             | Self::MfaCode { .. }
             | Self::MfaRemove { .. }
             | Self::MfaRename { .. }
-            | Self::PivChange { .. }
-            | Self::PivNew { .. }
+            | Self::PivChange(_)
+            | Self::PivNew(_)
             | Self::ProfileAdopt { .. }
             | Self::ProfileRelease { .. }
             | Self::Restart {}

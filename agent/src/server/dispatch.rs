@@ -93,7 +93,7 @@ impl Server {
             }
             Request::Login { profile } => self.login(&profile, conversation).await,
             Request::Logout { profile } => self.logout(profile.as_deref(), conversation).await,
-            Request::PivChange { .. } | Request::PivList { .. } | Request::PivNew { .. } => {
+            Request::PivChange(_) | Request::PivList { .. } | Request::PivNew(_) => {
                 self.piv_request(request, conversation).await
             }
             Request::ProfileExplain { profile } => self.explain(&profile, conversation),

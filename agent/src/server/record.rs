@@ -8,7 +8,9 @@ use crate::session::Session;
 use crate::vault::{LockedBy, Version, Witness};
 use crate::world::{WallTime, rfc3339};
 use claviger::model::{AuditAws, AuditPeer, AuditSubject, AuditVault, Name, SlotKind, SlotProof};
-use claviger::wire::{AccessKeyExport, Change, ConfigScope, Fault, NewSlot, PivReference, Reply, Request};
+use claviger::wire::{
+    AccessKeyExport, Change, ConfigScope, Fault, NewSlot, PivChange, PivNew, PivReference, Reply, Request,
+};
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
 
@@ -179,11 +181,11 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
         Request::MfaExport { name, .. } => (Event::MfaExport, named(name), true),
         Request::MfaRemove { name } => (Event::MfaRemove, named(name), false),
         Request::MfaRename { name, .. } => (Event::MfaRename, named(name), false),
-        Request::PivChange { device, reference, .. } => {
+        Request::PivChange(PivChange { device, reference, .. }) => {
             let what = if *reference == PivReference::Puk { "PUK" } else { "PIN" };
             (Event::PivChange, on_card(*device, what), false)
         }
-        Request::PivNew { device, slot, .. } => (Event::PivNew, on_card(*device, &slot.to_string()), false),
+        Request::PivNew(PivNew { device, slot, .. }) => (Event::PivNew, on_card(*device, &slot.to_string()), false),
         Request::ProfileAdopt { change, .. } if change.apply.is_some() => (Event::ProfileAdopt, about(change), false),
         Request::ProfileRelease { change, .. } if change.apply.is_some() => {
             (Event::ProfileRelease, about(change), false)

@@ -7,7 +7,7 @@ use crate::cli::render::table;
 use crate::cli::{intake, ui};
 use crate::model::{Label, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 use crate::secret::{DeviceSecret, Pin, SecretText};
-use crate::wire::{Fault, PivCard, PivKeyRow, PivReference, Reply, Request};
+use crate::wire::{Fault, PivCard, PivChange, PivKeyRow, PivNew, PivReference, Reply, Request};
 
 /// PIV cards: list, new, pin, puk
 #[derive(clap::Subcommand)]
@@ -144,7 +144,7 @@ impl Piv {
             Self::List { card, json } => list(card.device, json),
             Self::New { slot, kind, pin_policy, touch_policy, replace, management_key_fd, card, proof } => {
                 let key = management_key_fd.map(intake::descriptor).transpose()?;
-                let request = Request::PivNew {
+                let request = Request::PivNew(PivNew {
                     device: card.device,
                     slot,
                     algorithm: kind.map(Kind::wire),
@@ -152,7 +152,7 @@ impl Piv {
                     touch_policy: touch_policy.wire(),
                     replace,
                     management_key: key.map(|key| DeviceSecret::from_text(key.trim().to_ascii_lowercase())),
-                };
+                });
                 let Reply::PivKey(row) = Desk::open(&proof)?.ask(&request)? else { return Err(unexpected()) };
                 match &row.public {
                     Some(line) => ui::data(format!("{line}\n").as_bytes())?,
@@ -213,8 +213,12 @@ fn change(
     proof: &Proof,
     said: &str,
 ) -> Outcome {
-    let request =
-        Request::PivChange { device, reference, old: old.map(given).transpose()?, new: new.map(given).transpose()? };
+    let request = Request::PivChange(PivChange {
+        device,
+        reference,
+        old: old.map(given).transpose()?,
+        new: new.map(given).transpose()?,
+    });
     Desk::open(proof)?.done(&request)?;
     ui::say(said);
     Ok(())
@@ -331,6 +335,10 @@ mod tests {
             keys: vec![key, old],
             fault: None,
         };
-        insta::assert_snapshot!(page(&[card], None), @"");
+        insta::assert_snapshot!(page(&[card], None), @"
+        SERIAL    SLOT  TYPE     POLICIES                ORIGIN     CERTIFICATE  FINGERPRINT
+        12345678  9a    ed25519  PIN once, touch cached  made here  CN=ada?[2J   SHA256:abc
+        12345678  9d    x25519   -                       -          -            -
+        ");
     }
 }

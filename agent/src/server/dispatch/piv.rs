@@ -10,7 +10,7 @@ use crate::ssh::fingerprint;
 use crate::ssh::key::CardKey;
 use claviger::model::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 use claviger::secret::{DeviceSecret, Pin, SecretText};
-use claviger::wire::{Fault, PivCard, PivKeyRow, PivReference, Reply, Request};
+use claviger::wire::{Fault, PivCard, PivChange, PivKeyRow, PivNew, PivReference, Reply, Request};
 use futures_util::future::join_all;
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Server {
     ) -> Result<Reply, Fault> {
         match request {
             Request::PivList { device } => self.piv_list(device).await,
-            Request::PivNew { device, slot, algorithm, pin_policy, touch_policy, replace, management_key } => {
+            Request::PivNew(PivNew { device, slot, algorithm, pin_policy, touch_policy, replace, management_key }) => {
                 let card = self.piv_card(device).await?;
                 let algorithm = algorithm.unwrap_or_else(|| usual(&card));
                 let new = New { slot, algorithm, pin_policy, touch_policy, replace };
@@ -53,7 +53,7 @@ impl Server {
                 };
                 conversation.attend(self, work).await
             }
-            Request::PivChange { device, reference, old, new } => {
+            Request::PivChange(PivChange { device, reference, old, new }) => {
                 let card = self.piv_card(device).await?;
                 let peer = conversation.peer.with_parents();
                 let work = |listener: Listener| async move {
