@@ -60,12 +60,13 @@ impl Connection {
             self.sign_with_held(leave, held, asked, &mut signature).await
         } else if let Some(kept) = self.kept(blob) {
             self.sign_with_kept(leave, kept, asked, &mut signature).await
-        } else if let Some(key) = self.on_device(blob).await {
-            drop(leave);
-            self.sign_with_hardware(&*key, asked, &mut signature).await
         } else {
+            // A lock waits for no device.
             drop(leave);
-            return self.sign_upstream(blob, data, flags, &mut signature).await;
+            let Some(key) = self.on_device(blob).await else {
+                return self.sign_upstream(blob, data, flags, &mut signature).await;
+            };
+            self.sign_with_hardware(&*key, asked, &mut signature).await
         };
         self.record(blob, &signature, signed.as_ref().err());
         match signed {
