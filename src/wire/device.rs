@@ -1,7 +1,8 @@
 //! Devices as `device list` shows them.
 
 use super::Fault;
-use crate::model::Firmware;
+use crate::model::{Firmware, MfaSerial, Name};
+use crate::secret::{TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
 /// What a device is.
@@ -52,4 +53,29 @@ pub struct DeviceList {
     /// Why devices of a kind are not seen at all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
+}
+
+/// An authenticator whose seed is on a YubiKey, or is put there.
+#[derive(Serialize, Deserialize)]
+pub struct MfaOnDevice {
+    /// The access key whose user owns the device.
+    pub access_key: Name,
+    /// Its name here; the last part of the serial if left out.
+    pub name: Option<Name>,
+    /// Its serial at AWS; found by ListMFADevices if left out.
+    pub serial: Option<MfaSerial>,
+    /// The serial number of the YubiKey; may be left out where there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<u32>,
+    /// Its account on the YubiKey; without a seed it may be left out where only one is of AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// A seed to put there; without one the account is there already.
+    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<TotpSeedText>,
+    /// A new account wants to be touched for each code.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub touch: bool,
+    /// Prove it at AWS.
+    pub verify: bool,
 }

@@ -24,7 +24,7 @@ pub use agent::Restarted;
 pub use audit::{AuditBad, AuditPage, AuditStory, AuditVerdict};
 pub use catalogue::{Code, Exit};
 pub use config::{ConfigChange, ConfigScope, ConfigSetting, ConfigView};
-pub use device::{DeviceKind, DeviceList, DeviceRow};
+pub use device::{DeviceKind, DeviceList, DeviceRow, MfaOnDevice};
 pub use doctor::{Finding, Level};
 pub use endpoint::EndpointRow;
 pub use fault::Fault;

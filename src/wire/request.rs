@@ -2,6 +2,7 @@
 
 use super::Change;
 use super::ConfigScope;
+use super::device::MfaOnDevice;
 use super::keeping::TrashKind;
 use super::piv::{PivChange, PivNew};
 use super::ssh_key::{SshKeyKind, SshKeyOptions};
@@ -231,28 +232,7 @@ pub enum Request {
         verify: bool,
     },
     /// Stores an authenticator whose seed is on a YubiKey, after AWS has accepted its code unless `verify` is false.
-    MfaAddOnDevice {
-        /// The access key whose user owns the device.
-        access_key: Name,
-        /// Its name here; the last part of the serial if left out.
-        name: Option<Name>,
-        /// Its serial at AWS; found by ListMFADevices if left out.
-        serial: Option<MfaSerial>,
-        /// The serial number of the YubiKey; may be left out where there is only one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        device: Option<u32>,
-        /// Its account on the YubiKey; without a seed it may be left out where only one is of AWS.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        account: Option<String>,
-        /// A seed to put there; without one the account is there already.
-        #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
-        seed: Option<TotpSeedText>,
-        /// A new account wants to be touched for each code.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        touch: bool,
-        /// Prove it at AWS.
-        verify: bool,
-    },
+    MfaAddOnDevice(MfaOnDevice),
     /// One code, burned as it is shown.
     MfaCode {
         /// Which authenticator; may be left out where there is only one.
@@ -477,7 +457,7 @@ impl Request {
             Self::Login { .. } => "login",
             Self::Logout { .. } => "logout",
             Self::MfaAdd { .. } => "mfa_add",
-            Self::MfaAddOnDevice { .. } => "mfa_add_on_device",
+            Self::MfaAddOnDevice(_) => "mfa_add_on_device",
             Self::MfaCode { .. } => "mfa_code",
             Self::MfaExport { .. } => "mfa_export",
             Self::MfaList {} => "mfa_list",
@@ -526,7 +506,7 @@ impl Request {
                 | Self::ConfigAccept { .. }
                 | Self::Init { .. }
                 | Self::MfaAdd { .. }
-                | Self::MfaAddOnDevice { .. }
+                | Self::MfaAddOnDevice(_)
                 | Self::MfaCode { .. }
                 | Self::MfaExport { .. }
                 | Self::PivChange(_)
@@ -583,7 +563,7 @@ impl Request {
             | Self::Init { .. }
             | Self::Login { .. }
             | Self::MfaAdd { .. }
-            | Self::MfaAddOnDevice { .. }
+            | Self::MfaAddOnDevice(_)
             | Self::MfaCode { .. }
             | Self::MfaRemove { .. }
             | Self::MfaRename { .. }

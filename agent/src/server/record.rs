@@ -9,7 +9,7 @@ use crate::vault::{LockedBy, Version, Witness};
 use crate::world::{WallTime, rfc3339};
 use claviger::model::{AuditAws, AuditPeer, AuditSubject, AuditVault, Name, SlotKind, SlotProof};
 use claviger::wire::{
-    AccessKeyExport, Change, ConfigScope, Fault, NewSlot, PivChange, PivNew, PivReference, Reply, Request,
+    AccessKeyExport, Change, ConfigScope, Fault, MfaOnDevice, NewSlot, PivChange, PivNew, PivReference, Reply, Request,
 };
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
@@ -174,7 +174,7 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
             let profile = profile.clone();
             (Event::SessionLogout, AuditSubject { profile, ..AuditSubject::default() }, false)
         }
-        Request::MfaAdd { access_key, name, .. } | Request::MfaAddOnDevice { access_key, name, .. } => {
+        Request::MfaAdd { access_key, name, .. } | Request::MfaAddOnDevice(MfaOnDevice { access_key, name, .. }) => {
             (Event::MfaAdd, name.as_ref().map_or_else(|| named(access_key), named), false)
         }
         Request::MfaCode { name, .. } => (Event::MfaCode, any(name), true),

@@ -9,7 +9,7 @@ use crate::cli::{intake, ui};
 use crate::client::WipedBuffer;
 use crate::model::{MfaSerial, Name};
 use crate::secret::{SecretText, TotpSeedText};
-use crate::wire::{Fault, MfaRow, Reply, Request};
+use crate::wire::{Fault, MfaOnDevice, MfaRow, Reply, Request};
 use std::io::IsTerminal;
 
 /// Authenticators: add, list, code, rename, remove, export
@@ -154,7 +154,7 @@ impl Add {
         desk.require_open_vault()?;
         let verify = !self.no_verify;
         let request = match self.device {
-            Some(device) => Request::MfaAddOnDevice {
+            Some(device) => Request::MfaAddOnDevice(MfaOnDevice {
                 access_key: self.access_key,
                 name: self.name,
                 serial: self.serial,
@@ -163,7 +163,7 @@ impl Add {
                 seed: (self.new || self.seed_stdin).then(|| seed(self.seed_stdin)).transpose()?,
                 touch: !self.no_touch,
                 verify,
-            },
+            }),
             None => Request::MfaAdd {
                 access_key: self.access_key,
                 name: self.name,

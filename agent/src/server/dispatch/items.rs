@@ -11,7 +11,7 @@ use crate::vault::{AccessKey, Extra, Seed, TotpDevice};
 use crate::world::rfc3339;
 use claviger::model::{AuditAws, MfaSerial, Name};
 use claviger::secret::{SecretText, TotpSeed};
-use claviger::wire::{AccessKeyExport, AccessKeyRow, Code, Fault, MfaRow, Reply, Request, SlotProof};
+use claviger::wire::{AccessKeyExport, AccessKeyRow, Code, Fault, MfaOnDevice, MfaRow, Reply, Request, SlotProof};
 use std::sync::Arc;
 
 /// The session with which AWS took a code.
@@ -83,7 +83,8 @@ impl Server {
                 let seed = mfa::parse_seed(&seed, account.as_deref()).map_err(|error| fault::job(error.into()))?;
                 self.mfa_add(access_key, name, serial, seed, verify, conversation).await
             }
-            Request::MfaAddOnDevice { access_key, name, serial, device, account, seed, touch, verify } => {
+            Request::MfaAddOnDevice(asked) => {
+                let MfaOnDevice { access_key, name, serial, device, account, seed, touch, verify } = asked;
                 let seed = seed.map(|seed| mfa::parse_seed(&seed, None)).transpose();
                 let seed = seed.map_err(|error| fault::job(error.into()))?;
                 let wanted = Wanted { access_key, name, serial, card: device, account, seed, touch, verify };
