@@ -12,6 +12,7 @@ mod device;
 mod doctor;
 mod endpoint;
 mod fault;
+mod fido;
 mod keeping;
 mod reply;
 mod request;
@@ -27,6 +28,7 @@ pub use device::{DeviceKind, DeviceList, DeviceRow};
 pub use doctor::{Finding, Level};
 pub use endpoint::EndpointRow;
 pub use fault::Fault;
+pub use fido::{FidoOptions, FidoPins, FidoRow};
 pub use keeping::{OlderVault, TrashKind, TrashRow};
 pub use reply::{
     AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, OpenEndpoint, ProfileRow, Reply,

@@ -2,10 +2,11 @@
 
 use super::Change;
 use super::ConfigScope;
+use super::fido::{FidoOptions, FidoPins};
 use super::keeping::TrashKind;
 use super::ssh_key::{SshKeyKind, SshKeyOptions};
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
-use crate::secret::{Passphrase, SecretAccessKey, SshKeyFile, TotpSeedText, text};
+use crate::secret::{Passphrase, Pin, SecretAccessKey, SshKeyFile, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -155,6 +156,37 @@ pub enum Request {
     },
     /// What is plugged in.
     DeviceList {},
+    /// Lists the credentials of SSH that a FIDO2 device keeps.
+    FidoList {
+        /// Which; the only one, if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
+        /// Its PIN.
+        #[serde(with = "text")]
+        pin: Pin,
+    },
+    /// Makes an SSH key on a FIDO2 device.
+    FidoNew {
+        /// Its name here.
+        name: Name,
+        /// Which; the only one, if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
+        /// What it is.
+        #[serde(default)]
+        options: FidoOptions,
+        /// The device's PIN, where it is wanted.
+        #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+        pin: Option<Pin>,
+    },
+    /// Sets or changes the PIN of a FIDO2 device.
+    FidoPin {
+        /// Which; the only one, if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
+        /// The PINs.
+        pins: FidoPins,
+    },
     /// Credentials of a profile, for a program.
     Credentials {
         /// The profile.
@@ -436,6 +468,9 @@ impl Request {
             Self::AuditWhy { .. } => "audit_why",
             Self::Credentials { .. } => "credentials",
             Self::DeviceList {} => "device_list",
+            Self::FidoList { .. } => "fido_list",
+            Self::FidoNew { .. } => "fido_new",
+            Self::FidoPin { .. } => "fido_pin",
             Self::Doctor { .. } => "doctor",
             Self::EndpointOpen { .. } => "endpoint_open",
             Self::Init { .. } => "init",
@@ -486,6 +521,9 @@ impl Request {
                 | Self::AccessKeyExport { .. }
                 | Self::Backup { .. }
                 | Self::ConfigAccept { .. }
+                | Self::FidoList { .. }
+                | Self::FidoNew { .. }
+                | Self::FidoPin { .. }
                 | Self::Init { .. }
                 | Self::MfaAdd { .. }
                 | Self::MfaCode { .. }
@@ -538,6 +576,9 @@ impl Request {
             | Self::AccessKeyRemove { .. }
             | Self::Backup { .. }
             | Self::ConfigAccept { .. }
+            | Self::FidoList { .. }
+            | Self::FidoNew { .. }
+            | Self::FidoPin { .. }
             | Self::Init { .. }
             | Self::Login { .. }
             | Self::MfaAdd { .. }

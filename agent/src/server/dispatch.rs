@@ -20,6 +20,7 @@ mod config;
 mod device;
 mod doctor;
 mod endpoint;
+mod fido;
 mod items;
 mod keeping;
 mod prompts;
@@ -80,6 +81,9 @@ impl Server {
                 self.credentials(&profile, delivery(frozen), wait, conversation).await
             }
             Request::DeviceList {} => self.device_list().await,
+            Request::FidoList { .. } | Request::FidoNew { .. } | Request::FidoPin { .. } => {
+                self.fido_request(request, conversation).await
+            }
             Request::Doctor { profile, variables, live } => self.doctor(profile, variables, live, conversation).await,
             Request::EndpointOpen { profile, kind, linger, wait } => {
                 self.endpoint_open((profile, kind), linger, wait, conversation).await
