@@ -28,6 +28,9 @@ pub struct FidoOptions {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FidoPins {
+    /// Of which device; the only one, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// The one it has, where it has one.
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
     pub old: Option<Pin>,

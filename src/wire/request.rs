@@ -180,13 +180,7 @@ pub enum Request {
         pin: Option<Pin>,
     },
     /// Sets or changes the PIN of a FIDO2 device.
-    FidoPin {
-        /// Which; the only one, if left out.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        device: Option<String>,
-        /// The PINs.
-        pins: FidoPins,
-    },
+    FidoPin(FidoPins),
     /// Credentials of a profile, for a program.
     Credentials {
         /// The profile.
@@ -470,7 +464,7 @@ impl Request {
             Self::DeviceList {} => "device_list",
             Self::FidoList { .. } => "fido_list",
             Self::FidoNew { .. } => "fido_new",
-            Self::FidoPin { .. } => "fido_pin",
+            Self::FidoPin(_) => "fido_pin",
             Self::Doctor { .. } => "doctor",
             Self::EndpointOpen { .. } => "endpoint_open",
             Self::Init { .. } => "init",
@@ -523,7 +517,7 @@ impl Request {
                 | Self::ConfigAccept { .. }
                 | Self::FidoList { .. }
                 | Self::FidoNew { .. }
-                | Self::FidoPin { .. }
+                | Self::FidoPin(_)
                 | Self::Init { .. }
                 | Self::MfaAdd { .. }
                 | Self::MfaCode { .. }
@@ -578,7 +572,7 @@ impl Request {
             | Self::ConfigAccept { .. }
             | Self::FidoList { .. }
             | Self::FidoNew { .. }
-            | Self::FidoPin { .. }
+            | Self::FidoPin(_)
             | Self::Init { .. }
             | Self::Login { .. }
             | Self::MfaAdd { .. }

@@ -81,7 +81,7 @@ impl Server {
                 self.credentials(&profile, delivery(frozen), wait, conversation).await
             }
             Request::DeviceList {} => self.device_list().await,
-            Request::FidoList { .. } | Request::FidoNew { .. } | Request::FidoPin { .. } => {
+            Request::FidoList { .. } | Request::FidoNew { .. } | Request::FidoPin(_) => {
                 self.fido_request(request, conversation).await
             }
             Request::Doctor { profile, variables, live } => self.doctor(profile, variables, live, conversation).await,

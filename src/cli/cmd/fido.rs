@@ -115,7 +115,7 @@ impl Fido {
             Self::Pin { set, new_pin_fd, device: Device { device, pin_fd } } => {
                 let old = (!set).then(|| pin("Current PIN: ", pin_fd, "--pin-fd")).transpose()?;
                 let new = new_pin(new_pin_fd)?;
-                let request = Request::FidoPin { device, pins: FidoPins { old, new } };
+                let request = Request::FidoPin(FidoPins { device, old, new });
                 let Reply::Done {} = Desk::open(&Proof::default())?.ask(&request)? else { return Err(unexpected()) };
                 ui::say("The device has its new PIN.");
                 Ok(())

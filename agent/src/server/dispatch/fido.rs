@@ -36,11 +36,11 @@ impl Server {
                     _ => Err(told(&device, &Error::HelperSpeech)),
                 }
             }
-            Request::FidoPin { device, pins } => {
+            Request::FidoPin(FidoPins { device, old, new }) => {
                 let device = self.fido_device(device.as_deref()).await?;
-                let operation = match pins {
-                    FidoPins { old: None, new } => Do::SetPin { new },
-                    FidoPins { old: Some(old), new } => {
+                let operation = match old {
+                    None => Do::SetPin { new },
+                    Some(old) => {
                         self.fido_spare(&device).await?;
                         Do::ChangePin { old, new }
                     }
