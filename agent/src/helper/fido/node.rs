@@ -43,7 +43,7 @@ impl Node {
 
     /// Lets others have the node, which stays open.
     pub(super) fn unlock(&self) {
-        drop(rustix::fs::flock(&*self.file, FlockOperation::Unlock));
+        let _ = rustix::fs::flock(&*self.file, FlockOperation::Unlock);
     }
 
     /// Opens the device, and a channel to it. Who does not lock it may have it for a moment, or be heard instead of it.
