@@ -233,6 +233,7 @@ mod tests {
           ssh-key     SSH keys in the vault: new, add, list, public, remove, export
           device      YubiKeys and other devices: list
           piv         PIV cards: list, new, pin, puk
+          fido        FIDO2 devices: list, new, pin
           profile     Profiles: list, show, explain, adopt, release
           slot        The ways to open the vault: list, add, remove
           ssh-agent   The SSH agent: how ssh, git and others find it

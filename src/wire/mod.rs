@@ -12,7 +12,9 @@ mod device;
 mod doctor;
 mod endpoint;
 mod fault;
+mod fido;
 mod keeping;
+mod manner;
 mod piv;
 mod reply;
 mod request;
@@ -28,6 +30,7 @@ pub use device::{DeviceKind, DeviceList, DeviceRow, MfaOnDevice};
 pub use doctor::{Finding, Level};
 pub use endpoint::EndpointRow;
 pub use fault::Fault;
+pub use fido::{FidoOptions, FidoPins, FidoRow};
 pub use keeping::{OlderVault, TrashKind, TrashRow};
 pub use piv::{PivCard, PivChange, PivKeyRow, PivNew, PivReference};
 pub use reply::{

@@ -6,6 +6,7 @@ use super::EndpointRow;
 use super::agent::Restarted;
 use super::device::DeviceList;
 use super::doctor::Finding;
+use super::fido::FidoRow;
 use super::keeping::{OlderVault, TrashRow};
 use super::piv::{PivCard, PivKeyRow};
 use super::ssh_key::{SshKeyExport, SshKeyRow};
@@ -44,6 +45,8 @@ pub enum Reply {
     Endpoint(OpenEndpoint),
     /// To profile_explain.
     Explanation(Explanation),
+    /// To fido_list.
+    FidoCredentials(Vec<FidoRow>),
     /// To doctor.
     Findings(Vec<Finding>),
     /// To login.

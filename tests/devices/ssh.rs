@@ -235,6 +235,38 @@ fn a_key_file_in_the_vault_signs_after_each_unlock() {
 }
 
 #[test]
+fn a_key_is_made_on_a_device_for_the_vault() {
+    let bridge = Bridge::start();
+    let mut key = bridge.key("ONE", &[]);
+    let agent = Installed::open(&bridge.exports());
+    agent.devices_until(|devices| devices.len() == 1);
+    let plain = agent.run(&["fido", "new", "plain"], "").good();
+    agent.run(&["fido", "new", "plain"], "").fault_told(5, "is stored as plain already");
+    let resident = ["fido", "new", "work", "--resident", "--verify-required", "--user", "ada", "--pin-fd", "0"];
+    agent.run(&resident, PIN).fault_told(7, "no PIN yet");
+    agent.run(&["fido", "pin", "--set", "--new-pin-fd", "0"], &"1".repeat(65)).fault_told(2, "longer than 63 bytes");
+    agent.run(&["fido", "pin", "--set", "--new-pin-fd", "0"], PIN).good();
+    let work = agent.run(&resident, PIN).good();
+    let list = ["fido", "list", "--json", "--pin-fd", "0"];
+    let kept: Value = serde_json::from_str(&agent.run(&list, PIN).good()).expect("JSON");
+    assert_eq!((&kept[0]["user"], kept.as_array().map(Vec::len)), (&"ada".into(), Some(1)));
+    let blob = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ").trim().to_owned();
+    assert_eq!(kept[0]["line"].as_str().map(blob), Some(blob(&work)));
+    let wrong = agent.run(&list, "wrong");
+    assert!(wrong.stderr.contains("7 tries are left"), "{wrong:?}");
+    agent.run(&list, "wrong").fault_told(5, "6 tries are left");
+    agent.run(&list, "wrong").fault_told(7, "until it was pulled out");
+    key.cycle();
+    agent.devices_until(|devices| devices.first().is_some_and(|device| device["pin_tries"] == 5));
+    let host = Host::start(&agent, &format!("{plain}verify-required {work}"));
+    Ended::from(host.login(&agent, &plain).output().expect("its end")).good();
+    let person = person(&agent, &[PIN]);
+    Ended::from(host.login(&agent, &work).output().expect("its end")).good();
+    person.join().expect("a person");
+    agent.run(&["fido", "new", "other", "--device", "SOMEBODY"], "").fault_told(7, "no such device");
+}
+
+#[test]
 fn a_library_is_never_loaded_and_a_provider_is_for_keys_of_devices_alone() {
     let (bridge, _key, agent) = stage();
     bridge.keygen("plain", "ed25519-sk", &[]).good();

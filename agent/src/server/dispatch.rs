@@ -21,6 +21,7 @@ mod device;
 mod doctor;
 mod doctor_devices;
 mod endpoint;
+mod fido;
 mod items;
 mod keeping;
 mod mfa_card;
@@ -83,6 +84,9 @@ impl Server {
                 self.credentials(&profile, delivery(frozen), wait, conversation).await
             }
             Request::DeviceList {} => self.device_list().await,
+            Request::FidoList { .. } | Request::FidoNew { .. } | Request::FidoPin(_) => {
+                self.fido_request(request, conversation).await
+            }
             Request::Doctor { profile, variables, live } => self.doctor(profile, variables, live, conversation).await,
             Request::EndpointOpen { profile, kind, linger, wait } => {
                 self.endpoint_open((profile, kind), linger, wait, conversation).await

@@ -203,6 +203,7 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
         Request::SlotRemove { slot: id, .. } => (Event::SlotRemove, slot(id.to_string()), false),
         Request::SshKeyAdd { name, .. } => (Event::SshKeyAdd, named(name), false),
         Request::SshKeyExport { name, .. } => (Event::SshKeyExport, named(name), true),
+        Request::FidoNew { name, .. } => (Event::SshKeyNew, named(name), false),
         Request::SshKeyNew { name, .. } => (Event::SshKeyNew, named(name), false),
         Request::SshKeyRemove { name } => (Event::SshKeyRemove, named(name), false),
         Request::TrashEmpty { .. } => (Event::TrashEmpty, AuditSubject::default(), false),

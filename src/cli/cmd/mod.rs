@@ -11,6 +11,7 @@ mod device;
 mod doctor;
 pub(super) mod env;
 pub(super) mod exec;
+mod fido;
 mod init;
 mod lock;
 mod login;
@@ -56,6 +57,8 @@ pub(super) enum Command {
     #[command(subcommand)]
     Piv(piv::Piv),
     #[command(subcommand)]
+    Fido(fido::Fido),
+    #[command(subcommand)]
     Profile(profile::Profile),
     #[command(subcommand)]
     Slot(slot::Slot),
@@ -88,6 +91,7 @@ impl Command {
             Self::Env(verb) => verb.run(),
             Self::Exec(verb) => verb.run(),
             Self::Config(verb) => verb.run(),
+            Self::Fido(verb) => verb.run(),
             Self::Audit(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
             Self::Lock(verb) => verb.run(),

@@ -288,7 +288,7 @@ fn passphrase(number: u32) -> Result<Passphrase, Fault> {
     intake::descriptor(number).map(|text| Passphrase::from_text(text.to_string()))
 }
 
-fn line(row: &SshKeyRow) -> Result<String, Failure> {
+pub(super) fn line(row: &SshKeyRow) -> Result<String, Failure> {
     row.public.as_ref().map(|line| format!("{line}\n")).ok_or_else(unexpected)
 }
 

@@ -286,6 +286,14 @@ fn ssh_keys(drive: &Drive) {
 /// The verbs about what is kept, and the files of the user.
 pub(super) fn keeping(drive: &Drive) {
     let record = &drive.record;
+    // PINs for a device that is not there.
+    for words in [
+        &["fido", "list", "--pin-fd", "0"][..],
+        &["fido", "new", "card", "--pin-fd", "0"],
+        &["fido", "pin", "--set", "--new-pin-fd", "0"],
+    ] {
+        drive.run(words, &drive.malformed()).bad();
+    }
     for (words, bad) in [
         (&["status", "--json"][..], &["status", "prod"][..]),
         (&["doctor", "prod"], &["doctor", "nobody"]),

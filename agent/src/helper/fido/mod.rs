@@ -27,11 +27,13 @@ pub(super) use watch::watch_fido;
 /// The device at one hidraw node.
 pub(super) struct Fido {
     path: String,
+    /// That of the last operation, unlocked: a node that nobody has open forgets what is on its way.
+    last: Option<Node>,
 }
 
 impl Fido {
     pub(super) fn new(path: String) -> Self {
-        Self { path }
+        Self { path, last: None }
     }
 }
 
@@ -53,13 +55,17 @@ impl Device for Fido {
             courtesy.give_up_by(move || cancel.send());
             Session { key, courtesy }.run(operation)
         });
+        node.unlock();
+        self.last = Some(node.clone());
         match outcome {
             Err(_) if node.is_gone() => Err(Error::Gone),
             outcome => outcome,
         }
     }
 
-    fn release(&mut self) {}
+    fn release(&mut self) {
+        self.last = None;
+    }
 }
 
 impl Session<'_> {

@@ -41,6 +41,11 @@ impl Node {
         Err(Error::Held(None))
     }
 
+    /// Lets others have the node, which stays open.
+    pub(super) fn unlock(&self) {
+        let _ = rustix::fs::flock(&*self.file, FlockOperation::Unlock);
+    }
+
     /// Opens the device, and a channel to it. Who does not lock it may have it for a moment, or be heard instead of it.
     pub(super) fn open(&self) -> Result<([u8; 4], FidoKeyHid), Error> {
         let mut configuration = Cfg::init();

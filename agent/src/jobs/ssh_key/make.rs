@@ -2,7 +2,7 @@
 
 use super::{Surroundings, blob_of_line, destination};
 use crate::jobs::Error;
-use crate::ssh::key::{self, Curve, NewKey, SoftKey};
+use crate::ssh::key::{self, Curve, NewKey, SecurityKey, SoftKey};
 use crate::ssh::{self, Constraints, limits};
 use crate::vault::{Extra, SshKey};
 use crate::world::WallTime;
@@ -66,6 +66,18 @@ pub fn import(
         })?;
     }
     rules.key(&soft, comment(options, &own, name), around.world.clock.wall())
+}
+
+/// A key that a device has made.
+pub fn of_device(
+    made: &SecurityKey,
+    name: &Name,
+    options: &SshKeyOptions,
+    around: &Surroundings,
+) -> Result<SshKey, Error> {
+    let rules = Rules::read(options, around)?;
+    let soft = SoftKey::decode(&mut made.encode().as_slice())?;
+    rules.key(&soft, comment(options, "", name), around.world.clock.wall())
 }
 
 /// What was asked for, else what the file says, else the name: what people see when they are asked about a use.

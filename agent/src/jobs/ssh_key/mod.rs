@@ -7,7 +7,7 @@ mod row;
 mod tests;
 
 pub use destination::host_name;
-pub use make::{generate, import};
+pub use make::{generate, import, of_device};
 pub use row::{page, row};
 
 use super::Error;

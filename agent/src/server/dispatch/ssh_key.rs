@@ -59,18 +59,23 @@ impl Server {
     }
 
     /// A name that is taken is told before any work is done.
-    async fn ssh_key_store(
+    pub(super) async fn ssh_key_store(
         self: &Arc<Self>,
         name: Name,
         make: impl FnOnce() -> Result<SshKey, jobs::Error> + Send + 'static,
         conversation: &Conversation,
     ) -> Result<Reply, Fault> {
-        let taken = self.custody.with_items(|items| items.ssh_keys.contains_key(&name)).map_err(fault::vault)?;
-        if taken {
-            return Err(fault::job(jobs::Error::SshKeyExists(name)));
-        }
+        self.ssh_key_is_free(&name)?;
         let (leave, now) = (conversation.leave.clone(), self.world.clock.wall());
         ssh_key::add(self.custody.clone(), leave, name, make, now).await.map(Reply::SshKey).map_err(fault::job)
+    }
+
+    /// Whether a name is free.
+    pub(super) fn ssh_key_is_free(&self, name: &Name) -> Result<(), Fault> {
+        match self.custody.with_items(|items| items.ssh_keys.contains_key(name)).map_err(fault::vault)? {
+            true => Err(fault::job(jobs::Error::SshKeyExists(name.clone()))),
+            false => Ok(()),
+        }
     }
 
     fn with_ssh_key<R>(&self, name: &Name, read: impl FnOnce(&SshKey) -> R) -> Result<R, Fault> {
@@ -78,7 +83,7 @@ impl Server {
         found.ok_or_else(|| fault::job(jobs::Error::SshKeyNotFound(name.clone())))
     }
 
-    fn surroundings(&self) -> Surroundings {
+    pub(super) fn surroundings(&self) -> Surroundings {
         Surroundings { world: self.world.clone(), home: self.home.clone() }
     }
 }
