@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 /// A helper that runs; killed when dropped.
 pub(super) struct Process {
     stream: UnixStream,
-    _running: Running,
+    running: Running,
 }
 
 impl Process {
@@ -30,9 +30,14 @@ impl Process {
             std::io::ErrorKind::NotFound => Error::HelperMissing,
             _ => Error::HelperLost,
         })?;
-        let mut process = Self { stream: ours, _running: running };
+        let mut process = Self { stream: ours, running };
         process.say(&frame(first).ok_or(Error::TooLarge)?).await?;
         Ok(process)
+    }
+
+    /// Ends it: what it remembers and holds is nobody's afterwards.
+    pub(super) async fn end(self) {
+        self.running.end().await;
     }
 
     /// Sends a frame.

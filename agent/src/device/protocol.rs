@@ -66,6 +66,8 @@ pub enum Command {
 pub enum Report {
     /// What is plugged in.
     Present(Present),
+    /// The helper of a device has started.
+    Ready {},
     /// The device answers, and nobody else holds it: the operation has begun.
     Begun {},
     /// The device waits to be touched.

@@ -7,8 +7,10 @@ use crate::world::{BootTime, Clock};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
+/// Until a helper has started: a machine under load, and a cold disk.
+const START_MILLIS: u64 = 10_000;
 /// Until a device answers at all. A program that holds it for longer is told of, not waited for.
 const BEGIN_MILLIS: u64 = 900;
 /// Until a device that was told to give up has done so.
@@ -24,11 +26,14 @@ pub(super) struct Worker {
     process: Mutex<Option<Process>>,
     /// Boot clock of the last operation's end, in milliseconds.
     used: AtomicU64,
+    /// How often it was ended.
+    ends: watch::Sender<u64>,
 }
 
 impl Worker {
     pub(super) fn new(clock: Arc<dyn Clock>, program: Arc<PathBuf>, address: Address) -> Arc<Self> {
-        Arc::new(Self { clock, program, address, process: Mutex::new(None), used: AtomicU64::new(0) })
+        let (process, used, ends) = (Mutex::new(None), AtomicU64::new(0), watch::Sender::new(0));
+        Arc::new(Self { clock, program, address, process, used, ends })
     }
 
     /// Has the device do it, after what others have asked of it. Whoever drops this has cancelled it.
@@ -44,9 +49,12 @@ impl Worker {
         answered.await.unwrap_or(Err(Error::Cancelled))
     }
 
-    /// Ends the helper, in the middle of whatever it does.
+    /// Ends the helper, in the middle of whatever it does, and whatever waits for it.
     pub(super) async fn end(&self) {
-        self.process.lock().await.take();
+        self.ends.send_modify(|ends| *ends = ends.wrapping_add(1));
+        if let Some(process) = self.process.lock().await.take() {
+            process.end().await;
+        }
     }
 
     async fn exchange(
@@ -55,24 +63,27 @@ impl Worker {
         notices: mpsc::UnboundedSender<Notice>,
         mut answer: oneshot::Sender<Result<Answer, Error>>,
     ) {
+        let mut ended = self.ends.subscribe();
         let mut place = tokio::select! {
             place = self.process.lock() => place,
             () = answer.closed() => return,
+            _ = ended.changed() => return,
         };
         let limit = operation.limit_millis();
         let Some(operation) = frame(&Command::Do(operation)) else { return drop(answer.send(Err(Error::TooLarge))) };
-        let mut asked = Asked { frame: &operation, limit, notices: &notices, answer: &mut answer, begun: false };
+        let (answer_to, begun) = (&mut answer, false);
+        let mut asked = Asked { frame: &operation, limit, notices: &notices, answer: answer_to, ended, begun };
         let mut outcome = Err(Heard::Lost(Error::HelperLost));
         if let Some(mut process) = place.take() {
             outcome = self.converse(&mut process, &mut asked).await;
-            *place = outcome.as_ref().map_or_else(Heard::goes_on, |_| true).then_some(process);
+            *place = kept(process, &outcome).await;
         }
         // None ran, or it had ended since it was last used: nothing has begun.
         if matches!(outcome, Err(Heard::Lost(Error::HelperLost))) && !asked.begun {
-            outcome = match Process::start(&self.program, &Command::Serve(self.address.clone())).await {
+            outcome = match self.start().await {
                 Ok(mut process) => {
                     let outcome = self.converse(&mut process, &mut asked).await;
-                    *place = outcome.as_ref().map_or_else(Heard::goes_on, |_| true).then_some(process);
+                    *place = kept(process, &outcome).await;
                     outcome
                 }
                 Err(error) => Err(Heard::Lost(error)),
@@ -84,6 +95,23 @@ impl Worker {
         }
         drop(place);
         drop(answer.send(outcome.map_err(Heard::into_error)));
+    }
+
+    /// A helper for this device, once it is there: what a loaded machine needs for that is none of the device's time.
+    async fn start(&self) -> Result<Process, Error> {
+        let deadline = self.clock.boot().plus_millis(START_MILLIS);
+        let started = async {
+            let mut process = Process::start(&self.program, &Command::Serve(self.address.clone())).await?;
+            match process.hear().await? {
+                Report::Ready {} => Ok(process),
+                _ => Err(Error::HelperSpeech),
+            }
+        };
+        tokio::select! {
+            biased;
+            started = started => started,
+            () = self.clock.sleep_until(deadline) => Err(Error::HelperLost),
+        }
     }
 
     async fn converse(&self, process: &mut Process, asked: &mut Asked<'_>) -> Result<Answer, Heard> {
@@ -109,7 +137,7 @@ impl Worker {
                     // Whoever was told to give up says no more than that it did.
                     Report::Done(Err(error)) => return Err(Heard::Told(given_up.unwrap_or(error))),
                     Report::Done(Ok(answer)) => return Ok(answer),
-                    Report::Present(_) => return Err(Heard::Lost(Error::HelperSpeech)),
+                    Report::Present(_) | Report::Ready {} => return Err(Heard::Lost(Error::HelperSpeech)),
                 },
                 () = self.clock.sleep_until(deadline) => match given_up {
                     Some(error) => return Err(Heard::Lost(error)),
@@ -117,6 +145,8 @@ impl Worker {
                     None => return Err(Heard::Lost(Error::Held(None))),
                 },
                 () = asked.answer.closed(), if given_up.is_none() => Error::Cancelled,
+                // Nobody waits until the device gives up.
+                _ = asked.ended.changed() => return Err(Heard::Lost(Error::Cancelled)),
             };
             given_up = Some(why);
             deadline = self.give_up(process).await?;
@@ -133,10 +163,21 @@ impl Worker {
         let used = self.used.load(Ordering::Relaxed);
         self.clock.sleep_until(BootTime(used).plus_millis(IDLE_MILLIS)).await;
         let mut place = self.process.lock().await;
-        if self.used.load(Ordering::Relaxed) == used {
-            place.take();
+        if self.used.load(Ordering::Relaxed) == used
+            && let Some(process) = place.take()
+        {
+            process.end().await;
         }
     }
+}
+
+/// The helper, where it goes on; it has ended otherwise, before the next one comes to the device.
+async fn kept(process: Process, outcome: &Result<Answer, Heard>) -> Option<Process> {
+    if outcome.as_ref().map_or_else(Heard::goes_on, |_| true) {
+        return Some(process);
+    }
+    process.end().await;
+    None
 }
 
 /// What a conversation is about.
@@ -146,6 +187,7 @@ struct Asked<'a> {
     limit: u64,
     notices: &'a mpsc::UnboundedSender<Notice>,
     answer: &'a mut oneshot::Sender<Result<Answer, Error>>,
+    ended: watch::Receiver<u64>,
     /// The device has it.
     begun: bool,
 }

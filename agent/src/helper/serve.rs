@@ -74,6 +74,7 @@ pub(super) trait Device {
 pub(super) fn run(channel: Channel, address: Address) {
     let speaker = channel.speaker();
     let stop = Stop::default();
+    speaker.say(&Report::Ready {});
     let operations = listen(channel, stop.clone());
     let mut device: Box<dyn Device> = match address {
         Address::Card(reader) => Box::new(Card::new(reader)),

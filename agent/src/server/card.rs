@@ -3,13 +3,12 @@
 use super::Server;
 use super::ssh::asked_by;
 use crate::ask::{Audience, PinQuestion, Question, Touch};
-use crate::device::{Address, Answer, Card, Error, Notice, Operation, Reference, piv};
+use crate::device::{Address, Answer, Card, Error, Operation, Reference, piv};
 use crate::prompt::{NoPin, Unasked, Verdict, shown};
 use claviger::model::AuditPeer;
 use claviger::secret::{Pin, SecretText};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -152,19 +151,9 @@ impl Server {
         operation: piv::Operation,
         errand: &Errand,
     ) -> Result<Answer, Error> {
-        let (notices, mut told) = mpsc::unbounded_channel();
-        let mut run = pin!(self.devices.run(&card.found, Operation::Piv(operation), notices));
-        let mut shown = None;
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut run => return answer,
-                Some(Notice::Touch) = told.recv(), if shown.is_none() => {
-                    let Errand { purpose, asked_by, audience } = errand.clone();
-                    shown = Some(self.prompts.touch(&Touch { device: card_name(card), purpose, asked_by }, &audience));
-                }
-            }
-        }
+        let Errand { purpose, asked_by, audience } = errand.clone();
+        let touch = Touch { device: card_name(card), purpose, asked_by };
+        self.office.hardware().run(&card.found, Operation::Piv(operation), &touch, &audience).await
     }
 
     /// A signature by a key of a card, as the card gives it. Its PIN is asked for where it wants one that nobody has given.

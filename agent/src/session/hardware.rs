@@ -5,7 +5,7 @@ use super::office::Office;
 use super::plan::Plan;
 use super::spend::Code;
 use crate::ask::{Audience, Touch};
-use crate::device::{self, Answer, Applet, Bytes, Card, Devices, Notice, Operation, oath};
+use crate::device::{self, Answer, Applet, Bytes, Card, Devices, Found, Notice, Operation, oath};
 use crate::mfa::STEP_SECONDS;
 use crate::prompt::Prompts;
 use crate::vault::OathAccount;
@@ -24,7 +24,32 @@ pub struct Hardware {
 }
 
 impl Hardware {
-    /// Has the OATH applet of a card do something; while the card waits for a touch, that is shown.
+    /// Has a device do something. While it waits for a touch, this is shown.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn run(
+        &self,
+        device: &Found,
+        operation: Operation,
+        touch: &Touch,
+        audience: &Arc<Audience>,
+    ) -> Result<Answer, device::Error> {
+        let (notices, mut heard) = mpsc::unbounded_channel();
+        let mut work = std::pin::pin!(self.devices.run(device, operation, notices));
+        let mut shown = None;
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut work => return outcome,
+                Some(Notice::Touch) = heard.recv(), if shown.is_none() => {
+                    shown = Some(self.prompts.touch(touch, audience));
+                }
+            }
+        }
+    }
+
+    /// The same of the OATH applet of a card.
     ///
     /// # Errors
     /// Those of the device.
@@ -38,20 +63,9 @@ impl Hardware {
         if card.info.oath.is_none() {
             return Err(device::Error::AppletMissing(Applet::Oath));
         }
-        let (notices, mut heard) = mpsc::unbounded_channel();
-        let mut work = std::pin::pin!(self.devices.run(&card.found, Operation::Oath(operation), notices));
-        let mut shown = None;
-        loop {
-            tokio::select! {
-                biased;
-                outcome = &mut work => return outcome,
-                Some(Notice::Touch) = heard.recv(), if shown.is_none() => {
-                    let (device, purpose) = (named(card.info.serial), purpose.to_owned());
-                    let touch = Touch { device, purpose, asked_by: asked_by(audience) };
-                    shown = Some(self.prompts.touch(&touch, audience));
-                }
-            }
-        }
+        let (device, purpose) = (named(card.info.serial), purpose.to_owned());
+        let touch = Touch { device, purpose, asked_by: asked_by(audience) };
+        self.run(&card.found, Operation::Oath(operation), &touch, audience).await
     }
 }
 

@@ -60,6 +60,12 @@ impl Running {
         self.wait().await
     }
 
+    /// Kills it, and waits until it is gone: what it had open is closed then.
+    pub async fn end(mut self) {
+        self.kill();
+        drop(self.wait().await);
+    }
+
     fn kill(&self) {
         if let Some(group) = self.group {
             // Not yet waited for, so the number is still this group's.

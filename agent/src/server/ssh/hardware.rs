@@ -7,13 +7,11 @@ use super::connection::Connection;
 use super::record::Signature;
 use super::sign::{NotSigned, asked_by, over};
 use crate::ask::{Audience, Touch};
-use crate::device::{Answer, Devices, Error, Found, Notice, Operation};
-use crate::prompt::{Prompts, TouchNotice};
+use crate::device::{Answer, Error, Found, Operation};
+use crate::session::Hardware;
 use crate::ssh::Payload;
 use crate::ssh::key::{SecurityKey, SoftKey};
-use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 /// A key that a device holds.
 pub(super) enum DeviceKey {
@@ -37,8 +35,7 @@ impl DeviceKey {
 
 /// What a kind of device has to sign with: the devices, and the person before them.
 pub(super) struct Bench<'a> {
-    pub(super) devices: &'a Arc<Devices>,
-    pub(super) prompts: &'a Arc<Prompts>,
+    pub(super) hardware: &'a Hardware,
     pub(super) audience: Arc<Audience>,
     pub(super) purpose: String,
     pub(super) asked_by: String,
@@ -47,20 +44,9 @@ pub(super) struct Bench<'a> {
 impl Bench<'_> {
     /// Has a device do something, and tells of the touch that it waits for, as long as it does.
     pub(super) async fn run(&self, device: &Found, operation: Operation) -> Result<Answer, Error> {
-        let (tell, mut notices) = mpsc::unbounded_channel();
-        let mut done = pin!(self.devices.run(device, operation, tell));
-        let mut _shown: Option<TouchNotice> = None;
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut done => return done,
-                Some(Notice::Touch) = notices.recv() => {
-                    let (purpose, asked_by) = (self.purpose.clone(), self.asked_by.clone());
-                    let touch = Touch { device: device.product.clone(), purpose, asked_by };
-                    _shown = Some(self.prompts.touch(&touch, &self.audience));
-                }
-            }
-        }
+        let (purpose, asked_by) = (self.purpose.clone(), self.asked_by.clone());
+        let touch = Touch { device: device.product.clone(), purpose, asked_by };
+        self.hardware.run(device, operation, &touch, &self.audience).await
     }
 }
 
@@ -77,8 +63,7 @@ impl Connection {
             return Err(NotSigned::NotAllowed);
         }
         let bench = Bench {
-            devices: &server.devices,
-            prompts: &self.door.prompts,
+            hardware: server.office.hardware(),
             audience: Arc::new(self.audience()),
             purpose: self.purpose(signature).await,
             asked_by: asked_by(&self.peer()),

@@ -35,7 +35,7 @@ impl Bench<'_> {
     /// The device with the credential: the one that says so without a touch, else, of a key that is seen with the PIN
     /// alone, the only one, or the one that a person touches. None is asked for a touch in vain.
     async fn holder(&self, key: &SecurityKey) -> Result<Found, Error> {
-        let present = self.devices.present().await?;
+        let present = self.hardware.devices.present().await?;
         let is_fido = |found: &Found| matches!(found.address, Address::Fido(_));
         let devices: Vec<Found> = present.devices.into_iter().filter(is_fido).collect();
         match devices.as_slice() {
@@ -107,7 +107,7 @@ impl Bench<'_> {
                 title: format!("Use the last try of the PIN of {}?", device.product),
                 lines: vec!["Where it is wrong, the device has to be reset, and all that it holds is lost.".to_owned()],
             };
-            match self.prompts.confirm(&question, &self.audience).await {
+            match self.hardware.prompts.confirm(&question, &self.audience).await {
                 Verdict::Allowed => {}
                 Verdict::Refused => return Err(NotSigned::Refused),
                 Verdict::Unasked(why) => return Err(why.into()),
@@ -123,7 +123,7 @@ impl Bench<'_> {
             least: PIN_LENGTHS.0,
             most: PIN_LENGTHS.1,
         };
-        self.prompts.pin(&question, &self.audience).await.map_err(|why| match why {
+        self.hardware.prompts.pin(&question, &self.audience).await.map_err(|why| match why {
             NoPin::Refused => NotSigned::Refused,
             NoPin::Unasked(why) => why.into(),
         })
