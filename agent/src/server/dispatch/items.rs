@@ -8,7 +8,7 @@ use crate::server::Server;
 use crate::server::conversation::Conversation;
 use crate::server::fault;
 use crate::vault::{AccessKey, Extra, Seed, TotpDevice};
-use crate::world::rfc3339;
+use crate::world::{on_wiped_stack, rfc3339};
 use claviger::model::{AuditAws, MfaSerial, Name};
 use claviger::secret::{SecretText, TotpSeed};
 use claviger::wire::{AccessKeyExport, AccessKeyRow, Code, Fault, MfaOnDevice, MfaRow, Reply, Request, SlotProof};
@@ -95,7 +95,8 @@ impl Server {
                 self.prove(proof, conversation).await?;
                 let uri = self.custody.with_items(|items| {
                     let device = items.authenticators.get(&name)?;
-                    Some(device.seed.here().map(|seed| mfa::export_uri(seed, &device.serial)))
+                    // The encoder works on the stack.
+                    Some(device.seed.here().map(|seed| on_wiped_stack(|| mfa::export_uri(seed, &device.serial))))
                 });
                 match uri.map_err(fault::vault)? {
                     Some(Some(uri)) => Ok(Reply::MfaExport { uri }),
