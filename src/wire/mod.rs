@@ -29,7 +29,9 @@ pub use doctor::{Finding, Level};
 pub use endpoint::EndpointRow;
 pub use fault::Fault;
 pub use keeping::{OlderVault, TrashKind, TrashRow};
-pub use piv::{PivCard, PivChange, PivKeyRow, PivNew, PivReference};
+pub use piv::{
+    PivCard, PivCertificate, PivCertificateDeed, PivChange, PivKeyRow, PivManagementKey, PivNew, PivReference,
+};
 pub use reply::{
     AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, OpenEndpoint, ProfileRow, Reply,
     SessionRow, Setting, SlotRow, SshStatus, Status, Whoami,

@@ -4,7 +4,7 @@ use super::Change;
 use super::ConfigScope;
 use super::device::MfaOnDevice;
 use super::keeping::TrashKind;
-use super::piv::{PivChange, PivNew};
+use super::piv::{PivCertificate, PivChange, PivManagementKey, PivNew};
 use super::ssh_key::{SshKeyKind, SshKeyOptions};
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
 use crate::secret::{Passphrase, SecretAccessKey, SshKeyFile, TotpSeedText, text};
@@ -261,6 +261,8 @@ pub enum Request {
         /// Its new name.
         new_name: Name,
     },
+    /// Shows, imports, removes or attests the certificate of a key on a PIV card.
+    PivCertificate(PivCertificate),
     /// Changes the PIN or the PUK of a PIV card. What is left out is asked for.
     PivChange(PivChange),
     /// The PIV cards that are plugged in, and their keys. It costs no try.
@@ -269,6 +271,8 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         device: Option<u32>,
     },
+    /// Gives a PIV card another management key.
+    PivManagementKey(PivManagementKey),
     /// Has a PIV card make a key.
     PivNew(PivNew),
     /// Moves what decides about a profile's credentials from the AWS files into claviger's own, and leaves claviger's
@@ -463,8 +467,10 @@ impl Request {
             Self::MfaList {} => "mfa_list",
             Self::MfaRemove { .. } => "mfa_remove",
             Self::MfaRename { .. } => "mfa_rename",
+            Self::PivCertificate(_) => "piv_certificate",
             Self::PivChange(_) => "piv_change",
             Self::PivList { .. } => "piv_list",
+            Self::PivManagementKey(_) => "piv_management_key",
             Self::PivNew(_) => "piv_new",
             Self::ProfileAdopt { .. } => "profile_adopt",
             Self::ProfileExplain { .. } => "profile_explain",
@@ -509,7 +515,9 @@ impl Request {
                 | Self::MfaAddOnDevice(_)
                 | Self::MfaCode { .. }
                 | Self::MfaExport { .. }
+                | Self::PivCertificate(_)
                 | Self::PivChange(_)
+                | Self::PivManagementKey(_)
                 | Self::PivNew(_)
                 | Self::Restore { .. }
                 | Self::SlotAdd { .. }
@@ -567,7 +575,9 @@ impl Request {
             | Self::MfaCode { .. }
             | Self::MfaRemove { .. }
             | Self::MfaRename { .. }
+            | Self::PivCertificate(_)
             | Self::PivChange(_)
+            | Self::PivManagementKey(_)
             | Self::PivNew(_)
             | Self::ProfileAdopt { .. }
             | Self::ProfileRelease { .. }

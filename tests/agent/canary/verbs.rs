@@ -317,6 +317,12 @@ pub(super) fn keeping(drive: &Drive) {
         drive.run(words, "").good();
         drive.run(bad, "").bad();
     }
+    // No card is here: what is typed goes as far as the agent, and no further.
+    let key = || drive.malformed();
+    drive.run(&["piv", "management-key", "--stdin"], &key()).bad();
+    drive.given(&["piv", "management-key", "--management-key-fd", "3"], &[&key()]).bad();
+    drive.given(&["piv", "certificate", "9a", "--remove", "--management-key-fd", "3"], &[&key()]).bad();
+    drive.run(&["piv", "certificate", "9a", "--import", "-"], &key()).bad();
     drive.proven(&["access-key", "export", "dev"]).good();
     drive.proven(&["mfa", "export", "ada-phone"]).good();
     drive.proven(&["access-key", "export", "nobody"]).bad();
