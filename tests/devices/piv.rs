@@ -8,9 +8,12 @@ use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 const SERIAL: u32 = 12_345_678;
 const PIN: &str = "123456";
+/// pcscd tells of no card later than this.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An agent with an open vault, and a card in its reader.
 fn stage(firmware: &str) -> (Rig, Installed, Card) {
@@ -181,6 +184,12 @@ fn pins_are_counted_and_never_spent_unasked() {
     assert!(record.contains("piv.change") && record.contains("piv.new") && !record.contains("654321"), "{record}");
 }
 
+/// Numbers until it is too late: what does not come within this does not come.
+fn attempts() -> impl Iterator<Item = usize> {
+    let begun = Instant::now();
+    (0..).take_while(move |_| begun.elapsed() < PATIENCE)
+}
+
 #[test]
 fn a_card_may_be_pulled_at_every_command() {
     let (_rig, agent, key) = stage("5.4.3");
@@ -201,12 +210,15 @@ fn a_card_may_be_pulled_at_every_command() {
             key.cut_at(next);
             // pcscd may yet tell of the plug before this one: then the card is not seen, and not cut.
             let is_seen = |said: &Ended| said.stdout != "[]\n" && !said.stderr.contains("No private key");
-            let said = (0..1000).map(|_| act()).find(is_seen).expect("a card that is seen");
+            let said = attempts()
+                .map(|_| act())
+                .find(is_seen)
+                .unwrap_or_else(|| panic!("{what} {next}: the card is not seen: {:?}; {:?}", act(), agent.devices()));
             let told = said.stdout.contains("device.not_present") || said.exit != Some(0);
             assert!(told && !said.stderr.contains("panic"), "{what} {next}: {said:?}");
             key.plug();
             // pcscd tells of a change when it has seen it.
-            let again = || (0..1000).any(|_| works(&act()));
+            let again = || attempts().any(|_| works(&act()));
             assert!(again(), "{what} {next}: {:?}; {:?}; {:?}", act(), agent.devices(), cards(&agent));
         }
     }
