@@ -324,6 +324,8 @@ impl Drive {
         let ends = self.ends.lock().expect("the ends");
         let missing = |(verb, (good, bad)): (&String, &(bool, bool))| match (good, bad) {
             (true, true) => None,
+            // That wants a card, which tests/devices has.
+            (false, true) if verb.starts_with("piv ") => None,
             (false, _) => Some(format!("{verb}: no good end")),
             (_, false) => Some(format!("{verb}: no failure")),
         };

@@ -290,7 +290,6 @@ pub(super) fn keeping(drive: &Drive) {
         (&["status", "--json"][..], &["status", "prod"][..]),
         (&["doctor", "prod"], &["doctor", "nobody"]),
         (&["device", "list"], &["device", "list", "--yaml"]),
-        (&["piv", "list"], &["piv", "list", "--yaml"]),
         (&["doctor", "prod", "--live"], &["doctor", "a b"]),
         (&["access-key", "list", "--json"], &["access-key", "list", "x"]),
         (&["mfa", "list", "--json"], &["mfa", "list", "x"]),
@@ -317,7 +316,9 @@ pub(super) fn keeping(drive: &Drive) {
         drive.run(words, "").good();
         drive.run(bad, "").bad();
     }
-    // No card is here: what is typed goes as far as the agent, and no further.
+    // No card is here, perhaps no pcscd: what is typed goes as far as the agent, or its device helper, and no further.
+    drive.run(&["piv", "list"], "");
+    drive.run(&["piv", "list", "--yaml"], "").bad();
     let key = || drive.malformed();
     drive.run(&["piv", "management-key", "--stdin"], &key()).bad();
     drive.given(&["piv", "management-key", "--management-key-fd", "3"], &[&key()]).bad();
