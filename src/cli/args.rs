@@ -232,7 +232,7 @@ mod tests {
           mfa         Authenticators: add, list, code, rename, remove, export
           ssh-key     SSH keys in the vault: new, add, list, public, remove, export
           device      YubiKeys and other devices: list
-          piv         PIV cards: list, new, pin, puk
+          piv         PIV cards: list, new, certificate, pin, puk, management-key
           fido        FIDO2 devices: list, new, pin
           profile     Profiles: list, show, explain, adopt, release
           slot        The ways to open the vault: list, add, remove

@@ -22,12 +22,25 @@ pub(super) fn stdin() -> Result<Zeroizing<String>, Fault> {
 
 /// All that a file holds, as text.
 pub(super) fn file(path: &Path) -> Result<Zeroizing<String>, Fault> {
-    let unreadable = |why: &str| {
-        let message = format!("{} cannot be read: {why}", Label(&path.to_string_lossy()));
-        Fault::new(Code::Usage, message).hint(look(path))
+    let mut file = File::open(path).map_err(|error| unreadable(path, &error.kind().to_string()))?;
+    utf8(&read(&mut file, false).map_err(|_| unreadable(path, "not a file"))?)
+}
+
+/// All that a file holds that is no secret, or stdin where it is `-`.
+pub(super) fn public_bytes(path: &Path) -> Result<Vec<u8>, Fault> {
+    let bytes = match path.to_str() {
+        Some("-") => read(&mut std::io::stdin().lock(), false)?,
+        _ => {
+            let mut file = File::open(path).map_err(|error| unreadable(path, &error.kind().to_string()))?;
+            read(&mut file, false).map_err(|_| unreadable(path, "not a file"))?
+        }
     };
-    let mut file = File::open(path).map_err(|error| unreadable(&error.kind().to_string()))?;
-    utf8(&read(&mut file, false).map_err(|_| unreadable("not a file"))?)
+    Ok(bytes.to_vec())
+}
+
+fn unreadable(path: &Path, why: &str) -> Fault {
+    let message = format!("{} cannot be read: {why}", Label(&path.to_string_lossy()));
+    Fault::new(Code::Usage, message).hint(look(path))
 }
 
 /// What shows the files beside this one; where the folder cannot be typed as it is, the help of the verb.

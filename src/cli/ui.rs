@@ -21,6 +21,14 @@ pub(super) fn data(bytes: &[u8]) -> Outcome {
     })
 }
 
+/// Writes a line that is a secret.
+pub(super) fn secret_line(secret: &str) -> Outcome {
+    let mut line = crate::client::WipedBuffer::with_capacity(secret.len() + 1);
+    line.extend(secret.as_bytes());
+    line.extend(b"\n");
+    data(line.as_slice())
+}
+
 /// Writes a value of the wire protocol as JSON for people and programs alike: its field names are stable.
 pub(super) fn json(value: &impl Serialize) -> Outcome {
     let mut out = crate::client::WipedBuffer::with_capacity(4096);

@@ -125,11 +125,13 @@ catalogue! {
     DeviceAmbiguous, "device.ambiguous", Usage, "more than one device could be meant", Some("claviger device list");
     DeviceAppletMissing, "device.applet_missing", Device, "the device does not have what is asked of it, or it is switched off", Some("claviger device list");
     DeviceBadAnswer, "device.bad_answer", Device, "the device answers what its specification does not have", Some("claviger device list");
+    DeviceCertificateRefused, "device.certificate_refused", Refused, "this cannot be the certificate of the key in the slot", None;
     DeviceFailed, "device.failed", Device, "the device, or the helper that speaks to it, failed", Some("claviger device list");
     DeviceFull, "device.full", Device, "the device is full", None;
     DeviceHeld, "device.held", Device, "another program holds the device", Some("claviger device list");
     DeviceHelperMissing, "device.helper_missing", Device, "claviger was installed without its device helper", None;
     DeviceLastTry, "device.last_try", Person, "one try of the PIN or PUK is left, and nobody here has said that it may be used", None;
+    DeviceManagementKeyRefused, "device.management_key_refused", Usage, "this cannot be a management key of the device", None;
     DeviceManagementKeyWrong, "device.management_key_wrong", Refused, "the PIV management key is not the right one", None;
     DeviceNotPermitted, "device.not_permitted", Device, "this user may not open the device", None;
     DeviceNotPresent, "device.not_present", Device, "the device is not plugged in, or was pulled out", Some("claviger device list");

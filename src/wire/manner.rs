@@ -35,8 +35,10 @@ impl Request {
             Self::MfaList {} => "mfa_list",
             Self::MfaRemove { .. } => "mfa_remove",
             Self::MfaRename { .. } => "mfa_rename",
+            Self::PivCertificate(_) => "piv_certificate",
             Self::PivChange(_) => "piv_change",
             Self::PivList { .. } => "piv_list",
+            Self::PivManagementKey(_) => "piv_management_key",
             Self::PivNew(_) => "piv_new",
             Self::ProfileAdopt { .. } => "profile_adopt",
             Self::ProfileExplain { .. } => "profile_explain",
@@ -84,7 +86,9 @@ impl Request {
                 | Self::MfaAddOnDevice(_)
                 | Self::MfaCode { .. }
                 | Self::MfaExport { .. }
+                | Self::PivCertificate(_)
                 | Self::PivChange(_)
+                | Self::PivManagementKey(_)
                 | Self::PivNew(_)
                 | Self::Restore { .. }
                 | Self::SlotAdd { .. }
@@ -145,7 +149,9 @@ impl Request {
             | Self::MfaCode { .. }
             | Self::MfaRemove { .. }
             | Self::MfaRename { .. }
+            | Self::PivCertificate(_)
             | Self::PivChange(_)
+            | Self::PivManagementKey(_)
             | Self::PivNew(_)
             | Self::ProfileAdopt { .. }
             | Self::ProfileRelease { .. }

@@ -32,7 +32,9 @@ pub use endpoint::EndpointRow;
 pub use fault::Fault;
 pub use fido::{FidoOptions, FidoPins, FidoRow};
 pub use keeping::{OlderVault, TrashKind, TrashRow};
-pub use piv::{PivCard, PivChange, PivKeyRow, PivNew, PivReference};
+pub use piv::{
+    PivCard, PivCertificate, PivCertificateDeed, PivChange, PivKeyRow, PivManagementKey, PivNew, PivReference,
+};
 pub use reply::{
     AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, OpenEndpoint, ProfileRow, Reply,
     SessionRow, Setting, SlotRow, SshStatus, Status, Whoami,

@@ -1,4 +1,4 @@
-//! PIV cards: what they hold, as `piv list` shows it.
+//! PIV cards: what they hold, and what changes them.
 
 use super::Fault;
 use crate::model::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
@@ -99,4 +99,51 @@ pub struct PivNew {
     /// The card's management key in base16; asked for, if it is left out and not the one that cards come with.
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
     pub management_key: Option<DeviceSecret>,
+}
+
+/// What is done with the certificates of a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PivCertificateDeed {
+    /// The card attests that it made the key: the certificate that says so, and that of the key which signed it.
+    Attest {},
+    /// A certificate is put beside the key, in PEM, or in DER written in base16; at most 3000 bytes of DER. One whose public
+    /// key is not that of the key is refused.
+    Import(String),
+    /// The certificate beside the key is taken away.
+    Remove {},
+    /// The certificate beside the key.
+    Show {},
+}
+
+/// The certificates of a slot.
+#[derive(Serialize, Deserialize)]
+pub struct PivCertificate {
+    /// The card's serial number; may be left out where one is plugged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<u32>,
+    /// Where.
+    pub slot: PivSlot,
+    /// What.
+    pub deed: PivCertificateDeed,
+    /// As for [`PivNew`], of `import` and `remove`.
+    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    pub management_key: Option<DeviceSecret>,
+}
+
+/// Another management key for a card.
+#[derive(Serialize, Deserialize)]
+pub struct PivManagementKey {
+    /// The card's serial number; may be left out where one is plugged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<u32>,
+    /// The one it has, as for [`PivNew`].
+    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<DeviceSecret>,
+    /// The one it gets, in base16 and of the length the card has now; a random one, if left out.
+    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<DeviceSecret>,
+    /// Wants to be touched for each use.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub touch: bool,
 }

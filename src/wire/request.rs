@@ -5,7 +5,7 @@ use super::ConfigScope;
 use super::device::MfaOnDevice;
 use super::fido::{FidoOptions, FidoPins};
 use super::keeping::TrashKind;
-use super::piv::{PivChange, PivNew};
+use super::piv::{PivCertificate, PivChange, PivManagementKey, PivNew};
 use super::ssh_key::{SshKeyKind, SshKeyOptions};
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
 use crate::secret::{Passphrase, Pin, SecretAccessKey, SshKeyFile, TotpSeedText, text};
@@ -287,6 +287,8 @@ pub enum Request {
         /// Its new name.
         new_name: Name,
     },
+    /// Shows, imports, removes or attests the certificate of a key on a PIV card.
+    PivCertificate(PivCertificate),
     /// Changes the PIN or the PUK of a PIV card. What is left out is asked for.
     PivChange(PivChange),
     /// The PIV cards that are plugged in, and their keys. It costs no try.
@@ -295,6 +297,8 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         device: Option<u32>,
     },
+    /// Gives a PIV card another management key.
+    PivManagementKey(PivManagementKey),
     /// Has a PIV card make a key.
     PivNew(PivNew),
     /// Moves what decides about a profile's credentials from the AWS files into claviger's own, and leaves claviger's

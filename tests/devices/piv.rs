@@ -8,9 +8,12 @@ use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 const SERIAL: u32 = 12_345_678;
 const PIN: &str = "123456";
+/// pcscd tells of no card later than this.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An agent with an open vault, and a card in its reader.
 fn stage(firmware: &str) -> (Rig, Installed, Card) {
@@ -181,6 +184,12 @@ fn pins_are_counted_and_never_spent_unasked() {
     assert!(record.contains("piv.change") && record.contains("piv.new") && !record.contains("654321"), "{record}");
 }
 
+/// Numbers until it is too late: what does not come within this does not come.
+fn attempts() -> impl Iterator<Item = usize> {
+    let begun = Instant::now();
+    (0..).take_while(move |_| begun.elapsed() < PATIENCE)
+}
+
 #[test]
 fn a_card_may_be_pulled_at_every_command() {
     let (_rig, agent, key) = stage("5.4.3");
@@ -201,12 +210,15 @@ fn a_card_may_be_pulled_at_every_command() {
             key.cut_at(next);
             // pcscd may yet tell of the plug before this one: then the card is not seen, and not cut.
             let is_seen = |said: &Ended| said.stdout != "[]\n" && !said.stderr.contains("No private key");
-            let said = (0..1000).map(|_| act()).find(is_seen).expect("a card that is seen");
+            let said = attempts()
+                .map(|_| act())
+                .find(is_seen)
+                .unwrap_or_else(|| panic!("{what} {next}: the card is not seen: {:?}; {:?}", act(), agent.devices()));
             let told = said.stdout.contains("device.not_present") || said.exit != Some(0);
             assert!(told && !said.stderr.contains("panic"), "{what} {next}: {said:?}");
             key.plug();
             // pcscd tells of a change when it has seen it.
-            let again = || (0..1000).any(|_| works(&act()));
+            let again = || attempts().any(|_| works(&act()));
             assert!(again(), "{what} {next}: {:?}; {:?}; {:?}", act(), agent.devices(), cards(&agent));
         }
     }
@@ -274,4 +286,113 @@ fn others_come_between_hold_it_and_let_go() {
     rig.start_pcscd();
     agent.devices_until(|devices| devices.len() == 1);
     sign(&agent, "9a").good();
+}
+
+/// The management key that YubiKeys come with (Yubico, PIV introduction).
+const FACTORY: &str = "010203040506070801020304050607080102030405060708";
+
+/// Yubico's own program, where the agent's files are.
+fn ykman(rig: &Rig, agent: &Installed, words: &str) -> Ended {
+    run(rig.command(python("ykman")).args(words.split_whitespace()).current_dir(agent.path()), "")
+}
+
+fn openssl(agent: &Installed, words: &str) -> String {
+    openssh(agent, &[&["openssl"], &words.split_whitespace().collect::<Vec<_>>()[..]].concat(), "").good()
+}
+
+#[test]
+fn certificates_go_in_and_out() {
+    for firmware in ["5.4.3", "5.7.1"] {
+        let (rig, agent, _key) = stage(firmware);
+        let certificate =
+            |options: &[&str], stdin: &str| agent.run(&[&["piv", "certificate", "9a"], options].concat(), stdin);
+        let exported = || ykman(&rig, &agent, "piv certificates export 9a -");
+        make(&agent, "9a", &["--type", "ecdsa-p256", "--pin-policy", "never"]);
+        certificate(&[], "").fault_told(6, "no such certificate");
+        ykman(&rig, &agent, "piv keys export 9a public.pem").good();
+        ykman(&rig, &agent, &format!("piv certificates generate -m {FACTORY} -P {PIN} -s CN=ada 9a public.pem")).good();
+        let ada = certificate(&[], "").good();
+        assert_eq!(ada, exported().good(), "what ykman wrote");
+        assert_eq!(cards(&agent)[0]["keys"][0]["certificate"], "CN=ada");
+
+        certificate(&["--remove"], "").good();
+        bad(exported());
+        assert_eq!(cards(&agent)[0]["keys"][0]["certificate"], Value::Null);
+        agent.write("ada.pem", &ada);
+        openssl(&agent, "x509 -in ada.pem -outform DER -out ada.der");
+        for (file, stdin) in [("ada.der", ""), ("ada.pem", ""), ("-", &*ada)] {
+            let path = if file == "-" { file.to_owned() } else { agent.file(file).display().to_string() };
+            certificate(&["--import", &path], stdin).good();
+            assert_eq!(exported().good(), ada, "{file}");
+            certificate(&["--remove"], "").good();
+        }
+        certificate(&["--import", "-"], &ada).good();
+
+        openssl(&agent, "req -x509 -newkey ed25519 -nodes -keyout bob.key -subj /CN=bob -out bob.pem");
+        let bob = fs::read_to_string(agent.file("bob.pem")).expect("a certificate");
+        certificate(&["--import", "-"], &bob).fault_told(5, "its public key is another");
+        for none in ["nothing", &format!("{ada}{ada}"), &ada.replace("MII", "MIJ")] {
+            certificate(&["--import", "-"], none).fault_told(5, "not one X.509 certificate");
+        }
+        let long = format!("/CN=long -addext nsComment={}", "a".repeat(3000));
+        openssl(&agent, &format!("req -x509 -key bob.key -subj {long} -out long.pem"));
+        let long = fs::read_to_string(agent.file("long.pem")).expect("a certificate");
+        certificate(&["--import", "-"], &long).fault_told(7, "more than the device takes");
+        agent.run(&["piv", "certificate", "9c", "--import", "-"], &ada).fault_told(6, "no such key");
+        assert_eq!(exported().good(), ada, "what was refused changed nothing");
+
+        agent.write("chain.pem", &certificate(&["--attest"], "").good());
+        let public = fs::read_to_string(agent.file("public.pem")).expect("a key");
+        assert_eq!(openssl(&agent, "x509 -in chain.pem -noout -pubkey"), public, "the first is of the key");
+        let chain = fs::read_to_string(agent.file("chain.pem")).expect("two certificates");
+        let (_, card) = chain.split_once("-----END CERTIFICATE-----\n").expect("two");
+        agent.write("card.pem", card);
+        openssl(&agent, "verify -partial_chain -trusted card.pem chain.pem");
+        openssl(&agent, "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out in.key");
+        ykman(&rig, &agent, &format!("piv keys import -m {FACTORY} 9c in.key")).good();
+        agent.run(&["piv", "certificate", "9c", "--attest"], "").fault_told(6, "no such attestation");
+        let record = agent.run(&["audit", "log", "--json", "--event", "piv.certificate"], "").good();
+        assert!(record.contains("\"piv 9a\"") && record.contains("device.certificate_refused"), "{record}");
+    }
+}
+
+#[test]
+fn management_keys_are_changed() {
+    for (firmware, kind) in [("5.4.3", "TDES"), ("5.7.1", "AES192")] {
+        let (rig, agent, key) = stage(firmware);
+        let generate = |key: &str| ykman(&rig, &agent, &format!("piv keys generate -a ECCP256 -m {key} 9a public.pem"));
+        let told = agent.run(&["piv", "management-key"], "").good();
+        let first = told.strip_suffix('\n').expect("a line");
+        assert!(first.len() == 48 && first.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first:?}");
+        generate(first).good();
+        bad(generate(FACTORY));
+        let about = ykman(&rig, &agent, "piv info").good();
+        assert!(about.contains(kind), "{firmware}: {about}");
+        let new = ["piv", "new", "9c", "--type", "ecdsa-p256", "--management-key-fd", "0"];
+        agent.run(&new, FACTORY).fault_told(5, "the management key is not the right one");
+        agent.run(&new, first).good();
+
+        let second = "00112233445566778899aabbccddeeff0123456789abcdef";
+        let person = Person::attend(&agent, &[first]);
+        let change = |options: &[&str], stdin: &str| {
+            agent.run(&[&["piv", "management-key", "--stdin"], options].concat(), stdin)
+        };
+        for unfit in ["00", "", "x", &"00".repeat(32)] {
+            change(&[], unfit).fault_told(2, "that has 48 base16 digits");
+        }
+        assert!(person.take("pin_needed").is_empty(), "nobody is asked for nothing");
+        change(&[], &second.to_uppercase()).good();
+        let asked = person.take("pin_needed");
+        assert_eq!((asked.len(), &asked[0]["wanted"]), (1, &"PIV management key".into()), "{asked:?}");
+        generate(second).good();
+        bad(generate(first));
+        change(&["--management-key-fd", "0"], &format!("{first}\n{first}\n")).fault_told(5, "not the right one");
+        key.touch_at_once();
+        change(&["--management-key-fd", "0", "--touch"], &format!("{second}\n{FACTORY}\n")).good();
+        assert!(person.take("touch_needed").is_empty());
+        agent.run(&["piv", "new", "9d", "--type", "ecdsa-p256"], "").good();
+        assert_eq!(person.take("touch_needed").len(), 1);
+        let record = agent.run(&["audit", "log", "--json", "--event", "piv.management_key"], "").good();
+        assert!(record.contains("\"piv management key\"") && !record.contains(second), "{record}");
+    }
 }

@@ -128,7 +128,7 @@ fn of_files(world: &Outside) -> Vec<FilesError> {
 }
 
 fn of_devices(world: &Outside) -> Vec<device::Error> {
-    use device::{Applet, Error, PinRule, Reference, Thing};
+    use device::{Applet, CertificateFlaw, Error, PinRule, Reference, Thing};
     vec![
         Error::AlgorithmUnsupported(Some(Firmware(5, 7, 0))),
         Error::AlreadyThere,
@@ -145,6 +145,8 @@ fn of_devices(world: &Outside) -> Vec<device::Error> {
         Error::HelperLost,
         Error::HelperMissing,
         Error::HelperSpeech,
+        Error::CertificateRefused(CertificateFlaw::OfAnotherKey),
+        Error::ManagementKeyRefused(24),
         Error::ManagementKeyWrong,
         Error::NotPermitted,
         Error::NotPresent,

@@ -100,8 +100,12 @@ events! {
     MfaRemove, "mfa.remove";
     /// An authenticator was renamed.
     MfaRename, "mfa.rename";
+    /// The certificate beside a key of a PIV card was written or removed.
+    PivCertificate, "piv.certificate";
     /// The PIN or the PUK of a PIV card was changed.
     PivChange, "piv.change";
+    /// The management key of a PIV card was changed.
+    PivManagementKey, "piv.management_key";
     /// A PIV card made a key.
     PivNew, "piv.new";
     /// Profiles were adopted.

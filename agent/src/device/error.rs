@@ -23,6 +23,9 @@ pub enum Error {
     /// The device answers what its specification does not have.
     #[error("the device answered what its specification does not have ({0})")]
     BadAnswer(String),
+    /// It cannot be the certificate of the key.
+    #[error("this cannot be the certificate of the key in the slot: {0}")]
+    CertificateRefused(CertificateFlaw),
     /// Given up because the one who asked did.
     #[error("given up before the device was done")]
     Cancelled,
@@ -47,6 +50,9 @@ pub enum Error {
     /// The helper says what no helper says.
     #[error("the device helper does not speak as it should")]
     HelperSpeech,
+    /// It cannot be a management key of this card, which has this many bytes.
+    #[error("this cannot be the management key of the device: that has {} base16 digits", u16::from(*.0) * 2)]
+    ManagementKeyRefused(u8),
     /// The management key is another.
     #[error("the management key is not the right one")]
     ManagementKeyWrong,
@@ -134,6 +140,7 @@ impl fmt::Display for Applet {
 #[expect(missing_docs, reason = "said by their names")]
 pub enum Thing {
     Account,
+    Attestation,
     Certificate,
     Credential,
     Key,
@@ -143,9 +150,29 @@ impl fmt::Display for Thing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Account => "account",
+            Self::Attestation => "attestation: the card did not make the key, or attests nothing",
             Self::Certificate => "certificate",
             Self::Credential => "credential",
             Self::Key => "key",
+        })
+    }
+}
+
+/// Why something cannot be the certificate of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateFlaw {
+    /// It is none, or more than one.
+    NotOne,
+    /// It is of another key.
+    OfAnotherKey,
+}
+
+impl fmt::Display for CertificateFlaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotOne => "it is not one X.509 certificate",
+            Self::OfAnotherKey => "its public key is another",
         })
     }
 }

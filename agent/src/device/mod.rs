@@ -17,7 +17,7 @@ mod watch;
 mod worker;
 
 pub use cards::Card;
-pub use error::{Applet, Error, PinRule, Reference, Thing};
+pub use error::{Applet, CertificateFlaw, Error, PinRule, Reference, Thing};
 pub use protocol::{Address, Answer, Bytes, CardInfo, Found, Operation, Present};
 
 use crate::world::Clock;

@@ -68,7 +68,8 @@ pub enum Operation {
         /// Of which.
         slot: PivSlot,
     },
-    /// Writes it, or takes it away.
+    /// Writes it, or takes it away. One whose public key is not that of the key in the slot is an error; where a card does
+    /// not tell its keys (firmware before 5.3, of a key that it did not make), any is taken.
     SetCertificate {
         /// Of which.
         slot: PivSlot,
@@ -116,14 +117,14 @@ pub enum Operation {
         #[serde(with = "text")]
         new: Pin,
     },
-    /// Another management key.
+    /// Another management key. What the helper makes comes back.
     SetManagementKey {
         /// The one it has; the card's own default, if left out.
         #[serde(default, with = "text::option")]
         old: Option<DeviceSecret>,
-        /// The one it gets, of the type the card has now.
-        #[serde(with = "text")]
-        new: DeviceSecret,
+        /// The one it gets, of the type the card has now; a random one, if left out.
+        #[serde(default, with = "text::option")]
+        new: Option<DeviceSecret>,
         /// Wants to be touched for each use.
         touch: bool,
     },
@@ -167,7 +168,7 @@ pub enum PublicKey {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// Of `Agree` and `Decrypt`.
+    /// Of `Agree` and `Decrypt`, and of `SetManagementKey` where it was made.
     Secret(#[serde(with = "text")] DeviceSecret),
     /// Of `Attest`.
     Attestation {

@@ -97,9 +97,11 @@ impl Server {
             }
             Request::Login { profile } => self.login(&profile, conversation).await,
             Request::Logout { profile } => self.logout(profile.as_deref(), conversation).await,
-            Request::PivChange(_) | Request::PivList { .. } | Request::PivNew(_) => {
-                self.piv_request(request, conversation).await
-            }
+            Request::PivCertificate(_)
+            | Request::PivChange(_)
+            | Request::PivList { .. }
+            | Request::PivManagementKey(_)
+            | Request::PivNew(_) => self.piv_request(request, conversation).await,
             Request::ProfileExplain { profile } => self.explain(&profile, conversation),
             Request::ProfileList { skip } => self.profile_list(skip),
             Request::ProfileShow { profile } => self.profile_show(&profile, conversation),

@@ -9,7 +9,8 @@ use crate::vault::{LockedBy, Version, Witness};
 use crate::world::{WallTime, rfc3339};
 use claviger::model::{AuditAws, AuditPeer, AuditSubject, AuditVault, Name, SlotKind, SlotProof};
 use claviger::wire::{
-    AccessKeyExport, Change, ConfigScope, Fault, MfaOnDevice, NewSlot, PivChange, PivNew, PivReference, Reply, Request,
+    AccessKeyExport, Change, ConfigScope, Fault, MfaOnDevice, NewSlot, PivCertificate, PivCertificateDeed, PivChange,
+    PivManagementKey, PivNew, PivReference, Reply, Request,
 };
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
@@ -181,9 +182,18 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
         Request::MfaExport { name, .. } => (Event::MfaExport, named(name), true),
         Request::MfaRemove { name } => (Event::MfaRemove, named(name), false),
         Request::MfaRename { name, .. } => (Event::MfaRename, named(name), false),
+        Request::PivCertificate(PivCertificate {
+            device,
+            slot,
+            deed: PivCertificateDeed::Import(_) | PivCertificateDeed::Remove {},
+            ..
+        }) => (Event::PivCertificate, on_card(*device, &slot.to_string()), false),
         Request::PivChange(PivChange { device, reference, .. }) => {
             let what = if *reference == PivReference::Puk { "PUK" } else { "PIN" };
             (Event::PivChange, on_card(*device, what), false)
+        }
+        Request::PivManagementKey(PivManagementKey { device, .. }) => {
+            (Event::PivManagementKey, on_card(*device, "management key"), false)
         }
         Request::PivNew(PivNew { device, slot, .. }) => (Event::PivNew, on_card(*device, &slot.to_string()), false),
         Request::ProfileAdopt { change, .. } if change.apply.is_some() => (Event::ProfileAdopt, about(change), false),

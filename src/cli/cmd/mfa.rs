@@ -6,7 +6,6 @@ use crate::cli::exit::Outcome;
 use crate::cli::render::{minute, table};
 use crate::cli::terminal::Terminal;
 use crate::cli::{intake, ui};
-use crate::client::WipedBuffer;
 use crate::model::{MfaSerial, Name};
 use crate::secret::{SecretText, TotpSeedText};
 use crate::wire::{Fault, MfaOnDevice, MfaRow, Reply, Request};
@@ -206,7 +205,7 @@ fn code(name: Option<Name>, now: bool, proof: &Proof) -> Outcome {
     let Reply::MfaCode { code, seconds_left } = Desk::open(proof)?.ask(&Request::MfaCode { name, now })? else {
         return Err(unexpected());
     };
-    print_line(code.expose())?;
+    ui::secret_line(code.expose())?;
     if std::io::stdout().is_terminal() {
         ui::say(&format!("good for {seconds_left} s, once"));
     }
@@ -220,12 +219,5 @@ fn export(name: Name, proof: &Proof) -> Outcome {
     let Reply::MfaExport { uri } = desk.ask_proven(Request::MfaExport { name, proof })? else {
         return Err(unexpected());
     };
-    print_line(uri.expose())
-}
-
-fn print_line(secret: &str) -> Outcome {
-    let mut line = WipedBuffer::with_capacity(secret.len() + 1);
-    line.extend(secret.as_bytes());
-    line.extend(b"\n");
-    ui::data(line.as_slice())
+    ui::secret_line(uri.expose())
 }

@@ -7,9 +7,13 @@ use crate::cli::render::table;
 use crate::cli::{intake, ui};
 use crate::model::{Label, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 use crate::secret::{DeviceSecret, Pin, SecretText};
-use crate::wire::{Fault, PivCard, PivChange, PivKeyRow, PivNew, PivReference, Reply, Request};
+use crate::wire::{
+    Fault, PivCard, PivCertificate, PivCertificateDeed, PivChange, PivKeyRow, PivManagementKey, PivNew, PivReference,
+    Reply, Request,
+};
+use std::path::PathBuf;
 
-/// PIV cards: list, new, pin, puk
+/// PIV cards: list, new, certificate, pin, puk, management-key
 #[derive(clap::Subcommand)]
 pub(in crate::cli) enum Piv {
     /// List the keys of the PIV cards that are plugged in
@@ -58,6 +62,27 @@ Examples:
         #[command(flatten)]
         proof: Proof,
     },
+    /// Print, import or remove the certificate of a key, or have the card attest the key
+    ///
+    /// Without an option the certificate in the slot is printed, as PEM.
+    #[command(after_help = "\
+Examples:
+  claviger piv certificate 9a > ada.pem
+  claviger piv certificate 9a --import ada.pem
+  claviger piv certificate 9a --attest > attestation.pem")]
+    Certificate {
+        /// Where: 9a, 9c, 9d, 9e, or 82 to 95
+        slot: PivSlot,
+        #[command(flatten)]
+        deed: Deed,
+        /// Read the management key, in base16, from file descriptor N
+        #[arg(long, value_name = "N", value_parser = descriptor)]
+        management_key_fd: Option<u32>,
+        #[command(flatten)]
+        card: Card,
+        #[command(flatten)]
+        proof: Proof,
+    },
     /// Change the PIN of a card
     ///
     /// The tries that are left are shown first, the last one is used at your word alone, and no wrong PIN is sent twice.
@@ -98,6 +123,68 @@ Examples:
         #[command(flatten)]
         proof: Proof,
     },
+    /// Change the management key of a card
+    ///
+    /// It is wanted for what changes keys and certificates. A random one is printed, this once, in base16; it has the length
+    /// of the one before.
+    #[command(after_help = "\
+Examples:
+  claviger piv management-key > key
+  claviger piv management-key --stdin --management-key-fd 3 < new 3< old")]
+    ManagementKey {
+        /// Read the new key, in base16, from stdin
+        #[arg(long)]
+        stdin: bool,
+        /// Have the card want a touch each time it is used
+        #[arg(long)]
+        touch: bool,
+        /// Read the old key, in base16, from file descriptor N
+        #[arg(long, value_name = "N", value_parser = descriptor)]
+        management_key_fd: Option<u32>,
+        #[command(flatten)]
+        card: Card,
+        #[command(flatten)]
+        proof: Proof,
+    },
+}
+
+/// What is done with a certificate.
+#[derive(clap::Args)]
+#[group(multiple = false)]
+pub(in crate::cli) struct Deed {
+    /// Put the certificate of FILE beside the key: PEM or DER, at most 3000 bytes; - is stdin
+    #[arg(long, value_name = "FILE")]
+    import: Option<PathBuf>,
+    /// Print the certificate with which the card says that it made the key, and that of the key it signs this with
+    #[arg(long)]
+    attest: bool,
+    /// Take the certificate away; the key stays
+    #[arg(long)]
+    remove: bool,
+}
+
+impl Deed {
+    fn wire(self) -> Result<PivCertificateDeed, Fault> {
+        Ok(match self {
+            Self { import: Some(path), .. } => PivCertificateDeed::Import(certificate(intake::public_bytes(&path)?)),
+            Self { attest: true, .. } => PivCertificateDeed::Attest {},
+            Self { remove: true, .. } => PivCertificateDeed::Remove {},
+            Self { .. } => PivCertificateDeed::Show {},
+        })
+    }
+}
+
+/// A file that may be PEM as it is, another one in base16.
+fn certificate(bytes: Vec<u8>) -> String {
+    match String::from_utf8(bytes) {
+        Ok(text) if text.contains("-----BEGIN ") => text,
+        Ok(text) => base16(text.as_bytes()),
+        Err(other) => base16(other.as_bytes()),
+    }
+}
+
+fn base16(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Which card.
@@ -143,7 +230,6 @@ impl Piv {
         match self {
             Self::List { card, json } => list(card.device, json),
             Self::New { slot, kind, pin_policy, touch_policy, replace, management_key_fd, card, proof } => {
-                let key = management_key_fd.map(intake::descriptor).transpose()?;
                 let request = Request::PivNew(PivNew {
                     device: card.device,
                     slot,
@@ -151,7 +237,7 @@ impl Piv {
                     pin_policy: pin_policy.wire(),
                     touch_policy: touch_policy.wire(),
                     replace,
-                    management_key: key.map(|key| DeviceSecret::from_text(key.trim().to_ascii_lowercase())),
+                    management_key: management_key_fd.map(management_key).transpose()?,
                 });
                 let Reply::PivKey(row) = Desk::open(&proof)?.ask(&request)? else { return Err(unexpected()) };
                 match &row.public {
@@ -161,6 +247,21 @@ impl Piv {
                 let policies = policies(&row);
                 ui::say(&format!("The card has made a key in slot {} ({}; {policies}).", row.slot, row.algorithm));
                 Ok(())
+            }
+            Self::Certificate { slot, deed, management_key_fd, card, proof } => {
+                let request = PivCertificate {
+                    device: card.device,
+                    slot,
+                    deed: deed.wire()?,
+                    management_key: management_key_fd.map(management_key).transpose()?,
+                };
+                certificates(request, &proof)
+            }
+            Self::ManagementKey { stdin, touch, management_key_fd, card, proof } => {
+                // The old one first: both may come by stdin.
+                let old = management_key_fd.map(management_key).transpose()?;
+                let new = if stdin { Some(base16_of(&intake::stdin()?)) } else { None };
+                set_management_key(PivManagementKey { device: card.device, old, new, touch }, &proof)
             }
             Self::Pin { unblock, pin_fd, new_pin_fd, card, proof } => {
                 let reference = if unblock { PivReference::PinByPuk } else { PivReference::Pin };
@@ -226,6 +327,43 @@ fn change(
 
 fn given(number: u32) -> Result<Pin, Fault> {
     intake::descriptor(number).map(|text| Pin::from_text(text.to_string()))
+}
+
+fn management_key(number: u32) -> Result<DeviceSecret, Fault> {
+    intake::descriptor(number).map(|text| base16_of(&text))
+}
+
+fn base16_of(text: &str) -> DeviceSecret {
+    DeviceSecret::from_text(text.trim().to_ascii_lowercase())
+}
+
+fn certificates(request: PivCertificate, proof: &Proof) -> Outcome {
+    let slot = request.slot;
+    let said = match request.deed {
+        PivCertificateDeed::Import(_) => format!("The certificate of slot {slot} is written."),
+        PivCertificateDeed::Remove {} => format!("The certificate of slot {slot} is removed."),
+        PivCertificateDeed::Attest {} | PivCertificateDeed::Show {} => String::new(),
+    };
+    match Desk::open(proof)?.ask(&Request::PivCertificate(request))? {
+        Reply::PivCertificates(certificates) => ui::data(certificates.concat().as_bytes()),
+        Reply::Done {} => {
+            ui::say(&said);
+            Ok(())
+        }
+        _ => Err(unexpected()),
+    }
+}
+
+fn set_management_key(request: PivManagementKey, proof: &Proof) -> Outcome {
+    match Desk::open(proof)?.ask(&Request::PivManagementKey(request))? {
+        Reply::PivManagementKey { key } => {
+            ui::secret_line(key.expose())?;
+            ui::say("The management key is changed. Keep it: it is shown this once.");
+        }
+        Reply::Done {} => ui::say("The management key is changed."),
+        _ => return Err(unexpected()),
+    }
+    Ok(())
 }
 
 fn list(device: Option<u32>, json: bool) -> Outcome {

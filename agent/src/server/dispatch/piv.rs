@@ -1,5 +1,7 @@
 //! Requests about PIV cards.
 
+mod card_management;
+
 use crate::ask::{Audience, Listener, PinQuestion};
 use crate::device::{Answer, Card, Error, Reference, piv};
 use crate::server::Server;
@@ -62,6 +64,8 @@ impl Server {
                 };
                 conversation.attend(self, work).await
             }
+            Request::PivCertificate(request) => self.piv_certificate(request, conversation).await,
+            Request::PivManagementKey(request) => self.piv_management_key(request, conversation).await,
             _ => Err(fault::internal()),
         }
     }
@@ -112,12 +116,7 @@ impl Server {
         given: Option<DeviceSecret>,
         errand: &Errand,
     ) -> Result<Reply, NotDone> {
-        let was_given = given.is_some();
-        let mut made = self.card_run(card, new.operation(given), errand).await;
-        if matches!(made, Err(Error::ManagementKeyWrong)) && !was_given {
-            let key = self.management_key(card, errand).await?;
-            made = self.card_run(card, new.operation(Some(key)), errand).await;
-        }
+        let made = self.managed(card, given, errand, |key| new.operation(key)).await;
         self.cards.forget(card);
         let Answer::Piv(piv::Answer::Public(public)) = made? else { return Err(Error::HelperSpeech.into()) };
         let key = piv::Key {
@@ -130,6 +129,24 @@ impl Server {
             certificate: None,
         };
         Ok(Reply::PivKey(key_row(&key, card.info.serial)))
+    }
+
+    /// Has a card do what wants its management key: the one given, else the one it came with, else one that is asked for.
+    async fn managed(
+        &self,
+        card: &Card,
+        given: Option<DeviceSecret>,
+        errand: &Errand,
+        operation: impl Fn(Option<DeviceSecret>) -> piv::Operation,
+    ) -> Result<Answer, NotDone> {
+        let was_given = given.is_some();
+        match self.card_run(card, operation(given), errand).await {
+            Err(Error::ManagementKeyWrong) if !was_given => {
+                let key = self.management_key(card, errand).await?;
+                Ok(self.card_run(card, operation(Some(key)), errand).await?)
+            }
+            done => Ok(done?),
+        }
     }
 
     /// The management key of a card that has not the one it came with, from a person.

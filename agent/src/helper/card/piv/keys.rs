@@ -3,7 +3,7 @@
 use super::super::link::{Apdu, Link, Status, fields, unexpected};
 use super::{MORE, algorithm, select};
 use crate::device::piv::{Key, PublicKey};
-use crate::device::{Bytes, Error, Thing};
+use crate::device::{Bytes, CertificateFlaw, Error, Thing};
 use claviger::model::{PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 use yubikey::Certificate;
 
@@ -182,6 +182,26 @@ fn object(slot: PivSlot) -> [u8; 3] {
         retired => retired.wrapping_sub(0x82).wrapping_add(0x0d),
     };
     [0x5f, 0xc1, last]
+}
+
+/// Refuses a certificate of another key than that in the slot. Where a card has no metadata (firmware before 5.3), a key
+/// that it did not make is not known, nor whether there is one: any is taken.
+pub(super) fn check(
+    link: &mut dyn Link,
+    slot: PivSlot,
+    certificate: &Certificate,
+    has_metadata: bool,
+) -> Result<(), Error> {
+    let held = match metadata(link, slot)? {
+        Some(Metadata { algorithm, public: Some(public), .. }) => Some((algorithm, public)),
+        _ => attestation(link, slot)?.and_then(|der| Certificate::from_bytes(der).ok()).as_ref().and_then(public_of),
+    };
+    match held {
+        Some(_) if held == public_of(certificate) => Ok(()),
+        Some(_) => Err(Error::CertificateRefused(CertificateFlaw::OfAnotherKey)),
+        None if has_metadata => Err(Error::NotThere(Thing::Key)),
+        None => Ok(()),
+    }
 }
 
 /// What the card attests of a key that it made; None of one that it did not make, and of a card that attests nothing.

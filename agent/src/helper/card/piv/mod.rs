@@ -62,7 +62,10 @@ pub(super) fn run(
             memory.pin = Some(pin);
             return Ok(AnyAnswer::Nothing {});
         }
-        Operation::Certificate { slot } => Answer::Certificate(reader.with_card(|link| keys::certificate(link, slot))?),
+        Operation::Certificate { slot } => Answer::Certificate(reader.with_card(|link| {
+            select(link)?;
+            keys::certificate(link, slot)
+        })?),
         other => return provision::run(reader, memory, other, touch),
     };
     Ok(AnyAnswer::Piv(answer))

@@ -5,7 +5,7 @@ use super::super::reader::{Reader, service_error, to_error};
 use super::{MORE, Memory, keys, number, padded, select};
 use crate::device::piv::{Answer, Operation};
 use crate::device::protocol::Answer as AnyAnswer;
-use crate::device::{Bytes, Error, Reference, Thing};
+use crate::device::{Bytes, CertificateFlaw, Error, Reference, Thing};
 use claviger::model::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 use claviger::secret::{DeviceSecret, Pin, SecretText};
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -38,8 +38,14 @@ pub(super) fn run(
             Ok(AnyAnswer::Piv(Answer::Public(public)))
         }
         Operation::SetCertificate { slot, certificate, management_key } => {
-            let management = reader.with_card(management)?;
             let certificate = certificate.map(certificate_of).transpose()?;
+            let management = reader.with_card(|link| {
+                let management = management(link)?;
+                if let Some(certificate) = &certificate {
+                    keys::check(link, slot, certificate, management.0.is_some())?;
+                }
+                Ok(management)
+            })?;
             with_yubikey(reader, |yubikey| {
                 manage(yubikey, management, management_key.as_ref(), touch)?;
                 let written = match certificate {
@@ -52,8 +58,8 @@ pub(super) fn run(
         }
         Operation::Attest { slot } => reader.with_card(|link| {
             select(link)?;
-            let key = keys::attestation(link, slot)?.ok_or(Error::NotThere(Thing::Certificate))?;
-            let card = keys::attester(link)?.ok_or(Error::NotThere(Thing::Certificate))?;
+            let key = keys::attestation(link, slot)?.ok_or(Error::NotThere(Thing::Attestation))?;
+            let card = keys::attester(link)?.ok_or(Error::NotThere(Thing::Attestation))?;
             Ok(AnyAnswer::Piv(Answer::Attestation { key: Bytes(key), card: Bytes(card) }))
         }),
         Operation::ChangePin { old, new } => {
@@ -68,11 +74,17 @@ pub(super) fn run(
         Operation::SetManagementKey { old, new, touch: wants_touch } => {
             let management = reader.with_card(management)?;
             with_yubikey(reader, |yubikey| {
+                let kind = management.0.unwrap_or_else(|| usual(yubikey));
+                let (new, made) = match new {
+                    Some(new) => (new, false),
+                    None => (random_key(kind)?, true),
+                };
+                // Before the old one is proven: what cannot be one costs no question.
+                let key = management_key(&new, Some(kind)).map_err(|_| Error::ManagementKeyRefused(length(kind)))?;
                 manage(yubikey, management, old.as_ref(), touch)?;
-                let new = management_key(&new, management.0.or(Some(usual(yubikey))))?;
-                new.set_manual(yubikey, wants_touch).map_err(error)
-            })?;
-            Ok(AnyAnswer::Nothing {})
+                key.set_manual(yubikey, wants_touch).map_err(error)?;
+                Ok(if made { AnyAnswer::Piv(Answer::Secret(new)) } else { AnyAnswer::Nothing {} })
+            })
         }
         _ => Err(Error::Unsupported(None)),
     }
@@ -185,11 +197,26 @@ fn management_key(key: &DeviceSecret, kind: Option<MgmAlgorithmId>) -> Result<Mg
     MgmKey::from_bytes(&*bytes, kind).map_err(|_| Error::ManagementKeyWrong)
 }
 
+/// Bytes of a management key (FIPS 46-3, FIPS 197).
+fn length(kind: MgmAlgorithmId) -> u8 {
+    match kind {
+        MgmAlgorithmId::Aes128 => 16,
+        MgmAlgorithmId::ThreeDes | MgmAlgorithmId::Aes192 => 24,
+        MgmAlgorithmId::Aes256 => 32,
+    }
+}
+
+fn random_key(kind: MgmAlgorithmId) -> Result<DeviceSecret, Error> {
+    let mut bytes = Zeroizing::new(vec![0; usize::from(length(kind))]);
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::BadAnswer("no random bytes".to_owned()))?;
+    Ok(DeviceSecret::from_text(HEXLOWER_PERMISSIVE.encode(&bytes)))
+}
+
 fn certificate_of(der: Bytes) -> Result<Certificate, Error> {
     if der.0.len() > CERTIFICATE_LIMIT {
         return Err(Error::TooLarge);
     }
-    Certificate::from_bytes(der.0).map_err(|_| Error::NotThere(Thing::Certificate))
+    Certificate::from_bytes(der.0).map_err(|_| Error::CertificateRefused(CertificateFlaw::NotOne))
 }
 
 /// Which of the PINs is changed.

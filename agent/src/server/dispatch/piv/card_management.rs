@@ -1,0 +1,151 @@
+//! Certificates and the management key.
+
+use super::refusal;
+use crate::ask::{Audience, Listener};
+use crate::device::{Answer, Bytes, Card, CertificateFlaw, Error, piv};
+use crate::server::Server;
+use crate::server::card::{Errand, NotDone};
+use crate::server::conversation::Conversation;
+use claviger::model::PivSlot;
+use claviger::secret::{DeviceSecret, SecretText};
+use claviger::wire::{Fault, PivCertificate, PivCertificateDeed, PivManagementKey, Reply};
+use data_encoding::{BASE64, HEXLOWER};
+use std::sync::Arc;
+
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
+/// Characters in a line of PEM (RFC 7468, section 2).
+const PEM_LINE: usize = 64;
+
+impl Server {
+    pub(super) async fn piv_certificate(
+        self: &Arc<Self>,
+        request: PivCertificate,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        let PivCertificate { device, slot, deed, management_key } = request;
+        let card = self.piv_card(device).await?;
+        let peer = conversation.peer.with_parents();
+        let work = |listener: Listener| async move {
+            let errand = Errand::new(purpose(&deed, slot), &peer, Audience::of(listener));
+            let done = match deed {
+                PivCertificateDeed::Show {} => {
+                    self.certificates(&card, piv::Operation::Certificate { slot }, &errand).await
+                }
+                PivCertificateDeed::Attest {} => {
+                    self.certificates(&card, piv::Operation::Attest { slot }, &errand).await
+                }
+                PivCertificateDeed::Import(text) => match der(&text) {
+                    Some(der) => self.set_certificate(&card, (slot, Some(der)), management_key, &errand).await,
+                    None => Err(Error::CertificateRefused(CertificateFlaw::NotOne).into()),
+                },
+                PivCertificateDeed::Remove {} => {
+                    self.set_certificate(&card, (slot, None), management_key, &errand).await
+                }
+            };
+            done.map_err(|error| refusal(error, &card))
+        };
+        conversation.attend(self, work).await
+    }
+
+    async fn certificates(&self, card: &Card, operation: piv::Operation, errand: &Errand) -> Result<Reply, NotDone> {
+        match self.card_run(card, operation, errand).await? {
+            Answer::Piv(piv::Answer::Certificate(der)) => Ok(Reply::PivCertificates(vec![pem(&der.0)])),
+            Answer::Piv(piv::Answer::Attestation { key, card }) => {
+                Ok(Reply::PivCertificates(vec![pem(&key.0), pem(&card.0)]))
+            }
+            _ => Err(Error::HelperSpeech.into()),
+        }
+    }
+
+    async fn set_certificate(
+        &self,
+        card: &Card,
+        (slot, certificate): (PivSlot, Option<Vec<u8>>),
+        given: Option<DeviceSecret>,
+        errand: &Errand,
+    ) -> Result<Reply, NotDone> {
+        let operation = |management_key| {
+            let certificate = certificate.clone().map(Bytes);
+            piv::Operation::SetCertificate { slot, certificate, management_key }
+        };
+        let done = self.managed(card, given, errand, operation).await;
+        // Its name is in the list, and on firmware before 5.3 the key of an imported one.
+        self.cards.forget(card);
+        done.map(|_| Reply::Done {})
+    }
+
+    pub(super) async fn piv_management_key(
+        self: &Arc<Self>,
+        request: PivManagementKey,
+        conversation: &mut Conversation,
+    ) -> Result<Reply, Fault> {
+        let PivManagementKey { device, old, new, touch } = request;
+        let card = self.piv_card(device).await?;
+        let peer = conversation.peer.with_parents();
+        let work = |listener: Listener| async move {
+            let errand = Errand::new("To change the management key.", &peer, Audience::of(listener));
+            let operation = |old| {
+                let new = new.as_ref().map(|key| DeviceSecret::from_text(key.expose().to_ascii_lowercase()));
+                piv::Operation::SetManagementKey { old, new, touch }
+            };
+            match self.managed(&card, old, &errand, operation).await {
+                Ok(Answer::Piv(piv::Answer::Secret(key))) => Ok(Reply::PivManagementKey { key }),
+                Ok(_) => Ok(Reply::Done {}),
+                Err(error) => Err(refusal(error, &card)),
+            }
+        };
+        conversation.attend(self, work).await
+    }
+}
+
+fn purpose(deed: &PivCertificateDeed, slot: PivSlot) -> String {
+    match deed {
+        PivCertificateDeed::Attest {} => format!("To attest the key in slot {slot}."),
+        PivCertificateDeed::Import(_) => format!("To write the certificate of slot {slot}."),
+        PivCertificateDeed::Remove {} => format!("To remove the certificate of slot {slot}."),
+        PivCertificateDeed::Show {} => format!("To read the certificate of slot {slot}."),
+    }
+}
+
+/// A certificate in PEM (RFC 7468, section 5), or in DER as base16. None of what is neither, and of several.
+fn der(text: &str) -> Option<Vec<u8>> {
+    let Some((_, rest)) = text.split_once(BEGIN) else { return HEXLOWER.decode(text.as_bytes()).ok() };
+    let (inside, after) = rest.split_once(END)?;
+    if after.contains(BEGIN) {
+        return None;
+    }
+    let base64: String = inside.split_ascii_whitespace().collect();
+    BASE64.decode(base64.as_bytes()).ok()
+}
+
+fn pem(der: &[u8]) -> String {
+    let mut text = format!("{BEGIN}\n");
+    for line in BASE64.encode(der).as_bytes().chunks(PEM_LINE) {
+        text.push_str(&String::from_utf8_lossy(line));
+        text.push('\n');
+    }
+    format!("{text}{END}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BEGIN, der, pem};
+
+    #[test]
+    fn certificates_are_taken_as_pem_and_as_der() {
+        for length in [1, 47, 48, 49, 3000] {
+            let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
+            let text = pem(&bytes);
+            assert!(text.lines().all(|line| line.len() <= 64), "{text}");
+            assert_eq!(der(&text).as_ref(), Some(&bytes));
+            assert_eq!(der(&format!("Subject: CN=ada\r\n{}", text.replace('\n', "\r\n"))).as_ref(), Some(&bytes));
+            assert_eq!(der(&text.repeat(2)), None, "two");
+            assert_eq!(der(&text.replace("-----END", "")), None, "cut off");
+        }
+        assert_eq!(der("3000").as_deref(), Some(&[0x30, 0][..]));
+        for neither in ["30 00", "x", BEGIN] {
+            assert_eq!(der(neither), None, "{neither}");
+        }
+    }
+}
