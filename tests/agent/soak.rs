@@ -186,7 +186,7 @@ fn requests_connections_locks_and_endpoints_leave_nothing_behind() {
         assert!(end.locked_kib <= start.locked_kib + SLACK_KIB, "{what}: {start:?}, then {end:?}");
         // A page of the heap that is locked by itself lies in a mapping of its own, between two others.
         let split = 2 * end.locked_kib.saturating_sub(start.locked_kib) / 4;
-        assert!(end.maps <= start.maps + 64 + split, "{what}: {start:?}, then {end:?}");
+        assert!(end.maps as u64 <= start.maps as u64 + 64 + split, "{what}: {start:?}, then {end:?}");
         end
     };
     let soak = rounds(0, 1) == 1;
