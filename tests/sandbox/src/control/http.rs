@@ -20,12 +20,13 @@ enum Clock {
     OffsetMillis(i64),
 }
 
-/// Puts an instance into another state.
+/// Puts an instance into another state, or says at which port its sshd stands.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StateChange {
+struct InstanceChange {
     instance: String,
-    state: InstanceState,
+    state: Option<InstanceState>,
+    ssh_port: Option<u16>,
 }
 
 /// Answers a request of the control side.
@@ -84,9 +85,15 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &Request<Bytes>) -> Response<By
             },
             Err(error) => junk(&error),
         },
-        (&Method::POST, "instance-state") => match serde_json::from_slice::<StateChange>(request.body()) {
-            Ok(change) if sandbox.set_instance_state(&change.instance, change.state) => done(),
-            Ok(_) => json_reply(400, &json!({"error": "there is no such instance"})),
+        (&Method::POST, "instance") => match serde_json::from_slice::<InstanceChange>(request.body()) {
+            Ok(change) => {
+                let state = change.state.is_none_or(|state| sandbox.set_instance_state(&change.instance, state));
+                let port = change.ssh_port.is_none_or(|port| sandbox.set_ssh_port(&change.instance, port));
+                match state && port {
+                    true => done(),
+                    false => json_reply(400, &json!({"error": "there is no such instance"})),
+                }
+            }
             Err(error) => junk(&error),
         },
         (&Method::POST, "release") => {

@@ -47,6 +47,11 @@ impl Sandbox {
         self.with_world(|world, _| world.ec2.instance_mut(id).map(|instance| instance.state = state).is_some())
     }
 
+    /// Says at which port of the loopback a test's sshd stands for an instance; false where it is not there.
+    pub fn set_ssh_port(&self, id: &str, port: u16) -> bool {
+        self.with_world(|world, _| world.ec2.instance_mut(id).map(|instance| instance.ssh_port = Some(port)).is_some())
+    }
+
     /// The lines that sshd on this instance is told for this user: keys pushed in the last 60 seconds.
     pub fn pushed_keys(&self, instance: &str, user: &str) -> Vec<String> {
         let now = self.now_millis();
