@@ -62,6 +62,10 @@ async fn exchange(sandbox: Sandbox, socket: Arc<OwnedFd>, request: Request<Incom
             sandbox.hang().await;
             Ok(whole(sandbox.resume(&request)))
         }
+        Answer::Mute(reply) => {
+            sandbox.hang().await;
+            Ok(whole(reply))
+        }
         Answer::Reset => {
             // Without lingering, closing sends RST and not FIN.
             rustix::net::sockopt::set_socket_linger(socket.as_fd(), Some(Duration::ZERO))?;

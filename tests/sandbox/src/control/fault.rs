@@ -39,8 +39,19 @@ pub enum FaultKind {
     HugeBody,
     /// Done, but this element is missing from the reply.
     MissingField(String),
+    /// Done, but its reply is held until released. Only over the server.
+    Mute,
     /// Not done: 307 to this address.
     Redirect(String),
+    /// Not done: this error, in the shape of the service.
+    Refuse {
+        /// The HTTP status.
+        status: u16,
+        /// AWS's error code.
+        code: String,
+        /// The message.
+        message: String,
+    },
     /// The connection is reset; `done` says whether the action was done first. Only over the server.
     Reset {
         /// Whether the action is done before its reply is lost.
@@ -91,6 +102,9 @@ pub(crate) fn instead(kind: &FaultKind, service: Service, request_id: &str) -> O
             }
             response
         }
+        FaultKind::Refuse { status, code, message } => {
+            failure(service, &Refusal::new(*status, code.clone(), message.as_str()), request_id)
+        }
         FaultKind::Throttle(status) => {
             let refusal = match status {
                 503 => Refusal::new(503, "ServiceUnavailable", "Service Unavailable"),
@@ -106,6 +120,7 @@ pub(crate) fn instead(kind: &FaultKind, service: Service, request_id: &str) -> O
         | FaultKind::ExpirationInPast
         | FaultKind::Hang
         | FaultKind::MissingField(_)
+        | FaultKind::Mute
         | FaultKind::Reset { .. }
         | FaultKind::Truncate(_) => return None,
     })

@@ -157,3 +157,31 @@ async fn a_region_may_be_slow() {
     assert!(ask("eu-west-1").await.unwrap().unwrap().starts_with("HTTP/1.1 200"));
     assert!(rig.sandbox.faults().is_empty());
 }
+
+#[tokio::test]
+async fn a_mute_reply_is_of_an_action_that_was_done() {
+    let rig = demo();
+    let address = start(&rig).await;
+    control(address, "POST", "faults", r#"{"action": "GetCallerIdentity", "kind": "mute"}"#).await;
+    let asked = tokio::spawn(exchange(address, identity(&rig)));
+    while rig.sandbox.hanging() < 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((asked.is_finished(), rig.sandbox.history().len()), (false, 1));
+    control(address, "POST", "release", "").await;
+    assert!(asked.await.unwrap().unwrap().starts_with("HTTP/1.1 200"));
+    assert_eq!((rig.sandbox.hanging(), rig.sandbox.history().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn consistency_and_errors_are_set_from_outside() {
+    let rig = demo();
+    let address = start(&rig).await;
+    let post = |page: &'static str, body: &'static str| control(address, "POST", page, body);
+    assert!(post("consistency", r#"{"calls": 3, "millis": 500}"#).await.starts_with("HTTP/1.1 200"));
+    assert!(post("consistency", r#"{"seconds": 3}"#).await.starts_with("HTTP/1.1 400"));
+    let fault = r#"{"kind": {"refuse": {"status": 409, "code": "EntityTemporarilyUnmodifiable", "message": "Wait."}}}"#;
+    assert!(post("faults", fault).await.starts_with("HTTP/1.1 200"));
+    let answer = exchange(address, identity(&rig)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 409") && answer.contains("EntityTemporarilyUnmodifiable"), "{answer}");
+}
