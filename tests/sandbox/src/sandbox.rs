@@ -159,20 +159,25 @@ impl Sandbox {
 
     /// How long a request is held up before it is looked at, in milliseconds.
     pub(crate) fn delay(&self, request: &Request<Bytes>) -> Option<u64> {
+        if self.state().control.faults.is_empty() {
+            return None;
+        }
         let parameters = Parameters::of(request);
-        let region = Signature::read(request).ok().map(|signature| signature.region);
-        self.state().control.take_delay(parameters.text("Action").unwrap_or_default(), region.as_deref())
+        let action = parameters.text("Action").unwrap_or_default();
+        self.state().control.take_delay(action, region_of(request).as_deref())
     }
 
     /// Answers one request, faults and all.
     pub(crate) fn answer(&self, request: &Request<Bytes>) -> Answer {
         let parameters = Parameters::of(request);
         let action = parameters.text("Action").unwrap_or_default();
-        let region = Signature::read(request).ok().map(|signature| signature.region);
         let fault = {
             let mut state = self.state();
             state.control.arrived(action, parameters.text("TokenCode").is_some());
-            state.control.take_fault(action, region.as_deref())
+            match state.control.faults.is_empty() {
+                true => None,
+                false => state.control.take_fault(action, region_of(request).as_deref()),
+            }
         };
         match fault {
             None => Answer::Reply(self.perform(request, &parameters, None)),
@@ -255,6 +260,11 @@ impl Sandbox {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The region that a request is signed for.
+fn region_of(request: &Request<Bytes>) -> Option<String> {
+    Signature::read(request).ok().map(|signature| signature.region)
 }
 
 /// One hanging request.
