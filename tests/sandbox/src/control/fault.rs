@@ -29,7 +29,8 @@ pub struct Fault {
 pub enum FaultKind {
     /// Not done: an HTML page with status 200.
     CaptivePortal,
-    /// Done after so many milliseconds of the machine's time. Strikes beside another fault. Only over the server.
+    /// Done after so many milliseconds of the machine's time, or once released; hanging until then. Strikes beside another
+    /// fault. Only over the server.
     DelayMillis(u64),
     /// Done, but the credentials ended an hour ago by what the reply says.
     ExpirationInPast,
