@@ -221,7 +221,7 @@ impl Server {
         verb: Verb,
         audience: &Arc<Audience>,
     ) -> Result<Answer, device::Error> {
-        let operation = oath::Operation { access: access.map(|(_, access)| copy(access)), verb };
+        let operation = oath::Operation { access: access.map(|(_, access)| oath::for_helper(access)), verb };
         self.office.hardware().oath(card, operation, "To read and write its accounts.", audience).await
     }
 
@@ -254,11 +254,6 @@ impl Server {
         };
         conversation.attend(self, work).await
     }
-}
-
-/// A copy for the helper.
-fn copy(access: &DeviceSecret) -> DeviceSecret {
-    DeviceSecret::from_text(access.expose().to_owned())
 }
 
 /// What AWS calls an account in its QR code, with the device's name; as long as the applet takes.
