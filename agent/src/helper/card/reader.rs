@@ -112,7 +112,7 @@ pub(in crate::helper) fn to_error(error: pcsc::Error) -> Error {
         | Pcsc::NoReadersAvailable => Error::Gone,
         Pcsc::NoService | Pcsc::ServiceStopped | Pcsc::CommError => Error::ServiceMissing,
         Pcsc::SharingViolation => Error::Held(None),
-        Pcsc::SecurityViolation => Error::NotPermitted,
+        Pcsc::SecurityViolation => Error::ServiceRefused,
         Pcsc::UnresponsiveCard | Pcsc::UnpoweredCard | Pcsc::NotTransacted | Pcsc::ResetCard => {
             Error::CardUnusable("it does not answer".to_owned())
         }
@@ -124,8 +124,7 @@ pub(in crate::helper) fn to_error(error: pcsc::Error) -> Error {
 /// The same where nothing was expected but the service.
 pub(in crate::helper) fn service_error(error: pcsc::Error) -> Error {
     match error {
-        // A refusal by polkit reads alike.
-        pcsc::Error::SecurityViolation => Error::NotPermitted,
+        pcsc::Error::SecurityViolation => Error::ServiceRefused,
         _ => Error::ServiceMissing,
     }
 }
