@@ -107,6 +107,7 @@ catalogue! {
     AwsClockSkew, "aws.clock_skew", Network, "this machine's clock is too far from AWS's", Some("timedatectl status");
     AwsInvalidCredentials, "aws.invalid_credentials", Refused, "AWS does not accept the access key or session", None;
     AwsInvalidRequest, "aws.invalid_request", Refused, "AWS finds a setting of the profile invalid", None;
+    AwsRefused, "aws.refused", Refused, "what stands at AWS does not let it be done", None;
     AwsRegionDisabled, "aws.region_disabled", Refused, "STS is not enabled in the region", None;
     AwsServiceError, "aws.service_error", Network, "AWS failed on its side", None;
     AwsThrottled, "aws.throttled", Network, "AWS is throttling this account", None;

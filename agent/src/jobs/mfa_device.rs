@@ -4,7 +4,7 @@
 use super::Error;
 use super::access_key::edit;
 use crate::ask::Audience;
-use crate::aws::{self, Endpoint, MfaProof, SessionCredentials};
+use crate::aws::{self, Endpoint, IamAccess, MfaProof, SessionCredentials};
 use crate::device::{Card, oath};
 use crate::mfa;
 use crate::session::{self, Office};
@@ -25,7 +25,7 @@ pub async fn find_serial(
     iam: &Endpoint,
 ) -> Result<MfaSerial, Error> {
     let key = custody.signing_key(access_key)?;
-    let listed = match office.aws().list_mfa_devices(session::signing(&key), iam).await {
+    let listed = match office.aws().list_mfa_devices(IamAccess { by: session::signing(&key), at: iam }, None).await {
         Ok(listed) => listed,
         // Many users may not list their own devices without MFA: then the serial must be given.
         Err(aws::Error::AccessDenied { .. }) => return Err(Error::SerialUnknown(Vec::new())),

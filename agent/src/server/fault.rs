@@ -366,6 +366,7 @@ fn aws_fault(error: &aws::Error, profile: &str) -> Fault {
         Error::Expired { .. } => (Code::AwsInvalidCredentials, asked(login)),
         Error::InvalidCredentials { .. } => (Code::AwsInvalidCredentials, access_keys()),
         Error::InvalidRequest { .. } | Error::Unsendable { .. } => (Code::AwsInvalidRequest, asked(show)),
+        Error::Refused { .. } => (Code::AwsRefused, None),
         Error::RegionDisabled { .. } => (Code::AwsRegionDisabled, asked(show)),
         Error::ServiceError { .. } => (Code::AwsServiceError, None),
         Error::Throttled { .. } => (Code::AwsThrottled, None),
