@@ -133,7 +133,7 @@ catalogue! {
     DeviceHelperMissing, "device.helper_missing", Device, "claviger was installed without its device helper", None;
     DeviceLastTry, "device.last_try", Person, "one try of the PIN or PUK is left, and nobody here has said that it may be used", None;
     DeviceManagementKeyRefused, "device.management_key_refused", Usage, "this cannot be a management key of the device", None;
-    DeviceManagementKeyWrong, "device.management_key_wrong", Refused, "the PIV management key is not the right one", None;
+    DeviceManagementKeyWrong, "device.management_key_wrong", Refused, "the PIV management key is not the right one", Some("claviger piv management-key --help");
     DeviceNotPermitted, "device.not_permitted", Device, "this user may not open the device", None;
     DeviceNotPresent, "device.not_present", Device, "the device is not plugged in, or was pulled out", Some("claviger device list");
     DeviceNotThere, "device.not_there", NotFound, "the device holds no such account, key or credential", None;
@@ -141,7 +141,7 @@ catalogue! {
     DevicePasswordWrong, "device.password_wrong", Refused, "the password is not that of the OATH applet", None;
     DevicePinBlocked, "device.pin_blocked", Device, "the PIN or PUK of the device is blocked", None;
     DevicePinNeeded, "device.pin_needed", Person, "the device wants its PIN, and nobody here can be asked for it", None;
-    DevicePinNotSet, "device.pin_not_set", Device, "the device has no PIN yet", None;
+    DevicePinNotSet, "device.pin_not_set", Device, "the device has no PIN yet", Some("claviger fido pin --set");
     DevicePinRefused, "device.pin_refused", Usage, "this cannot be a PIN or PUK of the device", None;
     DevicePinWrong, "device.pin_wrong", Refused, "the PIN or PUK is wrong", None;
     DeviceServiceMissing, "device.service_missing", Device, "pcscd, which speaks to cards, does not run", Some("sudo systemctl start pcscd.socket");

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod agent;
+mod applet;
 mod broker;
 mod cards;
 mod fido;
@@ -21,6 +22,7 @@ mod sandbox;
 mod softkey;
 mod ssh;
 mod terminal;
+mod together;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/wire.rs"]
 mod wire;

@@ -162,6 +162,7 @@ fn of_devices(world: &Outside) -> Vec<device::Error> {
         Error::PinRefused(Reference::Puk, PinRule::Policy),
         Error::PinWrong { reference: Reference::Pin, left: Some(2) },
         Error::ServiceMissing,
+        Error::ServiceRefused,
         Error::TimedOut,
         Error::TooLarge,
         Error::TouchTimeout,

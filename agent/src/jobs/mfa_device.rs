@@ -5,13 +5,13 @@ use super::Error;
 use super::access_key::edit;
 use crate::ask::Audience;
 use crate::aws::{self, Endpoint, IamAccess, MfaProof, SessionCredentials};
-use crate::device::Card;
+use crate::device::{Card, oath};
 use crate::mfa;
 use crate::session::{self, Office};
 use crate::vault::{Custody, Items, Leave, OathAccount, TotpDevice};
 use crate::world::WallTime;
 use claviger::model::{MfaSerial, Name};
-use claviger::secret::{DeviceSecret, SecretText, TokenCode, TotpSeed};
+use claviger::secret::{DeviceSecret, TokenCode, TotpSeed};
 use std::sync::Arc;
 
 /// How far the measured clock must have moved for a refused code to be worth another.
@@ -75,8 +75,7 @@ impl Maker<'_> {
         match self {
             Self::Seed(seed) => Ok(mfa::code(seed, step)),
             Self::Card { card, account, access, audience } => {
-                // A copy for the helper.
-                let access = access.map(|access| DeviceSecret::from_text(access.expose().to_owned()));
+                let access = access.map(oath::for_helper);
                 let purpose = format!("To prove the code of {serial} at AWS.");
                 office.oath_code(card, account, (step, access), &purpose, audience).await
             }

@@ -10,7 +10,7 @@ use crate::mfa::STEP_SECONDS;
 use crate::prompt::Prompts;
 use crate::vault::OathAccount;
 use claviger::model::{AuditPeer, Label, MfaSerial, Name};
-use claviger::secret::{DeviceSecret, SecretText, TokenCode};
+use claviger::secret::{DeviceSecret, TokenCode};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -165,7 +165,6 @@ impl Office {
     pub fn oath_access(&self, card: &Card) -> Result<Option<DeviceSecret>, Error> {
         let Some(applet) = &card.info.oath else { return Ok(None) };
         let access = self.custody.oath_access(&String::from(applet.id.clone()))?;
-        // A copy for the helper.
-        Ok(access.map(|access| DeviceSecret::from_text(access.expose().to_owned())))
+        Ok(access.map(|access| oath::for_helper(&access)))
     }
 }

@@ -78,7 +78,7 @@ impl Server {
     ) -> Result<(There, Name, Option<Proved>), Fault> {
         let audience = Arc::new(Audience::default());
         audience.join(listener);
-        let devices = &self.office.hardware().devices;
+        let devices = self.devices();
         let card = match wanted.card {
             Some(number) => devices.card(number).await,
             None => devices.only_card().await,
@@ -221,7 +221,7 @@ impl Server {
         verb: Verb,
         audience: &Arc<Audience>,
     ) -> Result<Answer, device::Error> {
-        let operation = oath::Operation { access: access.map(|(_, access)| copy(access)), verb };
+        let operation = oath::Operation { access: access.map(|(_, access)| oath::for_helper(access)), verb };
         self.office.hardware().oath(card, operation, "To read and write its accounts.", audience).await
     }
 
@@ -239,7 +239,7 @@ impl Server {
             let audience = Arc::new(Audience::default());
             audience.join(listener);
             let failed = |error| fault::device::fault(&error, Some(&named(Some(account.card))));
-            let card = server.office.hardware().devices.card(account.card).await.map_err(failed)?;
+            let card = server.devices().card(account.card).await.map_err(failed)?;
             let job = |error: crate::session::Error| fault::job(error.into());
             let office = &server.office;
             let turn = office.burn(&access_key, std::slice::from_ref(&serial), wait, &audience).await.map_err(job)?;
@@ -254,11 +254,6 @@ impl Server {
         };
         conversation.attend(self, work).await
     }
-}
-
-/// A copy for the helper.
-fn copy(access: &DeviceSecret) -> DeviceSecret {
-    DeviceSecret::from_text(access.expose().to_owned())
 }
 
 /// What AWS calls an account in its QR code, with the device's name; as long as the applet takes.
