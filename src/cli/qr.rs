@@ -59,7 +59,7 @@ mod tests {
         assert_eq!((rows.len(), rows[0].len()), (size.div_ceil(2), size));
         let dark = |x: usize, y: usize| {
             let character = rows[y / 2][x];
-            character == '█' || character == if y % 2 == 0 { '▀' } else { '▄' }
+            character == '█' || character == if y.is_multiple_of(2) { '▀' } else { '▄' }
         };
         for y in 0..size {
             for x in 0..size {
