@@ -39,6 +39,9 @@ pub(super) struct Proof {
     /// Prove with a recovery code instead of the passphrase
     #[arg(long)]
     pub(super) recovery: bool,
+    /// Prove with no FIDO2 key or PIV card, also where one is plugged in that opens the vault
+    #[arg(long)]
+    pub(super) no_device: bool,
 }
 
 /// The profile a verb is about.
