@@ -254,7 +254,9 @@ fn meant<'a>(wanted: &DeviceProof, slots: &'a [SlotInfo]) -> Result<Vec<(u32, &'
     let slots: Vec<_> =
         slots.iter().filter(is_meant).filter_map(|slot| Some((slot.id, slot.device.as_ref()?))).collect();
     if slots.is_empty() {
-        return Err(Fault::new(Code::SlotNotFound, "the vault has no such slot that a device opens"));
+        let any = wanted.slot.is_none() && wanted.kind.is_none();
+        let code = if any { Code::SlotNoDevice } else { Code::SlotNotFound };
+        return Err(Fault::new(code, "no device opens a slot of the vault that would do"));
     }
     Ok(slots)
 }
