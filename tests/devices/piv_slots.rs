@@ -7,6 +7,7 @@ use crate::softkey::Bridge;
 use crate::yubikey::{Card, Rig, python};
 use serde_json::Value;
 use std::fs;
+use std::process::Command;
 
 const SERIAL: u32 = 12_345_678;
 const PIN: &str = "123456";
@@ -45,6 +46,10 @@ fn a_card_opens_the_vault_with_its_pin_and_a_touch() {
     let asked = person.take("pin_needed");
     assert_eq!((asked.len(), &asked[0]["wanted"], &asked[0]["tries_left"]), (1, &"PIV PIN".into(), &3.into()));
     assert_eq!(person.take("touch_needed").len(), 1);
+    // It is for nothing else: SSH does not see it. The control is another key in such a slot.
+    agent.run(&["piv", "new", "83", "--type", "ecdsa-p256"], "").good();
+    let listed = run(Command::new("ssh-add").arg("-L").env("SSH_AUTH_SOCK", agent.file("run/ssh.sock")), "").good();
+    assert!(listed.contains("piv 12345678 83") && !listed.contains("piv 12345678 82"), "{listed}");
     // The key's policy is once; a proof asks for the PIN all the same.
     agent.run(&["trash", "empty"], "").good();
     assert_eq!(person.take("pin_needed").len(), 1);

@@ -20,7 +20,7 @@ pub use ledger::AuditAccess;
 pub use lock::{LockedBy, VaultState};
 
 use super::anchor::{Older, Outside, Version};
-use super::{ConfirmedCode, DeviceSlot, Error, Items, KdfCost, Result, SlotInfo, State, Vault, VaultFolder};
+use super::{ConfirmedCode, DeviceSlot, Error, Items, KdfCost, Point, Result, SlotInfo, State, Vault, VaultFolder};
 use crate::world::{BootTime, WallTime, World, keep_in_memory, on_wiped_stack};
 use claviger::model::SlotProof;
 use claviger::model::{AccessKeyId, MfaSerial, Name};
@@ -93,6 +93,8 @@ struct Open {
     state: State,
     vault_id: [u8; 16],
     audit_key: Zeroizing<[u8; 32]>,
+    /// Keys of PIV cards that open it.
+    keys_on_cards: Vec<Point>,
     /// It is an older one: until a person accepts it nothing is changed, and no long-lived secret used.
     older: Option<Older>,
 }
@@ -261,6 +263,11 @@ impl Custody {
         self.folder.slots()
     }
 
+    /// The public halves of the keys of PIV cards that open the vault; none while it is locked. They are for nothing else.
+    pub fn keys_on_cards(&self) -> Vec<Point> {
+        self.quick().open.as_ref().map(|open| open.keys_on_cards.clone()).unwrap_or_default()
+    }
+
     /// The slots of a file that is to be restored.
     pub fn slots_of(&self, from: &Path) -> Result<Vec<SlotInfo>> {
         self.folder.slots_of(from)
@@ -395,7 +402,8 @@ impl Custody {
         self.openings.fetch_add(1, Ordering::AcqRel);
         let (vault_id, audit_key) = (opened.id(), opened.audit_key());
         quick.known = Some((vault_id, older.as_ref().map_or(opened.version(), |older| older.known)));
-        quick.open = Some(Box::new(Open { items: opened.items().clone(), state, vault_id, audit_key, older }));
+        let (items, keys_on_cards) = (opened.items().clone(), opened.keys_on_cards());
+        quick.open = Some(Box::new(Open { items, state, vault_id, audit_key, keys_on_cards, older }));
         quick.knowledge = Arc::new(Knowledge::of(opened.items()));
         quick.opened_once = true;
         *slot = Some(Box::new(opened));

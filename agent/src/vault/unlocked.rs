@@ -4,7 +4,7 @@ use super::anchor::Version;
 use super::contents::Contents;
 use super::copies;
 use super::crypto::{self, Key32};
-use super::device_slot::DeviceSlot;
+use super::device_slot::{DeviceSlot, Point};
 use super::envelope::{self, Envelope};
 use super::error::{Error, Result};
 use super::folder::{self, Opener, VaultFolder};
@@ -123,6 +123,15 @@ impl Vault {
     /// The slots.
     pub fn slots(&self) -> Vec<SlotInfo> {
         self.header.slots.iter().map(Slot::info).collect()
+    }
+
+    /// The public halves of the keys of PIV cards that open it.
+    pub(super) fn keys_on_cards(&self) -> Vec<Point> {
+        let key = |slot: SlotInfo| match slot.device {
+            Some(DeviceSlot::Piv(key)) => Some(key.public),
+            _ => None,
+        };
+        self.slots().into_iter().filter_map(key).collect()
     }
 
     /// Adds a passphrase slot, against a proof of any slot: the new slot's id.
