@@ -377,7 +377,7 @@ mod tests {
         parser.withstands_damage();
     }
 
-    const WORDS: [&str; 52] = [
+    const WORDS: [&str; 53] = [
         "process",
         "exec",
         "env",

@@ -184,7 +184,7 @@ catalogue! {
     RequestTimedOut, "request.timed_out", Person, "the wait ended before an answer came", None;
     SlotAmbiguous, "slot.ambiguous", Usage, "more than one device that is plugged in opens the vault", Some("claviger slot list");
     SlotCopiesLeft, "slot.copies_left", Fault, "the slot is gone, but older copies of the vault still open with it", Some("claviger status");
-    SlotKeyUnfit, "slot.key_unfit", Refused, "the key on the card cannot open a vault slot: it is not of P-256, or wants neither PIN nor touch", Some("claviger piv list");
+    SlotKeyUnfit, "slot.key_unfit", Refused, "the key on the card cannot open a vault slot: it is not of P-256, or does not want both PIN and touch", Some("claviger piv list");
     SlotLast, "slot.last", Refused, "the last slot of its kind that a person can open cannot be removed", Some("claviger slot add passphrase");
     SlotNoDevice, "slot.no_device", Person, "no device that opens the vault is plugged in, or the person does not want to use it", Some("claviger unlock --no-device");
     SlotNotFound, "slot.not_found", NotFound, "no such slot", Some("claviger slot list");

@@ -257,6 +257,11 @@ mod tests {
         let key = SlotDevice { label: Some("blue\u{1b}[2J".to_owned()), ..SlotDevice::default() };
         let rows =
             [row(1, SlotKind::Passphrase, None), row(3, SlotKind::Fido2, Some(key)), row(4, SlotKind::Piv, Some(card))];
-        insta::assert_snapshot!(page(&rows, None), @"");
+        insta::assert_snapshot!(page(&rows, None), @"
+        ID  KIND        ADDED                 DEVICE
+        1   passphrase  2026-11-22 01:00 UTC
+        3   fido2       2026-11-22 01:00 UTC  blue?[2J
+        4   piv         2026-11-22 01:00 UTC  serial 12345678, slot 82, firmware 5.7.1, PIN once, touch always, attested
+        ");
     }
 }
