@@ -110,3 +110,56 @@ fn number_of(bytes: &[u8]) -> Option<u32> {
     number.get_mut(at..)?.copy_from_slice(bytes);
     Some(u32::from_be_bytes(number))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{check, number_of};
+    use crate::device::Error;
+    use claviger::model::{Firmware, PinPolicy, TouchPolicy};
+    use rcgen::{CertificateParams, CustomExtension, Issuer, KeyPair};
+
+    /// The certificate of a key, and that of the card which signed it.
+    fn chain() -> (Vec<u8>, Vec<u8>) {
+        let (card_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let card = CertificateParams::default().self_signed(&card_key).unwrap();
+        let extension = |last: u64, value: &[u8]| {
+            CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 41482, 3, last], value.to_vec())
+        };
+        let mut parameters = CertificateParams::default();
+        parameters.custom_extensions = vec![
+            extension(3, &[5, 7, 1]),
+            extension(7, &[0x02, 0x04, 0x00, 0xbc, 0x61, 0x4e]),
+            extension(8, &[2, 2]),
+            extension(9, &[1]),
+        ];
+        let of_card = CertificateParams::default();
+        let issuer = Issuer::from_params(&of_card, &card_key);
+        let key = parameters.signed_by(&key, &issuer).unwrap();
+        (key.der().to_vec(), card.der().to_vec())
+    }
+
+    #[test]
+    fn what_the_card_signed_is_read_and_nothing_else() {
+        let (key, card) = chain();
+        let attested = check(&key, &card).unwrap();
+        assert_eq!((attested.firmware, attested.serial), (Some(Firmware(5, 7, 1)), Some(12_345_678)));
+        assert_eq!((attested.pin_policy, attested.touch_policy), (Some(PinPolicy::Once), Some(TouchPolicy::Always)));
+        let refused = |key: &[u8], card: &[u8]| matches!(check(key, card), Err(Error::BadAnswer(_)));
+        assert!(refused(&key, &chain().1), "another card");
+        assert!(refused(&card, &key) && refused(&[], &card) && refused(&key, &[]));
+        for at in 0..key.len() {
+            assert!(refused(&key[..at], &card), "cut at {at}");
+            let mut changed = key.clone();
+            changed[at] ^= 1;
+            assert!(refused(&changed, &card), "changed at {at}");
+        }
+    }
+
+    #[test]
+    fn serial_numbers_have_32_bits() {
+        assert_eq!(number_of(&[0, 0xff, 0xff, 0xff, 0xff]), Some(u32::MAX));
+        assert_eq!(number_of(&[1]), Some(1));
+        assert_eq!(number_of(&[]), Some(0));
+        assert_eq!(number_of(&[1, 0, 0, 0, 0]), None);
+    }
+}
