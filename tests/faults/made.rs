@@ -1,6 +1,6 @@
 //! An error of each kind of each room, with what the world fed in.
 
-use claviger::model::{Arn, Firmware, MfaSerial, Name};
+use claviger::model::{AccessKeyId, Arn, Firmware, MfaSerial, Name};
 use claviger::wire::Fault;
 use claviger_agent::aws::profile::{Origin, Problem, What};
 use claviger_agent::aws::{self, FilesError, NetworkFault};
@@ -16,6 +16,7 @@ use claviger_agent::ssh::{self, key};
 use claviger_agent::vault;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// In every name and text of the hostile world.
 pub(crate) const CANARY: &str = "canary";
@@ -162,12 +163,17 @@ fn of_devices(world: &Outside) -> Vec<device::Error> {
         Error::PinRefused(Reference::Puk, PinRule::Policy),
         Error::PinWrong { reference: Reference::Pin, left: Some(2) },
         Error::ServiceMissing,
+        Error::ServiceRefused,
         Error::TimedOut,
         Error::TooLarge,
         Error::TouchTimeout,
         Error::Unsupported(None),
         Error::WeakRsa(Firmware(4, 3, 4)),
     ]
+}
+
+fn access_key_id() -> AccessKeyId {
+    "AKIAIOSFODNN7EXAMPLE".parse().expect("an id")
 }
 
 fn of_jobs(world: &Outside) -> Vec<jobs::Error> {
@@ -191,6 +197,17 @@ fn of_jobs(world: &Outside) -> Vec<jobs::Error> {
         Error::KeyTemporary(world.profile.clone(), origin(world)),
         Error::KeyUnusable(world.profile.clone(), "only one half of an access key stands in it", origin(world)),
         Error::MfaExists(name.clone()),
+        Error::LastDevice(name.clone()),
+        Error::MfaNameNeeded,
+        Error::MfaNameTaken(name.clone()),
+        Error::MfaUnfinished(world.profile.clone(), name.clone()),
+        Error::NewKeyRefused(access_key_id()),
+        Error::NoAccessKey(world.profile.clone()),
+        Error::NotAKeyOfUser(access_key_id()),
+        Error::OtherKeyActive(access_key_id()),
+        Error::TwoKeys(name.clone(), access_key_id(), aws::KeyStatus::Active),
+        Error::TwoKeys(name.clone(), access_key_id(), aws::KeyStatus::Inactive),
+        Error::UserSession(Arc::new(session::Error::PresenceNeeded)),
         Error::MfaNotFound(None),
         Error::MfaOnCard(name.clone()),
         Error::MfaNotFound(Some(name.clone())),
@@ -350,7 +367,8 @@ fn of_aws(world: &Outside) -> Vec<aws::Error> {
         Error::CodeRefused { message: message.clone() },
         Error::Expired { action },
         Error::InvalidCredentials { action, error_code: "InvalidClientTokenId".to_owned() },
-        Error::InvalidRequest { action, message },
+        Error::InvalidRequest { action, message: message.clone() },
+        Error::Refused { action, code: "LimitExceeded", message },
         Error::RegionDisabled { host: host.clone() },
         Error::ServiceError { action, error_code: "InternalFailure".to_owned(), status: 500 },
         Error::Throttled { action },

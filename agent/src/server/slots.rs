@@ -161,7 +161,7 @@ impl Server {
         found: &mut Vec<Candidate>,
         silent: &mut Option<Fault>,
     ) {
-        let present = match self.devices.present().await {
+        let present = match self.devices().present().await {
             Ok(present) => present,
             Err(error) => return *silent = Some(fault::device::fault(&error, None)),
         };
@@ -188,7 +188,7 @@ impl Server {
         found: &mut Vec<Candidate>,
         silent: &mut Option<Fault>,
     ) {
-        let cards = match self.devices.cards().await {
+        let cards = match self.devices().cards().await {
             Ok(cards) => cards,
             Err(error) => return *silent = Some(fault::device::fault(&error, None)),
         };

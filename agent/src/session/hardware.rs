@@ -11,7 +11,7 @@ use crate::prompt::Prompts;
 use crate::vault::{Fido2Slot, OathAccount};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use claviger::model::{AuditPeer, Label, MfaSerial, Name};
-use claviger::secret::{DeviceSecret, Pin, SecretText, TokenCode};
+use claviger::secret::{DeviceSecret, Pin, TokenCode};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -213,7 +213,6 @@ impl Office {
     pub fn oath_access(&self, card: &Card) -> Result<Option<DeviceSecret>, Error> {
         let Some(applet) = &card.info.oath else { return Ok(None) };
         let access = self.custody.oath_access(&String::from(applet.id.clone()))?;
-        // A copy for the helper.
-        Ok(access.map(|access| DeviceSecret::from_text(access.expose().to_owned())))
+        Ok(access.map(|access| oath::for_helper(&access)))
     }
 }

@@ -172,7 +172,7 @@ impl Server {
     /// What needs no touch.
     async fn fido2_unseen(&self, device: &Found, operation: Do) -> Result<FidoAnswer, Error> {
         let (notices, _) = mpsc::unbounded_channel();
-        match self.devices.run(device, Operation::Fido(operation), notices).await? {
+        match self.devices().run(device, Operation::Fido(operation), notices).await? {
             Answer::Fido(answer) => Ok(answer),
             _ => Err(Error::HelperSpeech),
         }

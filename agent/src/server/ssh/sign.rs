@@ -2,7 +2,6 @@
 
 use super::card_keys::HardwareKey;
 use super::connection::Connection;
-use super::hardware::DeviceKey;
 use super::record::Signature;
 use super::vault_keys::{Consent, VaultKey, is_elsewhere};
 use crate::ask::Audience;
@@ -124,9 +123,9 @@ impl Connection {
         signature.called(&held.comment);
         signature.host = self.permitted(&held.constraints, signature)?;
         if !held.constraints.confirm {
-            if let Some(key) = DeviceKey::of(&held.key) {
+            if let Some(key) = held.key.security_key().cloned() {
                 drop((held, leave));
-                return self.sign_on_device(&key, (asked.data, asked.flags), signature).await;
+                return self.sign_on_device(&key, asked.data, signature).await;
             }
             return self.made(leave.as_ref(), || held.key.sign_as_openssh(asked.data, asked.flags));
         }
@@ -138,9 +137,9 @@ impl Connection {
         let leave = self.leave();
         let held = self.held(asked.blob).ok_or(NotSigned::Gone)?;
         self.permitted(&held.constraints, signature)?;
-        if let Some(key) = DeviceKey::of(&held.key) {
+        if let Some(key) = held.key.security_key().cloned() {
             drop((held, leave));
-            return self.sign_on_device(&key, (asked.data, asked.flags), signature).await;
+            return self.sign_on_device(&key, asked.data, signature).await;
         }
         self.made(leave.as_ref(), || held.key.sign_as_openssh(asked.data, asked.flags))
     }
@@ -163,9 +162,9 @@ impl Connection {
         // Each use from another machine is asked for, whatever was said before.
         let lasts = !is_elsewhere(state);
         if !kept.asks(state) || (lasts && self.door.has_consent(&consent)) {
-            if let Some(key) = DeviceKey::of(&kept.key) {
+            if let Some(key) = kept.key.security_key().cloned() {
                 drop((kept, leave));
-                return self.sign_on_device(&key, (asked.data, asked.flags), signature).await;
+                return self.sign_on_device(&key, asked.data, signature).await;
             }
             return self.made(leave.as_ref(), || kept.key.sign(asked.data, asked.flags));
         }
@@ -179,10 +178,10 @@ impl Connection {
         if !kept.signs(signature.payload) {
             return Err(NotSigned::NotAllowed);
         }
-        let (leave, kept, made) = match DeviceKey::of(&kept.key) {
+        let (leave, kept, made) = match kept.key.security_key().cloned() {
             Some(key) => {
                 drop((kept, leave));
-                let made = self.sign_on_device(&key, (asked.data, asked.flags), signature).await?;
+                let made = self.sign_on_device(&key, asked.data, signature).await?;
                 (self.leave(), self.kept(asked.blob).ok_or(NotSigned::Gone)?, made)
             }
             None => {
