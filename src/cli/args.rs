@@ -39,6 +39,9 @@ pub(super) struct Proof {
     /// Prove with a recovery code instead of the passphrase
     #[arg(long)]
     pub(super) recovery: bool,
+    /// Prove with no FIDO2 key or PIV card, also where one is plugged in that opens the vault
+    #[arg(long)]
+    pub(super) no_device: bool,
 }
 
 /// The profile a verb is about.
@@ -308,7 +311,7 @@ mod tests {
         usage: the value of --wait <SECONDS> is not valid: a wait is 0 to 86400 seconds (try: claviger process --help)
         usage: --wait <SECONDS> is given twice (try: claviger process --help)
         usage: there is an argument too many (try: claviger process --help)
-        usage: the value of <KIND> is not valid: one of keyring, passphrase, recovery (try: claviger slot add --help)
+        usage: the value of <KIND> is not valid: one of fido2, keyring, passphrase, piv, recovery (try: claviger slot add --help)
         usage: the value of <ID> is not valid: an id is a number that slot list shows (try: claviger slot remove --help)
         usage: there is an argument too many; the command follows on -- (try: claviger exec --help)
         usage: there is no verb status (try: claviger status)

@@ -10,4 +10,4 @@ pub use audit::{AuditAws, AuditPeer, AuditProcess, AuditRecord, AuditSsh, AuditS
 pub use aws::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Partition, Region};
 pub use device::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 pub use label::{Label, Message};
-pub use slot::{SlotKind, SlotProof};
+pub use slot::{DeviceProof, SlotAnswer, SlotDevice, SlotKind, SlotProof};

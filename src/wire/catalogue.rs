@@ -189,9 +189,14 @@ catalogue! {
     PromptUnanswered, "prompt.unanswered", Person, "nobody could be asked, or nobody answered", Some("claviger prompts");
     RequestCancelled, "request.cancelled", Fault, "the request was cancelled", None;
     RequestTimedOut, "request.timed_out", Person, "the wait ended before an answer came", None;
+    SlotAmbiguous, "slot.ambiguous", Usage, "more than one device that is plugged in opens the vault", Some("claviger slot list");
     SlotCopiesLeft, "slot.copies_left", Fault, "the slot is gone, but older copies of the vault still open with it", Some("claviger status");
+    SlotKeyUnfit, "slot.key_unfit", Refused, "the key on the card cannot open a vault slot: it is not of P-256, or does not want both PIN and touch", Some("claviger piv list");
     SlotLast, "slot.last", Refused, "the last slot of its kind that a person can open cannot be removed", Some("claviger slot add passphrase");
+    SlotNoDevice, "slot.no_device", Person, "no device that opens the vault is plugged in, or the person does not want to use it", Some("claviger unlock --no-device");
     SlotNotFound, "slot.not_found", NotFound, "no such slot", Some("claviger slot list");
+    SlotOnlyDevices, "slot.only_devices", Refused, "devices alone would open the vault then: lost or broken ones take it with them", Some("claviger slot add recovery");
+    SlotWrongDevice, "slot.wrong_device", Refused, "the device is not the one that the slot was made with, or one of both was changed since", Some("claviger unlock --recovery");
     SlotsFull, "slot.full", Refused, "the vault has as many slots as it takes", Some("claviger slot list");
     SourceBadAnswer, "source.bad_answer", Network, "what a source of credentials gave is none, or has ended", None;
     SourceLongLived, "source.long_lived", Refused, "a command gives long-lived keys, which are not handed out", Some("claviger access-key add NAME");

@@ -1,6 +1,7 @@
 //! What holds of each request: its name, whether it brings secrets, whether it may be asked twice.
 
 use super::Request;
+use crate::model::SlotProof;
 
 impl Request {
     /// The request's name on the wire, for logs: never its content.
@@ -72,6 +73,24 @@ impl Request {
             Self::UnlockByKeyring {} => "unlock_by_keyring",
             Self::VaultAccept { .. } => "vault_accept",
             Self::Whoami { .. } => "whoami",
+        }
+    }
+
+    /// The slot proof that it brings, if it brings one.
+    pub fn proof_mut(&mut self) -> Option<&mut SlotProof> {
+        match self {
+            Self::AccessKeyExport { proof, .. }
+            | Self::Backup { proof, .. }
+            | Self::ConfigAccept { proof, .. }
+            | Self::MfaExport { proof, .. }
+            | Self::Restore { proof, .. }
+            | Self::SlotAdd { proof, .. }
+            | Self::SlotRemove { proof, .. }
+            | Self::SshKeyExport { proof, .. }
+            | Self::TrashEmpty { proof }
+            | Self::Unlock { proof }
+            | Self::VaultAccept { proof, .. } => Some(proof),
+            _ => None,
         }
     }
 

@@ -19,9 +19,10 @@ mod manner;
 mod piv;
 mod reply;
 mod request;
+mod slot;
 mod ssh_key;
 
-pub use crate::model::{SlotKind, SlotProof};
+pub use crate::model::{DeviceProof, SlotDevice, SlotKind, SlotProof};
 pub use adoption::{Change, Changes, ImportedKey, SkippedProfile};
 pub use agent::Restarted;
 pub use audit::{AuditBad, AuditPage, AuditStory, AuditVerdict};
@@ -44,7 +45,8 @@ pub use reply::{
     AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, OpenEndpoint, ProfileRow, Reply,
     SessionRow, Setting, SlotRow, SshStatus, Status, Whoami,
 };
-pub use request::{EndpointKind, Hello, HelloDisplay, NewSlot, Request};
+pub use request::{EndpointKind, Hello, HelloDisplay, Request};
+pub use slot::{NewFido2Slot, NewPivSlot, NewSlot};
 pub use ssh_key::{SshKeyExport, SshKeyKind, SshKeyOptions, SshKeyRow};
 
 use crate::secret::{RecoveryCode, TypedAnswer, text};

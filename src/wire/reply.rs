@@ -13,7 +13,7 @@ use super::keeping::{OlderVault, TrashRow};
 use super::piv::{PivCard, PivKeyRow};
 use super::ssh_key::{SshKeyExport, SshKeyRow};
 use super::{AuditPage, AuditStory, AuditVerdict};
-use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
+use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotDevice, SlotKind};
 use crate::secret::{ConsolePassword, DeviceSecret, EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
@@ -279,6 +279,9 @@ pub struct SlotRow {
     pub kind: Option<SlotKind>,
     /// When it was added, RFC 3339.
     pub added: String,
+    /// The device that opens it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<SlotDevice>,
 }
 
 /// What the agent holds and does.

@@ -7,6 +7,7 @@ use super::fido::{FidoOptions, FidoPins};
 use super::iam::{AccessKeyRotate, MfaEnroll, PasswordChange};
 use super::keeping::TrashKind;
 use super::piv::{PivCertificate, PivChange, PivManagementKey, PivNew};
+use super::slot::NewSlot;
 use super::ssh_key::{SshKeyKind, SshKeyOptions};
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
 use crate::secret::{Passphrase, Pin, SecretAccessKey, SshKeyFile, TotpSeedText, text};
@@ -47,18 +48,6 @@ pub struct HelloDisplay {
     /// The session bus beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dbus_session_bus_address: Option<String>,
-}
-
-/// A slot to add.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NewSlot {
-    /// An item in the desktop's keyring.
-    Keyring {},
-    /// A further passphrase.
-    Passphrase(#[serde(with = "text")] Passphrase),
-    /// A further recovery code, which the agent makes and shows by event.
-    Recovery {},
 }
 
 /// What an endpoint speaks.
@@ -392,6 +381,9 @@ pub enum Request {
         proof: SlotProof,
         /// The slot's id.
         slot: u32,
+        /// Also where only devices are left then, and the keyring.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        only_devices: bool,
     },
     /// Stores an SSH private key from a file.
     SshKeyAdd {

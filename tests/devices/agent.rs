@@ -40,6 +40,15 @@ impl Installed {
         installed
     }
 
+    /// The agent ends, and another one starts.
+    pub(crate) fn again(&mut self) {
+        self.run(&["agent", "stop"], "").good();
+        self._agent = None;
+        let mut agent = Agent::spawn(&mut self.agent_command());
+        assert_eq!(agent.word(), "ready");
+        self._agent = Some(agent);
+    }
+
     fn agent_command(&self) -> Command {
         let mut command = Command::new(self.programs.path().join("claviger-agent"));
         command.args(["run", "--detached"]).env_clear().env("CLAVIGER_HOME", self.path()).stderr(Stdio::null());

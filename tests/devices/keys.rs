@@ -177,7 +177,8 @@ fn a_secret_is_the_same_for_the_same_salt_and_wants_the_pin() {
     let make = || room.run(&found, Do::MakeSecret { application: application(), pin: pin(PIN) });
     assert_eq!(make().err(), Some(Error::PinNotSet));
     room.run(&found, Do::SetPin { new: pin(PIN) }).expect("a PIN");
-    let Ok(Answer::Fido(FidoAnswer::Handle(credential))) = make() else { panic!("no credential") };
+    let Ok(Answer::Fido(FidoAnswer::Enrolled(made))) = make() else { panic!("no credential") };
+    let credential = made.credential;
     let secret = |salt: u8, with: &str| {
         let (credential, salt) = (credential.clone(), Bytes(vec![salt; 32]));
         match room.run(&found, Do::Secret { application: application(), credential, salt, pin: pin(with) })? {

@@ -16,9 +16,11 @@ mod keys_agent;
 mod oath;
 mod person;
 mod piv;
+mod piv_slots;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/sandbox.rs"]
 mod sandbox;
+mod slots;
 mod softkey;
 mod ssh;
 mod terminal;

@@ -30,6 +30,9 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
         Code::RequestCancelled,
         &["agent/src/server/control.rs", "agent/src/server/dispatch/prompts.rs", "src/cli/terminal.rs"],
     ),
+    (Code::SlotAmbiguous, &["agent/src/server/slots.rs"]),
+    (Code::SlotKeyUnfit, &["agent/src/server/slots.rs"]),
+    (Code::SlotNoDevice, &["agent/src/server/slots.rs"]),
     (
         Code::Usage,
         &[

@@ -405,6 +405,7 @@ fn of_vault() -> Vec<vault::Error> {
         Error::Newer,
         Error::NoEntropy { source: denied() },
         Error::NoMemory,
+        Error::OnlyDevices,
         Error::PassphraseNeeded,
         Error::RolledBack { found: 5, known: 9 },
         Error::SlotNotFound,
@@ -417,6 +418,7 @@ fn of_vault() -> Vec<vault::Error> {
         Error::Unsynced { source: full() },
         Error::Wait { seconds: 8 },
         Error::WeakPassphrase,
+        Error::WrongDevice,
         Error::WrongProof,
     ]
 }

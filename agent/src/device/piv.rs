@@ -1,7 +1,7 @@
 //! What the PIV applet can be asked (NIST SP 800-73-4, and Yubico's extensions to it).
 
 use super::protocol::{Bytes, MAKE_MILLIS, QUICK_MILLIS, TOUCH_MILLIS};
-use claviger::model::{PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
+use claviger::model::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 use claviger::secret::{DeviceSecret, Pin, text};
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +81,11 @@ pub enum Operation {
     },
     /// The certificate with which the card attests that it made the key, and that of the key it attests with; DER.
     Attest {
+        /// Of which.
+        slot: PivSlot,
+    },
+    /// What that attestation says, once it is sure that it holds: the card's certificate signs the key's.
+    Attested {
         /// Of which.
         slot: PivSlot,
     },
@@ -164,6 +169,21 @@ pub enum PublicKey {
     },
 }
 
+/// What a card attests of a key that it made. That the card is one of Yubico's is not said by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attested {
+    /// The key.
+    pub public: PublicKey,
+    /// The card's firmware.
+    pub firmware: Option<Firmware>,
+    /// The card's serial number.
+    pub serial: Option<u32>,
+    /// When the key wants the PIN.
+    pub pin_policy: Option<PinPolicy>,
+    /// When it wants to be touched.
+    pub touch_policy: Option<TouchPolicy>,
+}
+
 /// What the applet gives.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -177,6 +197,8 @@ pub enum Answer {
         /// That of the card.
         card: Bytes,
     },
+    /// Of `Attested`.
+    Attested(Attested),
     /// Of `Certificate`.
     Certificate(Bytes),
     /// Of `Keys`.

@@ -27,6 +27,8 @@ pub(super) enum NotDone {
     Refused,
     #[error("unasked: {0}")]
     Unasked(#[from] Unasked),
+    #[error("unfit: the key cannot open a vault slot")]
+    Unfit,
 }
 
 impl From<NoPin> for NotDone {

@@ -72,7 +72,14 @@ impl Server {
         outcome
     }
 
-    async fn answer(self: &Arc<Self>, request: Request, conversation: &mut Conversation) -> Result<Reply, Fault> {
+    async fn answer(self: &Arc<Self>, mut request: Request, conversation: &mut Conversation) -> Result<Reply, Fault> {
+        if let Err(fault) = self.prove_by_device(&mut request, conversation).await {
+            if let Request::Unlock { proof } = &request {
+                let kind = record::proof_kind(proof);
+                self.record_unlock(kind, Some(&fault), conversation.peer.seen()).await;
+            }
+            return Err(fault);
+        }
         match request {
             Request::AuditLog { .. } | Request::AuditVerify {} | Request::AuditWhy { .. } => {
                 self.audit_request(request).await

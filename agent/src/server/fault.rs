@@ -147,6 +147,8 @@ fn vault_ref(error: &vault::Error) -> Fault {
         Error::Damaged => Code::VaultDamaged,
         Error::Exists => Code::VaultExists,
         Error::LastSlot => Code::SlotLast,
+        Error::OnlyDevices => Code::SlotOnlyDevices,
+        Error::WrongDevice => Code::SlotWrongDevice,
         Error::Locked => Code::VaultLocked,
         Error::Newer => Code::VaultNewer,
         Error::RolledBack { .. } => Code::VaultRolledBack,

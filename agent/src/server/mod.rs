@@ -21,6 +21,7 @@ mod peer;
 mod record;
 mod restart;
 mod settings;
+mod slots;
 pub mod ssh;
 mod status;
 pub mod succession;

@@ -9,7 +9,7 @@ use crate::vault::{LockedBy, Version, Witness};
 use crate::world::{WallTime, rfc3339};
 use claviger::model::{AuditAws, AuditPeer, AuditSubject, AuditVault, Name, SlotKind, SlotProof};
 use claviger::wire::{
-    AccessKeyExport, AccessKeyRotate, Change, ConfigScope, Fault, MfaEnroll, MfaOnDevice, NewSlot, PasswordChange,
+    AccessKeyExport, AccessKeyRotate, Change, ConfigScope, Fault, MfaEnroll, MfaOnDevice, PasswordChange,
     PivCertificate, PivCertificateDeed, PivChange, PivManagementKey, PivNew, PivReference, Reply, Request,
 };
 use data_encoding::HEXLOWER;
@@ -143,16 +143,11 @@ fn spelled(version: &Version) -> AuditVault {
 /// The kind of a proof, as a slot is called.
 pub(super) fn proof_kind(proof: &SlotProof) -> &'static str {
     match proof {
-        SlotProof::Passphrase(_) => kind_name(SlotKind::Passphrase),
-        SlotProof::Recovery(_) => kind_name(SlotKind::Recovery),
-    }
-}
-
-fn kind_name(kind: SlotKind) -> &'static str {
-    match kind {
-        SlotKind::Keyring => "keyring",
-        SlotKind::Passphrase => "passphrase",
-        SlotKind::Recovery => "recovery",
+        SlotProof::Passphrase(_) => SlotKind::Passphrase.as_str(),
+        SlotProof::Recovery(_) => SlotKind::Recovery.as_str(),
+        SlotProof::Answered(answer) => answer.kind.as_str(),
+        // None was found that would do.
+        SlotProof::Device(_) => "device",
     }
 }
 
@@ -206,15 +201,7 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
             (Event::ProfileRelease, about(change), false)
         }
         Request::Restore { .. } => (Event::VaultRestore, AuditSubject::default(), false),
-        Request::SlotAdd { slot: NewSlot::Keyring {}, .. } => {
-            (Event::SlotAdd, slot(kind_name(SlotKind::Keyring).to_owned()), false)
-        }
-        Request::SlotAdd { slot: NewSlot::Passphrase(_), .. } => {
-            (Event::SlotAdd, slot(kind_name(SlotKind::Passphrase).to_owned()), false)
-        }
-        Request::SlotAdd { slot: NewSlot::Recovery {}, .. } => {
-            (Event::SlotAdd, slot(kind_name(SlotKind::Recovery).to_owned()), false)
-        }
+        Request::SlotAdd { slot: new, .. } => (Event::SlotAdd, slot(new.kind().as_str().to_owned()), false),
         Request::SlotRemove { slot: id, .. } => (Event::SlotRemove, slot(id.to_string()), false),
         Request::SshKeyAdd { name, .. } => (Event::SshKeyAdd, named(name), false),
         Request::SshKeyExport { name, .. } => (Event::SshKeyExport, named(name), true),

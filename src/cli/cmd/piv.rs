@@ -329,7 +329,7 @@ fn given(number: u32) -> Result<Pin, Fault> {
     intake::descriptor(number).map(|text| Pin::from_text(text.to_string()))
 }
 
-fn management_key(number: u32) -> Result<DeviceSecret, Fault> {
+pub(super) fn management_key(number: u32) -> Result<DeviceSecret, Fault> {
     intake::descriptor(number).map(|text| base16_of(&text))
 }
 

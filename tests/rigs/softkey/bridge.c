@@ -235,6 +235,9 @@ static void unplug(struct key *key)
 static void count_opener(struct key *key, struct line *line, unsigned mask)
 {
 	line->opened += mask & IN_OPEN ? 1 : mask & IN_CLOSE ? -1 : 0;
+	/* Events that are alike come as one where nobody has read the first of them (inotify(7)): some are missing. */
+	if (line->opened < 0)
+		line->opened = 0;
 	if (copies && line == key->next && line->opened)
 		add_line(key);
 	if (!line->opened)
@@ -279,6 +282,9 @@ static void from_line(struct key *key, struct line *line)
 	if (size <= 0 || (line->have += size) < WRITTEN)
 		return;
 	line->have = 0;
+	count_openers();
+	if (!line->opened)
+		line->opened = 1; /* whoever wrote it */
 	if (send(key->cable, line->written, WRITTEN, MSG_NOSIGNAL) < 0)
 		perror("claviger-softkey-bridge: a report that came too late");
 }

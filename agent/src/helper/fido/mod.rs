@@ -96,7 +96,7 @@ impl Session<'_> {
                 self.change_pin(old.expose(), new.expose())?;
                 return Ok(Answer::Nothing {});
             }
-            Do::MakeSecret { application, pin } => FidoAnswer::Handle(self.make_secret(&application, pin.expose())?),
+            Do::MakeSecret { application, pin } => FidoAnswer::Enrolled(self.make_secret(&application, pin.expose())?),
             Do::Secret { application, credential, salt, pin } => {
                 FidoAnswer::Secret(self.secret(&application, &credential.0, &salt.0, pin.expose())?)
             }

@@ -70,7 +70,7 @@ impl Server {
         }
     }
 
-    async fn piv_card(self: &Arc<Self>, device: Option<u32>) -> Result<Card, Fault> {
+    pub(in crate::server) async fn piv_card(self: &Arc<Self>, device: Option<u32>) -> Result<Card, Fault> {
         let card = match device {
             Some(serial) => self.devices().card(serial).await,
             None => self.devices().only_card().await,
@@ -132,7 +132,7 @@ impl Server {
     }
 
     /// Has a card do what wants its management key: the one given, else the one it came with, else one that is asked for.
-    async fn managed(
+    pub(in crate::server) async fn managed(
         &self,
         card: &Card,
         given: Option<DeviceSecret>,
@@ -255,5 +255,6 @@ fn refusal(error: NotDone, card: &Card) -> Fault {
         NotDone::LastTry(reference) => fault::device::last_try(reference, &name),
         NotDone::Refused => crate::prompt::NoPin::Refused.into(),
         NotDone::Unasked(why) => why.into(),
+        NotDone::Unfit => fault::internal(),
     }
 }

@@ -3,6 +3,7 @@
 mod anchors;
 mod backup;
 mod crash;
+mod device;
 mod faults;
 mod golden;
 mod keyring;

@@ -294,7 +294,7 @@ fn what_a_newer_claviger_put_beside_is_kept_and_re_keyed() {
         1,
     );
     let mut header = split.header;
-    header.slots[1].set_kind("fido2");
+    header.slots[1].set_kind("tpm2");
     let resealed = envelope::seal(&mut header, &master, plain.as_bytes()).expect("a file");
     let mut files = bench.disk.files();
     files.insert(path("vault"), resealed);

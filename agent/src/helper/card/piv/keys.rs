@@ -75,7 +75,7 @@ pub(super) fn metadata(link: &mut dyn Link, slot: PivSlot) -> Result<Option<Meta
     Ok(Some(Metadata { algorithm, pin_policy, touch_policy, generated, public }))
 }
 
-fn pin_policy(number: u8) -> Option<PinPolicy> {
+pub(super) fn pin_policy(number: u8) -> Option<PinPolicy> {
     Some(match number {
         1 => PinPolicy::Never,
         2 => PinPolicy::Once,
@@ -86,7 +86,7 @@ fn pin_policy(number: u8) -> Option<PinPolicy> {
     })
 }
 
-fn touch_policy(number: u8) -> Option<TouchPolicy> {
+pub(super) fn touch_policy(number: u8) -> Option<TouchPolicy> {
     Some(match number {
         1 => TouchPolicy::Never,
         2 => TouchPolicy::Always,
@@ -113,7 +113,7 @@ fn is_rsa(algorithm: PivAlgorithm) -> bool {
 }
 
 /// The key of a certificate; None of one that no card could have.
-fn public_of(certificate: &Certificate) -> Option<(PivAlgorithm, PublicKey)> {
+pub(super) fn public_of(certificate: &Certificate) -> Option<(PivAlgorithm, PublicKey)> {
     let info = certificate.subject_pki();
     let bits = info.subject_public_key.as_bytes()?;
     let algorithm = match (info.algorithm.oid.to_string().as_str(), bits.len()) {

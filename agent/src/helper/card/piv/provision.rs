@@ -2,7 +2,7 @@
 
 use super::super::link::{Apdu, Link, Status, fields};
 use super::super::reader::{Turn, service_error, to_error};
-use super::{MORE, Memory, keys, number, padded, select};
+use super::{MORE, Memory, attest, keys, number, padded, select};
 use crate::device::piv::{Answer, Operation};
 use crate::device::protocol::Answer as AnyAnswer;
 use crate::device::{Bytes, CertificateFlaw, Error, Reference, Thing};
@@ -61,6 +61,12 @@ pub(super) fn run(
             let key = keys::attestation(link, slot)?.ok_or(Error::NotThere(Thing::Attestation))?;
             let card = keys::attester(link)?.ok_or(Error::NotThere(Thing::Attestation))?;
             Ok(AnyAnswer::Piv(Answer::Attestation { key: Bytes(key), card: Bytes(card) }))
+        }),
+        Operation::Attested { slot } => turn.with_card(|link| {
+            select(link)?;
+            let key = keys::attestation(link, slot)?.ok_or(Error::NotThere(Thing::Attestation))?;
+            let card = keys::attester(link)?.ok_or(Error::NotThere(Thing::Attestation))?;
+            Ok(AnyAnswer::Piv(Answer::Attested(attest::check(&key, &card)?)))
         }),
         Operation::ChangePin { old, new } => {
             memory.pin = None;
