@@ -14,6 +14,7 @@ use claviger::wire::{Code, Fault, ProfileRow};
 use std::path::{Path, PathBuf};
 
 mod adoption;
+mod iam;
 mod pins;
 mod prompt;
 mod source;
@@ -297,7 +298,7 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
         Error::SerialUnknown(listed) => serial_unknown(listed),
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),
-        error => ssh_key::fault(error).unwrap_or_else(|| adoption::fault(error)),
+        error => ssh_key::fault(error).or_else(|| iam::fault(error)).unwrap_or_else(|| adoption::fault(error)),
     }
 }
 
