@@ -24,7 +24,7 @@ impl Bridge {
     }
 
     /// Lists resident keys, which takes the PIN.
-    fn resident(&self, key: &Softkey, pin: &str) -> Ended {
+    pub(crate) fn resident(&self, key: &Softkey, pin: &str) -> Ended {
         OnTerminal::answer(self, &["fido2-token", "-L", "-r", &key.node], &[("Enter PIN for", pin)])
     }
 

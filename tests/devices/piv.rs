@@ -176,6 +176,11 @@ fn pins_are_counted_and_never_spent_unasked() {
     change(&["pin", "--unblock", "--pin-fd", "0", "--new-pin-fd", "0"], "12345678", PIN).good();
     change(&["puk", "--puk-fd", "0", "--new-puk-fd", "0"], "12345678", "87654321").good();
     change(&["pin", "--pin-fd", "0", "--new-pin-fd", "0"], PIN, "1").fault_told(2, "shorter than 6");
+    let long = "1".repeat(65);
+    for (old, new) in [(PIN, &*long), (&long, PIN)] {
+        change(&by_pin, old, new).fault_told(2, "longer than 8 bytes");
+    }
+    assert_eq!(tries(&agent), 3, "what cannot be a PIN costs no try");
     sign(&agent, "9a").good();
     let record = agent.run(&["audit", "log", "--json", "--event", "piv"], "").good();
     assert!(record.contains("piv.change") && record.contains("piv.new") && !record.contains("654321"), "{record}");
@@ -350,6 +355,33 @@ fn certificates_go_in_and_out() {
         let record = agent.run(&["audit", "log", "--json", "--event", "piv.certificate"], "").good();
         assert!(record.contains("\"piv 9a\"") && record.contains("device.certificate_refused"), "{record}");
     }
+}
+
+#[test]
+fn certificates_that_are_compressed_or_missing_are_told() {
+    let (rig, agent, _key) = stage("5.4.3");
+    make(&agent, "9a", &["--type", "ecdsa-p256", "--pin-policy", "never"]);
+    let certificate = |options: &[&str]| agent.run(&[&["piv", "certificate", "9a"], options].concat(), "");
+    ykman(&rig, &agent, "piv keys export 9a public.pem").good();
+    ykman(&rig, &agent, &format!("piv certificates generate -m {FACTORY} -P {PIN} -s CN=ada 9a public.pem")).good();
+    let plain = certificate(&[]).good();
+    agent.write("ada.pem", &plain);
+    ykman(&rig, &agent, &format!("piv certificates import --compress -m {FACTORY} 9a ada.pem")).good();
+    ykman(&rig, &agent, "piv objects export 5fc105 object").good();
+    let object = fs::read(agent.file("object")).expect("an object");
+    assert!(object.windows(2).any(|two| two == [0x1f, 0x8b]), "it is compressed: {object:?}");
+    assert_eq!(certificate(&[]).good(), plain);
+    assert_eq!(cards(&agent)[0]["keys"][0]["certificate"], "CN=ada");
+    // An object that says that it is compressed, and is not: 53 { 70 { "nothing" }, 71 { 1 }, fe {} }.
+    agent.write("bad", "p\u{7}nothingq\u{1}\u{1}");
+    ykman(&rig, &agent, &format!("piv objects import -m {FACTORY} 5fc105 bad")).good();
+    certificate(&[]).fault_told(7, "a certificate badly compressed");
+    certificate(&["--attest"]).good();
+    ykman(&rig, &agent, &format!("piv certificates delete -m {FACTORY} f9")).good();
+    certificate(&["--attest"]).fault_told(6, "no such attestation");
+    // The key signs on.
+    certificate(&["--remove"]).good();
+    sign(&agent, "9a").good();
 }
 
 #[test]

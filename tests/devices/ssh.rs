@@ -267,6 +267,34 @@ fn a_key_is_made_on_a_device_for_the_vault() {
 }
 
 #[test]
+fn the_last_try_is_a_persons_and_a_blocked_pin_is_told() {
+    let (bridge, mut key, agent) = stage();
+    let list = |pin: &str| agent.run(&["fido", "list", "--pin-fd", "0"], pin);
+    list(&"1".repeat(65)).fault_told(2, "longer than 63 bytes");
+    list(PIN).good();
+    let tries = |left: u64| {
+        agent.devices_until(|devices| devices.first().is_some_and(|device| device["pin_tries"] == left));
+    };
+    for left in [7, 6, 5, 4, 3, 2, 1] {
+        // Two at a time: a third in a row is not counted.
+        if left % 2 == 1 {
+            key.cycle();
+            tries(left + 1);
+        }
+        list("wrong").fault_told(5, "the PIN is wrong");
+        tries(left);
+    }
+    key.cycle();
+    tries(1);
+    list("wrong").fault_told(7, "one try of the PIN is left");
+    tries(1);
+    // Another program spends it.
+    assert_ne!(bridge.resident(&key, "wrong").exit, Some(0));
+    tries(0);
+    list(PIN).fault_told(7, "the PIN is blocked");
+}
+
+#[test]
 fn a_library_is_never_loaded_and_a_provider_is_for_keys_of_devices_alone() {
     let (bridge, _key, agent) = stage();
     bridge.keygen("plain", "ed25519-sk", &[]).good();

@@ -234,13 +234,14 @@ static void unplug(struct key *key)
 
 static void count_opener(struct key *key, struct line *line, unsigned mask)
 {
-	line->opened += mask & IN_OPEN ? 1 : mask & IN_CLOSE ? -1 : 0;
-	/* Events that are alike come as one where nobody has read the first of them (inotify(7)): some are missing. */
-	if (line->opened < 0)
-		line->opened = 0;
+	/* Two opens in a row may be told as one: then it is fewer than there are, but while somebody has it open never none. */
+	if (mask & IN_OPEN)
+		line->opened++;
+	else if (mask & IN_CLOSE && line->opened)
+		line->opened--;
 	if (copies && line == key->next && line->opened)
 		add_line(key);
-	if (!line->opened)
+	if (mask & IN_CLOSE && !line->opened)
 		tcflush(line->terminal, TCIFLUSH);
 }
 

@@ -1,6 +1,7 @@
 //! Which keys a card holds, and the certificates beside them.
 
 use super::super::link::{Apdu, Link, Status, fields, unexpected};
+use super::gzip::gunzip;
 use super::{MORE, algorithm, select};
 use crate::device::piv::{Key, PublicKey};
 use crate::device::{Bytes, CertificateFlaw, Error, Thing};
@@ -167,7 +168,14 @@ pub(super) fn certificate(link: &mut dyn Link, slot: PivSlot) -> Result<Bytes, E
     let value = |wanted: u8| inner.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
     match (value(0x70), value(0x71)) {
         (Some(der), Some([0]) | None) if !der.is_empty() => Ok(Bytes(der.to_vec())),
-        (Some(der), _) if !der.is_empty() => Err(Error::BadAnswer("a compressed certificate".to_owned())),
+        // CertInfo (NIST SP 800-73-4 part 1, appendix A): compressed.
+        (Some(gzip), Some([1])) if !gzip.is_empty() => {
+            let der = gunzip(gzip).ok_or_else(|| Error::BadAnswer("a certificate badly compressed".to_owned()))?;
+            Ok(Bytes(der))
+        }
+        (Some(der), _) if !der.is_empty() => {
+            Err(Error::BadAnswer("a certificate compressed in an unknown way".to_owned()))
+        }
         _ => Err(missing()),
     }
 }

@@ -4,6 +4,7 @@
 //! What changes the card (`provision`) goes through the yubikey crate, which has a transaction for each step.
 
 mod attest;
+mod gzip;
 mod keys;
 mod provision;
 mod use_key;
