@@ -5,6 +5,7 @@ use super::ConfigScope;
 use super::device::MfaOnDevice;
 use super::fido::{FidoOptions, FidoPins};
 use super::keeping::TrashKind;
+use super::keypair::{KeypairCreate, KeypairDelete, KeypairImport, KeypairPassword, KeypairRotate, KeypairScope};
 use super::piv::{PivCertificate, PivChange, PivManagementKey, PivNew};
 use super::ssh_key::{SshKeyKind, SshKeyOptions};
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
@@ -228,6 +229,18 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         keyring: Option<bool>,
     },
+    /// Has AWS make a key pair, and takes its private half into the vault.
+    KeypairCreate(KeypairCreate),
+    /// Deletes key pairs of a name. A person is asked where instances use them.
+    KeypairDelete(KeypairDelete),
+    /// Imports a public key as a key pair.
+    KeypairImport(KeypairImport),
+    /// Lists key pairs, matched with the keys that claviger knows. The rows come by event.
+    KeypairList(KeypairScope),
+    /// The password of a Windows instance.
+    KeypairPassword(KeypairPassword),
+    /// Gives key pairs of a name another key.
+    KeypairRotate(KeypairRotate),
     /// Wipes keys and sessions from memory.
     Lock {},
     /// Obtains the credentials of a profile now, with a person present.

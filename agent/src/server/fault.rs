@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 pub(super) mod device;
+pub(super) mod keypair;
 
 use crate::aws::FilesError;
 use crate::aws::profile::{Origin, Problem};
@@ -297,7 +298,10 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
         Error::SerialUnknown(listed) => serial_unknown(listed),
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),
-        error => ssh_key::fault(error).unwrap_or_else(|| adoption::fault(error)),
+        error => {
+            let known = ssh_key::fault(error).or_else(|| keypair::fault(error));
+            known.unwrap_or_else(|| adoption::fault(error))
+        }
     }
 }
 

@@ -205,7 +205,7 @@ impl Kind {
 }
 
 impl Options {
-    fn wire(self) -> SshKeyOptions {
+    pub(super) fn wire(self) -> SshKeyOptions {
         SshKeyOptions {
             any_data: self.any_data,
             comment: self.comment,

@@ -7,7 +7,7 @@ mod row;
 mod tests;
 
 pub use destination::host_name;
-pub use make::{generate, import, of_device};
+pub use make::{generate, import, of_device, of_soft};
 pub use row::{page, row};
 
 use super::Error;
@@ -91,7 +91,7 @@ pub fn export(
 }
 
 /// The blob of a public key's or certificate's line: `type base64 comment`. None where it is none.
-fn blob_of_line(line: &str) -> Option<Vec<u8>> {
+pub(super) fn blob_of_line(line: &str) -> Option<Vec<u8>> {
     let mut words = line.trim_ascii().lines().next()?.split_ascii_whitespace().skip(1);
     BASE64.decode(words.next()?.as_bytes()).ok()
 }

@@ -78,7 +78,7 @@ impl Server {
         }
     }
 
-    fn with_ssh_key<R>(&self, name: &Name, read: impl FnOnce(&SshKey) -> R) -> Result<R, Fault> {
+    pub(super) fn with_ssh_key<R>(&self, name: &Name, read: impl FnOnce(&SshKey) -> R) -> Result<R, Fault> {
         let found = self.custody.with_items(|items| items.ssh_keys.get(name).map(read)).map_err(fault::vault)?;
         found.ok_or_else(|| fault::job(jobs::Error::SshKeyNotFound(name.clone())))
     }
