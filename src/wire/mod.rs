@@ -45,7 +45,7 @@ pub use reply::{
     SessionRow, Setting, SlotRow, SshStatus, Status, Whoami,
 };
 pub use request::{EndpointKind, Hello, HelloDisplay, NewSlot, Request};
-pub use ssh_key::{SshKeyExport, SshKeyKind, SshKeyOptions, SshKeyRow};
+pub use ssh_key::{SshKeyExport, SshKeyFormat, SshKeyKind, SshKeyOptions, SshKeyRow};
 
 use crate::secret::{RecoveryCode, TypedAnswer, text};
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ use super::fido::{FidoOptions, FidoPins};
 use super::keeping::TrashKind;
 use super::keypair::{KeypairCreate, KeypairDelete, KeypairImport, KeypairPassword, KeypairRotate, KeypairScope};
 use super::piv::{PivCertificate, PivChange, PivManagementKey, PivNew};
-use super::ssh_key::{SshKeyKind, SshKeyOptions};
+use super::ssh_key::{SshKeyFormat, SshKeyKind, SshKeyOptions};
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
 use crate::secret::{Passphrase, Pin, SecretAccessKey, SshKeyFile, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
@@ -394,10 +394,13 @@ pub enum Request {
         #[serde(default)]
         options: SshKeyOptions,
     },
-    /// Hands out an SSH private key as a file of OpenSSH, against a slot proof.
+    /// Hands out an SSH private key as a file, against a slot proof.
     SshKeyExport {
         /// Which.
         name: Name,
+        /// How the file is written.
+        #[serde(default, skip_serializing_if = "SshKeyFormat::is_usual")]
+        format: SshKeyFormat,
         /// What the file is to be encrypted with; in the clear without it.
         #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
         key_passphrase: Option<Passphrase>,

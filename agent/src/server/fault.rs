@@ -571,6 +571,16 @@ pub mod seams {
         super::job(error)
     }
 
+    /// The fault of key pairs that instances were launched with.
+    pub fn keypair_in_use(name: &claviger::model::KeyPairName, instances: usize) -> Fault {
+        super::keypair::in_use(name, instances)
+    }
+
+    /// The fault of a profile without a region.
+    pub fn keypair_no_region(profile: &str) -> Fault {
+        super::keypair::no_region(profile)
+    }
+
     /// The fault of a session of a profile, where the agent reads `reads` and the client means `client_reads`.
     pub fn session(error: &session::Error, profile: &str, reads: &Path, client_reads: Option<&str>) -> Fault {
         let client_reads = client_reads.map(str::to_owned);

@@ -9,8 +9,8 @@ use crate::cli::ui;
 use crate::model::{InstanceId, KeyPairName, Label, Name, PivSlot, Region};
 use crate::secret::SecretText;
 use crate::wire::{
-    KeypairCreate, KeypairDeed, KeypairDelete, KeypairImport, KeypairKind, KeypairOutcome, KeypairPassword,
-    KeypairRegion, KeypairRotate, KeypairRow, KeypairScope, KeypairSource, Reply, Request, SshKeyKind,
+    Code, Fault, KeypairCreate, KeypairDeed, KeypairDelete, KeypairImport, KeypairKind, KeypairOutcome,
+    KeypairPassword, KeypairRegion, KeypairRotate, KeypairRow, KeypairScope, KeypairSource, Reply, Request, SshKeyKind,
 };
 use std::collections::BTreeMap;
 
@@ -284,9 +284,9 @@ impl Tags {
     }
 }
 
-fn no_key() -> crate::wire::Fault {
+fn no_key() -> Fault {
     let message = "no key of the vault can have the pair's name: name the key";
-    crate::wire::Fault::new(crate::wire::Code::Usage, message).hint("claviger keypair import NAME --key KEY")
+    Fault::new(Code::Usage, message).hint("claviger keypair import NAME --key KEY")
 }
 
 /// Asks, and says region by region what became of it. The public line of a new key is data.

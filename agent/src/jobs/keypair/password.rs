@@ -44,11 +44,12 @@ pub async fn fetch(account: &Account, region: &Region, id: &InstanceId) -> Resul
         Err(_) => Vec::new(),
     };
     let standing = public.into_iter().find(|found| found.name == pair);
-    if standing.as_ref().is_some_and(|found| found.kind == Some(KeyPairType::Ed25519)) {
-        return Err(never("it was launched with an ed25519 key, which decrypts nothing"));
-    }
+    let is_edwards = standing.as_ref().is_some_and(|found| found.kind == Some(KeyPairType::Ed25519));
     let data = match account.aws().password_data(access, id).await {
         Ok(Some(data)) => data,
+        Ok(None) if is_edwards => {
+            return Err(never("it was launched with an ed25519 key, which decrypts nothing"));
+        }
         Ok(None) => return Err(Error::KeypairPasswordNotReady(id.clone())),
         Err(error) if error.is_refusal("InvalidInstanceID.NotFound") => return Err(absent()),
         Err(error) => return Err(error.into()),

@@ -23,8 +23,7 @@ pub(super) fn fault(error: &Error) -> Option<Fault> {
         }
         Error::KeypairInstanceNotFound(id, region) => {
             let message = format!("there is no instance {id} in {region}: another region, or another account?");
-            Fault::new(Code::KeypairInstanceNotFound, message)
-                .hint(format!("claviger keypair password {id} --region REGION"))
+            Fault::new(Code::KeypairInstanceNotFound, message).hint("claviger keypair list --all-regions")
         }
         Error::KeypairInvalid(rule) => Fault::new(Code::KeypairInvalid, *rule),
         Error::KeypairKeyMissing(name) => {
@@ -85,7 +84,7 @@ pub(in crate::server) fn in_use(name: &KeyPairName, instances: usize) -> Fault {
 /// Neither the request nor the profile names one.
 pub(in crate::server) fn no_region(profile: &str) -> Fault {
     let message = format!("profile {} names no region: name one", shown(profile));
-    Fault::new(Code::KeypairNoRegion, message).hint("claviger keypair list --region REGION")
+    Fault::new(Code::KeypairNoRegion, message).hint("claviger keypair list --all-regions")
 }
 
 /// A name for a message.
