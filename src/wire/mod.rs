@@ -15,6 +15,7 @@ mod fault;
 mod fido;
 mod iam;
 mod keeping;
+mod keypair;
 mod manner;
 mod piv;
 mod reply;
@@ -38,6 +39,10 @@ pub use iam::{
     PasswordChange,
 };
 pub use keeping::{OlderVault, TrashKind, TrashRow};
+pub use keypair::{
+    InstancePassword, KeypairCreate, KeypairDeed, KeypairDelete, KeypairImport, KeypairInstance, KeypairKind,
+    KeypairOutcome, KeypairPassword, KeypairRegion, KeypairRotate, KeypairRow, KeypairScope, KeypairSource,
+};
 pub use piv::{
     PivCard, PivCertificate, PivCertificateDeed, PivChange, PivKeyRow, PivManagementKey, PivNew, PivReference,
 };
@@ -47,7 +52,7 @@ pub use reply::{
 };
 pub use request::{EndpointKind, Hello, HelloDisplay, Request};
 pub use slot::{NewFido2Slot, NewPivSlot, NewSlot};
-pub use ssh_key::{SshKeyExport, SshKeyKind, SshKeyOptions, SshKeyRow};
+pub use ssh_key::{SshKeyExport, SshKeyFormat, SshKeyKind, SshKeyOptions, SshKeyRow};
 
 use crate::secret::{RecoveryCode, TypedAnswer, text};
 use serde::{Deserialize, Serialize};
@@ -182,6 +187,11 @@ pub enum Event {
         /// Its number.
         number: u64,
     },
+    /// Rows of keypair_list, as many as fit in a line; there may be more such lines.
+    Keypairs {
+        /// The rows.
+        rows: Vec<KeypairRow>,
+    },
     /// A person should type a secret of a device, which the client does not show; it answers with the same id and number.
     /// An empty answer is a refusal. Only where it can answer.
     PinNeeded {
@@ -220,6 +230,13 @@ pub enum Event {
         /// The code.
         #[serde(with = "text")]
         code: RecoveryCode,
+    },
+    /// So many regions have answered.
+    RegionsDone {
+        /// How many have.
+        done: usize,
+        /// How many there are.
+        of: usize,
     },
     /// A device waits to be touched.
     TouchNeeded {

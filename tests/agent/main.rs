@@ -20,6 +20,7 @@ mod http;
 mod inject;
 mod installed;
 mod keeping;
+mod keypair;
 mod keyring;
 mod load;
 mod lock;

@@ -39,6 +39,7 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
             "agent/src/server/dispatch/endpoint.rs",
             "src/cli/args.rs",
             "src/cli/intake.rs",
+            "src/cli/cmd/keypair.rs",
             "src/cli/cmd/slot.rs",
             "src/cli/terminal.rs",
         ],

@@ -2,10 +2,11 @@
 
 use super::Error;
 use super::endpoint::{Endpoint, EndpointRules, Service};
-use super::http::{Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
+use super::http::{ANSWER_LIMIT, Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
 use super::query::{Answer, Parameters, Reading, Reply};
 use super::sign::{Scope, SigningCredentials, sign};
 use super::skew::Skew;
+use super::xml::ELEMENT_LIMIT;
 use crate::world::{BootTime, WallTime, World};
 use claviger::secret::SecretText;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,6 +23,11 @@ const BACKOFF_MILLIS: u64 = 500;
 const RETRY_AFTER_SECONDS: u64 = 5;
 /// A refused signature is sent anew only if the clock proved wrong by more than this. SigV4 allows 5 minutes.
 const SKEW_MILLIS: u64 = 60_000;
+
+/// The longest answer of EC2 in bytes, and the most elements in it: 5,000 key pairs with public keys and tags come in one
+/// (EC2 API, DescribeKeyPairs has no pages; its quota is 5,000 a region).
+const EC2_ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+const EC2_ELEMENT_LIMIT: usize = 400_000;
 
 /// Calls to AWS. Clones share the network and what is known of AWS's clock.
 #[derive(Clone)]
@@ -151,7 +157,8 @@ impl AwsEdge {
         };
         let response = response.map_err(|error| (network_error(call.action, &host, error), None))?;
         let secrets = call.secrets();
-        let answer = Reading { action: call.action, host: &host, secrets: &secrets }.read(&response);
+        let answer =
+            Reading { action: call.action, host: &host, secrets: &secrets, elements: call.limits().1 }.read(&response);
         // Only what speaks AWS's language sets the clock; a captive portal has a `date` too.
         if let (Answer::Done(_) | Answer::Refused(_), Some(date)) = (&answer, response.header("date")) {
             self.skew.measure(date, &*self.world.clock);
@@ -187,10 +194,19 @@ impl Call<'_> {
                 ("user-agent", Zeroizing::new(agent)),
             ],
             body: self.parameters.encode(),
+            answer_limit: self.limits().0,
         };
         let scope = Scope { region: self.endpoint.signing_region(), service: self.service.id(), time: at };
         sign(&mut request, self.credentials, scope)?;
         Ok(request)
+    }
+
+    /// The most bytes and the most elements of an answer.
+    fn limits(&self) -> (usize, usize) {
+        match self.service {
+            Service::Ec2 => (EC2_ANSWER_LIMIT, EC2_ELEMENT_LIMIT),
+            _ => (ANSWER_LIMIT, ELEMENT_LIMIT),
+        }
     }
 
     fn secrets(&self) -> Vec<&str> {

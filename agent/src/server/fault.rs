@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 pub(super) mod device;
+pub(super) mod keypair;
 
 use crate::aws::FilesError;
 use crate::aws::profile::{Origin, Problem};
@@ -300,7 +301,10 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
         Error::SerialUnknown(listed) => serial_unknown(listed),
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),
-        error => ssh_key::fault(error).or_else(|| iam::fault(error)).unwrap_or_else(|| adoption::fault(error)),
+        error => [ssh_key::fault, iam::fault, keypair::fault]
+            .iter()
+            .find_map(|fault| fault(error))
+            .unwrap_or_else(|| adoption::fault(error)),
     }
 }
 
@@ -568,6 +572,12 @@ pub mod seams {
     /// The fault of a job.
     pub fn job(error: jobs::Error) -> Fault {
         super::job(error)
+    }
+
+    /// The faults of key pairs that no error of a job is.
+    pub fn keypair(name: &claviger::model::KeyPairName, profile: &str) -> [Fault; 3] {
+        let [one, many] = [1, 12].map(|instances| super::keypair::in_use(name, instances));
+        [one, many, super::keypair::no_region(profile)]
     }
 
     /// The fault of a session of a profile, where the agent reads `reads` and the client means `client_reads`.

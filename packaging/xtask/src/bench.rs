@@ -5,6 +5,7 @@
 
 mod devices;
 mod figure;
+mod keypair;
 mod load;
 mod own;
 mod page;
@@ -35,7 +36,8 @@ const FEW: usize = 10;
 const MANY: usize = 10_000;
 
 /// What can be measured, by name; the measures of one name share what they need.
-const MEASURES: [&str; 8] = ["process", "peers", "load", "ssh", "devices", "profiles", "rest", "start"];
+const MEASURES: [&str; 9] =
+    ["process", "peers", "load", "ssh", "devices", "keypair", "profiles", "rest", "start"];
 
 /// Builds, measures what `only` is part of, and fails where a gate does. The page is written by a run of everything.
 pub(crate) fn run(only: Option<&str>) -> Outcome {
@@ -66,6 +68,10 @@ pub(crate) fn run(only: Option<&str>) -> Outcome {
     }
     if wanted("devices") {
         add(&mut findings, with_card(&binaries)?);
+    }
+    if wanted("keypair") {
+        // Of its own: its sandbox is slow from then on.
+        add(&mut findings, keypair::measure(&ready("bench-regions", &binaries, FEW)?)?);
     }
     if wanted("profiles") {
         let many = ready("bench-many", &binaries, MANY)?;

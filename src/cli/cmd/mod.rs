@@ -14,6 +14,7 @@ pub(super) mod env;
 pub(super) mod exec;
 mod fido;
 mod init;
+mod keypair;
 mod lock;
 mod login;
 mod logout;
@@ -57,6 +58,8 @@ pub(super) enum Command {
     #[command(subcommand)]
     SshKey(ssh_key::SshKey),
     #[command(subcommand)]
+    Keypair(keypair::Keypair),
+    #[command(subcommand)]
     Device(device::Device),
     #[command(subcommand)]
     Piv(piv::Piv),
@@ -98,6 +101,7 @@ impl Command {
             Self::Fido(verb) => verb.run(),
             Self::Audit(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
+            Self::Keypair(verb) => verb.run(),
             Self::Lock(verb) => verb.run(),
             Self::Login(verb) => verb.run(),
             Self::Logout(verb) => verb.run(),

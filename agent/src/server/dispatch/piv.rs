@@ -245,7 +245,7 @@ fn key_row(key: &piv::Key, serial: Option<u32>) -> PivKeyRow {
     }
 }
 
-fn refusal(error: NotDone, card: &Card) -> Fault {
+pub(super) fn refusal(error: NotDone, card: &Card) -> Fault {
     let name = card_name(card);
     match error {
         NotDone::Device(error @ Error::PinBlocked(Reference::Pin)) => {
