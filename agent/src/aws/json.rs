@@ -8,8 +8,6 @@ use zeroize::Zeroizing;
 
 /// The type of its bodies.
 pub(super) const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
-/// The longest answer in bytes: what is asked for here has a few fields.
-const ANSWER_LIMIT: usize = 64 * 1024;
 
 impl Parameters<'_> {
     /// The body: an object of texts.
@@ -25,8 +23,7 @@ impl Reading<'_> {
     pub(super) fn read_json(self, response: &HttpResponse) -> Answer {
         let bad = |why| Error::BadAnswer { action: self.action, why };
         let status = response.status;
-        let body = Some(&response.body).filter(|body| body.len() <= ANSWER_LIMIT);
-        let object: Option<Map<String, Value>> = body.and_then(|body| serde_json::from_slice(body).ok());
+        let object: Option<Map<String, Value>> = serde_json::from_slice(&response.body).ok();
         let member = |name| object.as_ref().and_then(|object| object.get(name)?.as_str());
         if status != 200 {
             let code = response.header("x-amzn-errortype").or_else(|| member("__type")).or_else(|| member("code"));

@@ -11,13 +11,21 @@ use zeroize::Zeroizing;
 const REFUSALS: &[&str] = &[
     "ConcurrentModification",
     "DeleteConflict",
+    "DryRunOperation",
     "EC2InstanceNotFound",
     "EC2InstanceStateInvalid",
     "EC2InstanceTypeInvalid",
     "EC2InstanceUnavailable",
     "EntityAlreadyExists",
     "EntityTemporarilyUnmodifiable",
+    "IncorrectInstanceState",
+    "InvalidInstanceID.Malformed",
+    "InvalidInstanceID.NotFound",
+    "InvalidKey.Format",
+    "InvalidKeyPair.Duplicate",
+    "InvalidKeyPair.NotFound",
     "InvalidUserType",
+    "KeyPairLimitExceeded",
     "LimitExceeded",
     "NoSuchEntity",
     "PasswordPolicyViolation",
@@ -81,6 +89,8 @@ pub(super) struct Reading<'a> {
     pub(super) host: &'a str,
     /// Texts that went out and must not come back in a message.
     pub(super) secrets: &'a [&'a str],
+    /// The most elements of an answer.
+    pub(super) elements: usize,
 }
 
 /// A good answer.
@@ -105,7 +115,7 @@ impl Reading<'_> {
     pub(super) fn read(self, response: &HttpResponse) -> Answer {
         let bad = |why| Error::BadAnswer { action: self.action, why };
         let status = response.status;
-        let root = match Element::parse(&response.body) {
+        let root = match Element::parse(&response.body, self.elements) {
             Ok(root) => root,
             Err(why) => return Answer::Foreign(self.without_a_document(status).unwrap_or_else(|| bad(why))),
         };
@@ -175,16 +185,21 @@ impl Reading<'_> {
             | "NotAuthorized"
             | "SignatureDoesNotMatch"
             | "UnrecognizedClient" => Error::InvalidCredentials { action, error_code: self.shown(code) },
-            "InvalidArgs"
+            "FilterLimitExceeded"
+            | "InvalidArgs"
             | "InvalidInput"
+            | "InvalidNextToken"
+            | "InvalidParameter"
             | "InvalidParameterCombination"
             | "InvalidParameterValue"
             | "MalformedPolicyDocument"
             | "MissingParameter"
             | "PackedPolicyTooLarge"
+            | "TagLimitExceeded"
+            | "UnknownParameter"
             | "ValidationError"
             | "Validation" => Error::InvalidRequest { action, message },
-            "RegionDisabled" => Error::RegionDisabled { host: self.host.to_owned() },
+            "OptInRequired" | "RegionDisabled" => Error::RegionDisabled { host: self.host.to_owned() },
             "Throttling"
             | "Throttled"
             | "ThrottledException"
@@ -216,6 +231,11 @@ impl Reply {
         let mut results = self.root.children().iter();
         let result = results.find(|child| child.name().strip_suffix("Result") == Some(operation));
         result.ok_or_else(|| self.bad("it has no result"))
+    }
+
+    /// The root, of services that have no `…Result` (EC2).
+    pub(super) fn root(&self) -> &Element {
+        &self.root
     }
 
     /// The text of a field that AWS always gives.

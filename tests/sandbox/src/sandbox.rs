@@ -148,14 +148,22 @@ impl Sandbox {
         }
     }
 
+    /// How long a request is held up before it is looked at, in milliseconds.
+    pub(crate) fn delay(&self, request: &Request<Bytes>) -> Option<u64> {
+        let parameters = Parameters::of(request);
+        let region = Signature::read(request).ok().map(|signature| signature.region);
+        self.state().control.take_delay(parameters.text("Action").unwrap_or_default(), region.as_deref())
+    }
+
     /// Answers one request, faults and all.
     pub(crate) fn answer(&self, request: &Request<Bytes>) -> Answer {
         let parameters = Parameters::of(request);
         let action = parameters.text("Action").unwrap_or_default();
+        let region = Signature::read(request).ok().map(|signature| signature.region);
         let fault = {
             let mut state = self.state();
             state.control.arrived(action, parameters.text("TokenCode").is_some());
-            state.control.take_fault(action)
+            state.control.take_fault(action, region.as_deref())
         };
         match fault {
             None => Answer::Reply(self.perform(request, &parameters, None)),
@@ -199,7 +207,8 @@ impl Sandbox {
             fault: fault.is_some(),
         };
         let signature = Signature::read(request);
-        let service = signature.as_ref().map_or(Service::Sts, |signature| signature.service);
+        let guess = || Service::guess(request, parameters.text("Version"));
+        let service = signature.as_ref().map_or_else(|_| guess(), |signature| signature.service);
         let mut reply = match fault.and_then(|kind| instead(kind, service, &request_id)) {
             Some(reply) => reply,
             None => {
@@ -210,6 +219,7 @@ impl Sandbox {
                         response(404, "text/xml", "<UnknownOperationException/>\n")
                     }
                     Err(refusal) => {
+                        let refusal = refusal.worded(service);
                         record.error = Some(refusal.code.to_owned());
                         failure(service, &refusal, &request_id)
                     }
@@ -223,6 +233,13 @@ impl Sandbox {
         state.control.answered(record);
         stamp(&mut reply, &request_id, now);
         reply
+    }
+
+    /// Looks at the account, or changes it, behind AWS's back.
+    pub(crate) fn with_world<T>(&self, look: impl FnOnce(&mut World, &mut Entropy) -> T) -> T {
+        let mut state = self.state();
+        let state = &mut *state;
+        look(&mut state.world, &mut state.entropy)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -255,17 +272,27 @@ impl State {
         record.region = Some(signature.region.clone());
         let caller = self.authenticate(request, signature, now)?;
         record.principal = Some(self.world.principal_arn(&caller.principal));
+        // EC2's answer to a region that the account has not enabled (EC2 API reference, AuthFailure).
+        if signature.service.is_of_regions() && !self.world.ec2.enabled.contains(&signature.region) {
+            return Err(Refusal::invalid_token());
+        }
         if request.uri().path() != "/" || ![Method::GET, Method::POST].contains(request.method()) {
             return Err(Refusal::new(404, UNKNOWN_PATH, ""));
         }
         if let Some(name) = parameters.repeated() {
             return Err(Refusal::new(400, "MalformedQueryString", format!("{name} was given more than once")));
         }
-        let action = parameters.text("Action").ok_or_else(|| {
+        // JSON has its action in a header, and no version.
+        let is_json = signature.service == Service::InstanceConnect;
+        let targeted = !is_json || request.headers().contains_key("x-amz-target");
+        let action = parameters.text("Action").filter(|_| targeted).ok_or_else(|| {
             Refusal::new(400, "MissingAction", "The request is missing an action or a required parameter.")
         })?;
+        if is_json && (parameters.is_unreadable() || request.method() != Method::POST) {
+            return Err(Refusal::new(400, "SerializationException", "The body is not one flat JSON object"));
+        }
         let version = parameters.text("Version").unwrap_or("NO_VERSION_SPECIFIED");
-        if version != signature.service.version() {
+        if !is_json && version != signature.service.version() {
             return Err(invalid_action(action, version));
         }
         let mut call = Call {

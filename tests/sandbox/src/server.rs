@@ -53,6 +53,9 @@ async fn exchange(sandbox: Sandbox, socket: Arc<OwnedFd>, request: Request<Incom
     if request.uri().path().starts_with(PREFIX) {
         return Ok(whole(answer(&sandbox, &request)));
     }
+    if let Some(millis) = sandbox.delay(&request) {
+        hold(Duration::from_millis(millis)).await;
+    }
     match sandbox.answer(&request) {
         Answer::Reply(reply) => Ok(whole(reply)),
         Answer::Hang => {
@@ -70,6 +73,12 @@ async fn exchange(sandbox: Sandbox, socket: Arc<OwnedFd>, request: Request<Incom
             Ok(reply.map(|bytes| Reply { bytes: Some(bytes), lacks, flushed: false }))
         }
     }
+}
+
+/// Returns after so long.
+#[expect(clippy::disallowed_methods, reason = "a reply that takes long is what was asked for")]
+async fn hold(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 fn whole(reply: Response<Bytes>) -> Response<Reply> {

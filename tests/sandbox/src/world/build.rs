@@ -1,5 +1,6 @@
 //! From a seed to an account.
 
+use super::region::Ec2;
 use super::{AccessKey, Device, Group, Role, Seed, SeedInvalid, SeedUser, User, World};
 use crate::entropy::Entropy;
 use crate::policy::{Document, Kind};
@@ -24,6 +25,7 @@ impl World {
             access_keys: BTreeMap::new(),
             sessions: BTreeMap::new(),
             password_policy: seed.password_policy.clone(),
+            ec2: Ec2::build(seed, entropy, now)?,
             steps: BTreeMap::new(),
             reused: 0,
         };

@@ -1,13 +1,21 @@
 //! One account of the double: its users, keys, devices, groups, roles and sessions.
 
 mod build;
+mod build_ec2;
+mod demo;
+pub(crate) mod region;
 mod seed;
+mod seed_ec2;
 
+pub use region::InstanceState;
 pub use seed::{PasswordPolicy, Seed, SeedAccessKey, SeedGroup, SeedInvalid, SeedMfaDevice, SeedRole, SeedUser};
+pub(crate) use seed_ec2::{DEFAULT_REGIONS, OPT_IN_REGIONS};
+pub use seed_ec2::{SeedInstance, SeedKeyOrigin, SeedKeyPair};
 
 use crate::policy::{CallerNames, Context, Document};
 use crate::reply::Refusal;
 use crate::time;
+use region::Ec2;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The account.
@@ -23,6 +31,7 @@ pub(crate) struct World {
     /// By access key id.
     pub(crate) sessions: BTreeMap<String, Session>,
     pub(crate) password_policy: Option<PasswordPolicy>,
+    pub(crate) ec2: Ec2,
     /// Every step that was accepted, by serial, also of devices that are gone.
     pub(crate) steps: BTreeMap<String, Vec<i64>>,
     /// Codes that were refused and had been accepted before.
