@@ -155,6 +155,12 @@ catalogue! {
     EndpointRefused, "endpoint.refused", Refused, "an endpoint refused an HTTP request, and does not say why", None;
     FileChanged, "file.changed", Fault, "a file was changed since it was read", None;
     FileUnsaved, "file.unsaved", Fault, "a file cannot be written; the old one stands", None;
+    InstanceAmbiguous, "instance.ambiguous", Usage, "several instances could be meant", None;
+    InstanceKeyUnusable, "instance.key_unusable", Usage, "EC2 Instance Connect does not take this SSH key: RSA and Ed25519 keys alone", Some("claviger ssh-key new NAME");
+    InstanceNoAddress, "instance.no_address", Refused, "the instance has no address that ssh could connect to", None;
+    InstanceNotFound, "instance.not_found", NotFound, "the account has no such instance in the region", Some("claviger whoami");
+    InstanceNotRunning, "instance.not_running", Refused, "the instance does not run", None;
+    InstanceUnreachable, "instance.unreachable", Network, "the instance does not answer at its address", None;
     Internal, "internal", Fault, "a defect of claviger", None;
     KeyringUnavailable, "keyring.unavailable", Fault, "the desktop's keyring cannot be used", Some("claviger slot add keyring");
     MfaCodeNeeded, "mfa.code_needed", Person, "a code must be typed, and nobody here can be asked", None;

@@ -18,6 +18,7 @@ mod manner;
 mod piv;
 mod reply;
 mod request;
+mod ssh_instance;
 mod ssh_key;
 
 pub use crate::model::{SlotKind, SlotProof};
@@ -40,6 +41,7 @@ pub use reply::{
     SessionRow, Setting, SlotRow, SshStatus, Status, Whoami,
 };
 pub use request::{EndpointKind, Hello, HelloDisplay, NewSlot, Request};
+pub use ssh_instance::{SshInstance, SshInstanceRow, SshLogin};
 pub use ssh_key::{SshKeyExport, SshKeyKind, SshKeyOptions, SshKeyRow};
 
 use crate::secret::{RecoveryCode, TypedAnswer, text};

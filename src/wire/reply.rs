@@ -9,6 +9,7 @@ use super::doctor::Finding;
 use super::fido::FidoRow;
 use super::keeping::{OlderVault, TrashRow};
 use super::piv::{PivCard, PivKeyRow};
+use super::ssh_instance::SshInstanceRow;
 use super::ssh_key::{SshKeyExport, SshKeyRow};
 use super::{AuditPage, AuditStory, AuditVerdict};
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
@@ -89,6 +90,8 @@ pub enum Reply {
     Settings(Vec<Setting>),
     /// To slot_list and slot_add.
     Slots(Vec<SlotRow>),
+    /// To ssh_instance.
+    SshInstance(SshInstanceRow),
     /// To ssh_key_add, ssh_key_new and ssh_key_public.
     SshKey(SshKeyRow),
     /// To ssh_key_export.

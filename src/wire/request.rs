@@ -6,6 +6,7 @@ use super::device::MfaOnDevice;
 use super::fido::{FidoOptions, FidoPins};
 use super::keeping::TrashKind;
 use super::piv::{PivCertificate, PivChange, PivManagementKey, PivNew};
+use super::ssh_instance::SshInstance;
 use super::ssh_key::{SshKeyKind, SshKeyOptions};
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
 use crate::secret::{Passphrase, Pin, SecretAccessKey, SshKeyFile, TotpSeedText, text};
@@ -364,6 +365,8 @@ pub enum Request {
         /// The slot's id.
         slot: u32,
     },
+    /// Finds an EC2 instance, and has it take an SSH key for a minute (EC2 Instance Connect).
+    SshInstance(SshInstance),
     /// Stores an SSH private key from a file.
     SshKeyAdd {
         /// Its name here.

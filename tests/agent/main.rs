@@ -44,6 +44,7 @@ mod scanner;
 mod soak;
 mod sources;
 mod ssh;
+mod ssh_instance;
 mod ssh_key;
 mod ssh_rules;
 mod strace;

@@ -1,0 +1,276 @@
+//! The way into an EC2 instance: `claviger ssh`, plain ssh and scp by the printed lines, with OpenSSH's own client and
+//! server, and the sandbox that says which pushed keys live.
+
+use crate::home::{Ended, Home, PASSPHRASE, program, run};
+use crate::sandbox::Sandbox;
+use crate::ssh::{records, socket};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+const WEB: &str = "i-0a11ce0000000001a";
+const STOPPED: &str = "i-0a11ce0000000002b";
+const OPTIONS: [&str; 6] = ["-F", "none", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"];
+
+/// The sshd of an instance, on the loopback: it asks the sandbox whom to let in.
+struct Host {
+    sshd: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+    user: String,
+}
+
+impl Host {
+    fn start(sandbox: &Sandbox) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        // Where sshd shuts itself in; made at boot where sshd is a service.
+        if rustix::process::geteuid().is_root() {
+            fs::create_dir_all("/run/sshd").expect("a folder of sshd");
+        }
+        let user = run(Command::new("id").arg("-un"), "").good().trim().to_owned();
+        for name in ["host", "other"] {
+            let key = folder.path().join(name);
+            run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(key), "").good();
+        }
+        let listening = (0..20).find_map(|_| {
+            let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).ok()?.port();
+            Some((listen(folder.path(), "host", sandbox, &user, port)?, port))
+        });
+        let (sshd, port) = listening.expect("sshd on a free port");
+        Self { sshd, port, folder, user }
+    }
+
+    /// The same address with another host key, as a machine in between would have it.
+    fn replace(&mut self, sandbox: &Sandbox) {
+        let _ = (self.sshd.kill(), self.sshd.wait());
+        self.sshd = listen(self.folder.path(), "other", sandbox, &self.user, self.port).expect("the port is free");
+    }
+
+    fn port(&self) -> String {
+        self.port.to_string()
+    }
+
+    fn at(&self, instance: &str) -> String {
+        format!("{}@{instance}", self.user)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = (self.sshd.kill(), self.sshd.wait());
+    }
+}
+
+/// None where the port is taken.
+fn listen(folder: &Path, host_key: &str, sandbox: &Sandbox, user: &str, port: u16) -> Option<Child> {
+    // sshd wants the program of the command to be root's, and so are the folders above it: env is, a build may not be.
+    // Two tries: who offers more keys than the pushed one is refused.
+    let config = format!(
+        "ListenAddress 127.0.0.1:{port}\nHostKey {}\nPidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
+         KbdInteractiveAuthentication no\nAuthorizedKeysFile none\nAuthorizedKeysCommandUser {user}\nMaxAuthTries 2\n\
+         Subsystem sftp internal-sftp\nAuthorizedKeysCommand /usr/bin/env {} pushed-keys {} {WEB} %u\n",
+        folder.join(host_key).display(),
+        program("claviger-sandbox").display(),
+        sandbox.text("endpoint"),
+    );
+    let file = folder.join("sshd_config");
+    fs::write(&file, config).expect("its file");
+    let mut command = Command::new("/usr/sbin/sshd");
+    command.args(["-D", "-e", "-f"]).arg(&file).env_clear().env("PATH", "/usr/sbin:/usr/bin:/bin");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("sshd: apt-get install openssh-server");
+    let mut said = BufReader::new(child.stderr.take().expect("stderr"));
+    let (mut line, mut words) = (String::new(), String::new());
+    while said.read_line(&mut line).expect("a line") > 0 {
+        if line.contains("Server listening on") {
+            std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+            return Some(child);
+        }
+        words.push_str(&line);
+        line.clear();
+    }
+    let _ = child.wait();
+    assert!(words.contains("Address already in use"), "sshd: {words}");
+    None
+}
+
+/// A home with an open vault, a device, and these keys.
+fn ready(sandbox: &Sandbox, keys: &[(&str, &str)]) -> Home {
+    let home = Home::ready(sandbox, &[]);
+    for (name, kind) in keys {
+        home.run(&["ssh-key", "new", name, "--type", kind], "").good();
+    }
+    home
+}
+
+impl Home {
+    fn claviger_ssh(&self, words: &[&str]) -> Ended {
+        self.run(&[&["ssh", "--profile", "prod", "--region", "us-east-1"], words].concat(), "")
+    }
+
+    /// `claviger ssh` with a command that says that it is inside.
+    fn inside(&self, host: &Host, instance: &str, more: &[&str]) -> Ended {
+        let (port, destination) = (host.port(), host.at(instance));
+        let own = [&["--port", &port, &destination], more, &["--"]].concat();
+        self.claviger_ssh(&[&own, &OPTIONS[..], &["echo", "inside"]].concat())
+    }
+
+    /// A program of OpenSSH in this home, without a terminal.
+    fn openssh(&self, name: &str, words: &[&str]) -> Ended {
+        run(self.program_command(Path::new(name)).args(words), "")
+    }
+
+    /// The printed lines, as a file for `ssh -F`.
+    fn ssh_config(&self, more: &[&str]) -> String {
+        let lines = self.claviger_ssh(&[&["--config"], more].concat()).good();
+        self.write("ssh_config", &lines);
+        self.file("ssh_config").display().to_string()
+    }
+
+    fn known_instances(&self) -> PathBuf {
+        self.file("data/known_instances")
+    }
+}
+
+fn is_inside(ended: &Ended) -> bool {
+    ended.exit == Some(0) && ended.stdout == "inside\n"
+}
+
+fn is_refused(ended: &Ended) -> bool {
+    ended.exit == Some(255) && ended.stdout.is_empty() && ended.stderr.contains("Permission denied (publickey)")
+}
+
+#[test]
+fn an_instance_lets_in_who_was_pushed_and_again_after_the_keys_life() {
+    let sandbox = Sandbox::start();
+    let mut host = Host::start(&sandbox);
+    let many = ["a", "b", "c", "d", "e", "f"].map(|name| (name, "ed25519"));
+    let home = ready(&sandbox, &[&many[..], &[("work", "ed25519"), ("rsa", "rsa-3072")]].concat());
+    let (port, agent) = (host.port(), format!("IdentityAgent={}", socket(&home).display()));
+
+    // The control: the same agent, the same key, and nothing pushed.
+    home.write("work.pub", &home.run(&["ssh-key", "public", "work"], "").good());
+    let public = home.file("work.pub").display().to_string();
+    let pins = format!("UserKnownHostsFile={}", home.file("other_hosts").display());
+    let direct = ["-p", &port, "-i", &public, "-o", "IdentitiesOnly=yes", "-o", &agent, "-o", &pins];
+    let direct = [&OPTIONS[..], &direct, &["-o", "StrictHostKeyChecking=accept-new", "-l", &host.user, "127.0.0.1", "echo", "inside"]].concat();
+    let refused = home.openssh("/usr/bin/ssh", &direct);
+    assert!(is_refused(&refused), "{refused:?}");
+
+    // By name, id and private address; by the key named, and by the first.
+    for (instance, more) in [
+        ("web-1", &["--key", "work"][..]),
+        (WEB, &["--key", "rsa"]),
+        ("10.0.1.10", &["--key", "work"]),
+        ("web-1", &[]),
+    ] {
+        let ended = home.inside(&host, instance, more);
+        assert!(is_inside(&ended), "{instance}: {ended:?}");
+    }
+    let pinned = fs::read_to_string(home.known_instances()).expect("pins");
+    assert_eq!(pinned.lines().count(), 1, "{pinned}");
+    assert!(pinned.starts_with(&format!("[{WEB}]:{port} ssh-ed25519 ")), "{pinned}");
+
+    // Plain ssh and scp, by the lines.
+    let config = home.ssh_config(&["--key", "work"]);
+    let by_lines = ["-F", &config, "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"];
+    let plain = |words: &[&str]| home.openssh("/usr/bin/ssh", &[&by_lines[..], &["-p", &port], words].concat());
+    let at_web = host.at(WEB);
+    let ended = plain(&[&at_web, "echo", "inside"]);
+    assert!(is_inside(&ended), "{ended:?}");
+    home.write("sent", "a file\n");
+    let (sent, there) = (home.file("sent").display().to_string(), host.folder.path().join("got"));
+    let copy = |from: &str, to: &str| {
+        home.openssh("/usr/bin/scp", &[&by_lines[..], &["-q", "-P", &port, from, to]].concat()).good();
+    };
+    copy(&sent, &format!("{at_web}:{}", there.display()));
+    assert_eq!(fs::read_to_string(&there).expect("the copy"), "a file\n");
+    copy(&format!("{at_web}:{}", there.display()), &home.file("back").display().to_string());
+    assert_eq!(fs::read_to_string(home.file("back")).expect("the copy"), "a file\n");
+
+    // The pushed keys have ended, and each new connection pushes its own.
+    sandbox.advance(61_000);
+    assert!(is_refused(&home.openssh("/usr/bin/ssh", &direct)));
+    for ended in [home.inside(&host, "web-1", &["--key", "work"]), plain(&[&at_web, "echo", "inside"])] {
+        assert!(is_inside(&ended), "{ended:?}");
+    }
+    // What goes on after its login pushes nothing more; a shared connection's next session neither.
+    let pushes = sandbox.calls("SendSSHPublicKey");
+    let control = format!("ControlPath={}", home.file("run/master").display());
+    let shared = |more: &[&str]| plain(&[&["-o", &control], more].concat());
+    shared(&["-o", "ControlMaster=yes", "-o", "ControlPersist=60", "-fN", &at_web]).good();
+    sandbox.advance(61_000);
+    assert!(is_inside(&shared(&[&at_web, "echo", "inside"])));
+    shared(&["-O", "exit", &at_web]).good();
+    assert_eq!(sandbox.calls("SendSSHPublicKey"), pushes + 1);
+
+    // On record, each with AWS's request.
+    let pushed: Vec<Value> = records(&home, "ssh.push");
+    let done: Vec<&Value> = pushed.iter().filter(|record| record["outcome"] == "done").collect();
+    assert_eq!(done.len() as u64, sandbox.calls("SendSSHPublicKey"));
+    let first = done[0];
+    assert_eq!((&first["ssh"]["host"], &first["ssh"]["user"]), (&json!(WEB), &json!(host.user)));
+    assert_eq!((&first["ssh"]["name"], &first["subject"]["profile"]), (&json!("work"), &json!("prod")));
+    let shown = run(Command::new("ssh-keygen").args(["-l", "-f", &public]), "").good();
+    assert_eq!(shown.split(' ').nth(1), first["ssh"]["key"].as_str());
+    assert_eq!(first["aws"]["operation"], "ec2-instance-connect:SendSSHPublicKey");
+    assert!(first["aws"]["request_id"].as_str().is_some_and(|id| id.len() > 8), "{first}");
+
+    // Another host key at the same place: refused, and told what to do.
+    host.replace(&sandbox);
+    for ended in [home.inside(&host, "web-1", &["--key", "work"]), plain(&[&at_web, "echo", "inside"])] {
+        assert!(ended.exit == Some(255) && ended.stdout.is_empty(), "{ended:?}");
+        assert!(ended.stderr.contains("Host key verification failed"), "{ended:?}");
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_is_told_with_what_to_do() {
+    let sandbox = Sandbox::start();
+    let home = Home::ready(&sandbox, &[]);
+    let ssh = |words: &[&str]| home.claviger_ssh(words);
+    ssh(&["web-1"]).fault_told(2, "no RSA or Ed25519 key");
+    ssh(&["web-1"]).fault_told(2, "hint: claviger ssh-key new NAME");
+    home.run(&["ssh-key", "new", "curve", "--type", "ecdsa-p256"], "").good();
+    ssh(&["web-1"]).fault_told(2, "no RSA or Ed25519 key");
+    ssh(&["--key", "curve", "web-1"]).fault_told(2, "curve is ecdsa-sha2-nistp256");
+    ssh(&["--key", "nobody", "web-1"]).fault_told(6, "is called nobody");
+    home.run(&["ssh-key", "new", "work"], "").good();
+
+    ssh(&[STOPPED]).fault_told(5, "does not run: it is stopped");
+    ssh(&["batch-1"]).fault_told(5, &format!("hint: aws ec2 start-instances --instance-ids {STOPPED}"));
+    for unknown in ["nobody", "web-*", "i-0123456789abcdef0", "i-0123", "10.9.9.9"] {
+        ssh(&[unknown]).fault_told(6, &format!("the account has no instance {unknown} in us-east-1"));
+    }
+    ssh(&["mi-0123456789abcdef0"]).fault_told(5, "hint: aws ssm start-session --target mi-0123456789abcdef0");
+    for twin in ["i-0a11ce0000000008a", "i-0a11ce0000000009a"] {
+        sandbox.launch(&json!({"region": "us-east-1", "id": twin, "name": "twin", "private_ip": "10.0.1.77"}));
+    }
+    let several = ssh(&["twin"]);
+    several.fault_told(2, "several instances are called twin: i-0a11ce0000000008a (running), i-0a11ce0000000009a (running)");
+    several.fault_told(2, "hint: claviger ssh i-0a11ce0000000008a");
+    let prod = ["ssh", "--profile", "plain", "web-1"];
+    home.run(&prod, "").fault_told(2, "profile plain names no region");
+    home.run(&[&prod[..], &["--region", "eu-central-1"]].concat(), "").fault_told(5, "AWS denied ec2:DescribeInstances");
+    home.run(&["ssh", "--profile", "prod", "web-1"], "").fault_told(6, "has no instance web-1 in eu-central-1");
+
+    sandbox.fault("SendSSHPublicKey", 4, &json!({"throttle": 400}));
+    ssh(&["web-1"]).fault_told(8, "AWS is throttling ec2-instance-connect:SendSSHPublicKey");
+    let failed = records(&home, "ssh.push");
+    assert!(failed.iter().any(|record| record["error"] == "aws.throttled"), "{failed:?}");
+    sandbox.fault("SendSSHPublicKey", 1, &json!("captive_portal"));
+    ssh(&["web-1"]).fault_told(8, "is not one that AWS gives");
+    assert_eq!(sandbox.calls("SendSSHPublicKey"), 5);
+    ssh(&["-x@web-1"]).fault_told(2, "");
+    ssh(&["a;b@web-1"]).fault_told(2, "a user is 1 to 32 letters");
+
+    // Nobody listens there: as a ProxyCommand it is told with its code.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let proxy = ssh(&["--port", &free.to_string(), "--proxy", &format!("ada@{WEB}")]);
+    proxy.fault_told(8, &format!("{WEB} does not answer at 127.0.0.1 port {free}: "));
+    home.run(&["lock"], "").good();
+    ssh(&["web-1"]).fault_of_person();
+    home.run(&["unlock", "--passphrase-fd", "0"], PASSPHRASE).good();
+}
