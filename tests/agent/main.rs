@@ -19,6 +19,7 @@ mod home;
 mod http;
 mod inject;
 mod installed;
+mod instance;
 mod keeping;
 mod keyring;
 mod load;

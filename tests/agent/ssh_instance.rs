@@ -1,100 +1,17 @@
 //! The way into an EC2 instance: `claviger ssh`, plain ssh and scp by the printed lines, with OpenSSH's own client and
 //! server, and the sandbox that says which pushed keys live.
 
-use crate::home::{Ended, Home, PASSPHRASE, program, run};
+use crate::home::{Ended, Home, PASSPHRASE, run};
+use crate::instance::{Host, WEB};
 use crate::sandbox::Sandbox;
 use crate::ssh::{records, socket};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-const WEB: &str = "i-0a11ce0000000001a";
 const STOPPED: &str = "i-0a11ce0000000002b";
 const OPTIONS: [&str; 6] = ["-F", "none", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"];
-
-/// The sshd of an instance, on the loopback: it asks the sandbox whom to let in.
-struct Host {
-    sshd: Child,
-    port: u16,
-    folder: tempfile::TempDir,
-    user: String,
-}
-
-impl Host {
-    fn start(sandbox: &Sandbox) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        // Where sshd shuts itself in; made at boot where sshd is a service.
-        if rustix::process::geteuid().is_root() {
-            fs::create_dir_all("/run/sshd").expect("a folder of sshd");
-        }
-        let user = run(Command::new("id").arg("-un"), "").good().trim().to_owned();
-        for name in ["host", "other"] {
-            let key = folder.path().join(name);
-            run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(key), "").good();
-        }
-        let listening = (0..20).find_map(|_| {
-            let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).ok()?.port();
-            Some((listen(folder.path(), "host", sandbox, &user, port)?, port))
-        });
-        let (sshd, port) = listening.expect("sshd on a free port");
-        Self { sshd, port, folder, user }
-    }
-
-    /// The same address with another host key, as a machine in between would have it.
-    fn replace(&mut self, sandbox: &Sandbox) {
-        let _ = (self.sshd.kill(), self.sshd.wait());
-        self.sshd = listen(self.folder.path(), "other", sandbox, &self.user, self.port).expect("the port is free");
-    }
-
-    fn port(&self) -> String {
-        self.port.to_string()
-    }
-
-    fn at(&self, instance: &str) -> String {
-        format!("{}@{instance}", self.user)
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = (self.sshd.kill(), self.sshd.wait());
-    }
-}
-
-/// None where the port is taken.
-fn listen(folder: &Path, host_key: &str, sandbox: &Sandbox, user: &str, port: u16) -> Option<Child> {
-    // sshd wants the program of the command to be root's, and so are the folders above it: env is, a build may not be.
-    // Two tries: who offers more keys than the pushed one is refused.
-    let config = format!(
-        "ListenAddress 127.0.0.1:{port}\nHostKey {}\nPidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
-         KbdInteractiveAuthentication no\nAuthorizedKeysFile none\nAuthorizedKeysCommandUser {user}\nMaxAuthTries 2\n\
-         Subsystem sftp internal-sftp\nAuthorizedKeysCommand /usr/bin/env {} pushed-keys {} {WEB} %u\n",
-        folder.join(host_key).display(),
-        program("claviger-sandbox").display(),
-        sandbox.text("endpoint"),
-    );
-    let file = folder.join("sshd_config");
-    fs::write(&file, config).expect("its file");
-    let mut command = Command::new("/usr/sbin/sshd");
-    command.args(["-D", "-e", "-f"]).arg(&file).env_clear().env("PATH", "/usr/sbin:/usr/bin:/bin");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("sshd: apt-get install openssh-server");
-    let mut said = BufReader::new(child.stderr.take().expect("stderr"));
-    let (mut line, mut words) = (String::new(), String::new());
-    while said.read_line(&mut line).expect("a line") > 0 {
-        if line.contains("Server listening on") {
-            std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-            return Some(child);
-        }
-        words.push_str(&line);
-        line.clear();
-    }
-    let _ = child.wait();
-    assert!(words.contains("Address already in use"), "sshd: {words}");
-    None
-}
 
 /// A home with an open vault, a device, and these keys.
 fn ready(sandbox: &Sandbox, keys: &[(&str, &str)]) -> Home {
