@@ -26,9 +26,9 @@ impl Host {
             fs::create_dir_all("/run/sshd").expect("a folder of sshd");
         }
         let user = run(Command::new("id").arg("-un"), "").good().trim().to_owned();
-        for name in ["host", "other"] {
+        for (name, kind) in [("host", "ed25519"), ("other", "ed25519"), ("curve", "ecdsa")] {
             let key = folder.path().join(name);
-            run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(key), "").good();
+            run(Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-f"]).arg(key), "").good();
         }
         let listening = (0..20).find_map(|_| {
             let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).ok()?.port();
@@ -38,10 +38,11 @@ impl Host {
         Self { sshd, port, folder, user }
     }
 
-    /// The same address with another host key, as a machine in between would have it.
-    pub(crate) fn replace(&mut self, sandbox: &Sandbox) {
+    /// The same address with another host key, as a machine in between would have it: `other`, or `curve`, of another
+    /// type; `host` is the first one.
+    pub(crate) fn replace(&mut self, sandbox: &Sandbox, host_key: &str) {
         let _ = (self.sshd.kill(), self.sshd.wait());
-        self.sshd = listen(self.folder.path(), "other", sandbox, &self.user, self.port).expect("the port is free");
+        self.sshd = listen(self.folder.path(), host_key, sandbox, &self.user, self.port).expect("the port is free");
     }
 
     pub(crate) fn port(&self) -> String {

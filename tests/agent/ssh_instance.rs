@@ -135,12 +135,20 @@ fn an_instance_lets_in_who_was_pushed_and_again_after_the_keys_life() {
     assert_eq!(first["aws"]["operation"], "ec2-instance-connect:SendSSHPublicKey");
     assert!(first["aws"]["request_id"].as_str().is_some_and(|id| id.len() > 8), "{first}");
 
-    // Another host key at the same place: refused, and told what to do.
-    host.replace(&sandbox);
-    for ended in [home.inside(&host, "web-1", &["--key", "work"]), plain(&[&at_web, "echo", "inside"])] {
-        assert!(ended.exit == Some(255) && ended.stdout.is_empty(), "{ended:?}");
-        assert!(ended.stderr.contains("Host key verification failed"), "{ended:?}");
+    // Another host key at the same place, of whatever type: refused, and told what to do.
+    let unpin = format!("hint: ssh-keygen -R '[{WEB}]:{port}' -f '{}'\n", home.known_instances().display());
+    for other in ["other", "curve"] {
+        host.replace(&sandbox, other);
+        for ended in [home.inside(&host, "web-1", &["--key", "work"]), plain(&[&at_web, "echo", "inside"])] {
+            assert!(ended.exit == Some(255) && ended.stdout.is_empty(), "{other}: {ended:?}");
+            assert!(ended.stderr.contains("shows another host key than at the first login"), "{other}: {ended:?}");
+            assert!(ended.stderr.contains(&unpin), "{other}: {ended:?}");
+        }
+        assert_eq!(fs::read_to_string(home.known_instances()).expect("pins"), pinned, "{other}");
     }
+    let command = unpin.strip_prefix("hint: ").expect("a command");
+    home.openssh("/bin/sh", &["-c", command]).good();
+    assert!(is_inside(&home.inside(&host, "web-1", &["--key", "work"])), "unpinned, it is pinned anew");
 }
 
 #[test]

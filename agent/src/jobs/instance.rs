@@ -169,7 +169,8 @@ mod tests {
         for other in ["nobody", "ec", "confined"] {
             assert_eq!(chosen(None, Some(other)).unwrap(), "a", "{other}");
         }
-        for wanted in ["piv:9a", "piv:12345678:9a", keys[5].fingerprint().as_str()] {
+        let fingerprint = keys[5].fingerprint();
+        for wanted in ["piv:9a", "piv:12345678:9a", &fingerprint] {
             assert_eq!(chosen(Some(wanted), Some("b")).unwrap(), "piv:9a", "{wanted}");
         }
         assert_eq!(chosen(Some("confined"), None).unwrap(), "confined");

@@ -1,5 +1,7 @@
 //! `claviger ssh`: the system's ssh, to an EC2 instance that takes a key for a minute.
 
+mod host_key;
+
 use super::exec;
 use super::ssh_agent::socket;
 use crate::cli::args::{Proof, name_one, profile_or_default};
@@ -9,6 +11,7 @@ use crate::cli::hot::{DEFAULT_PATIENT_WAIT, wait_seconds};
 use crate::cli::ui;
 use crate::model::{Label, Region};
 use crate::wire::{Code, Fault, Reply, Request, SshInstance, SshInstanceRow, SshLogin};
+use host_key::Asked;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -49,7 +52,7 @@ Examples:
   claviger ssh --config >> ~/.ssh/config")]
 pub(in crate::cli) struct Ssh {
     /// The instance, and the user on it [default: ec2-user]
-    #[arg(value_name = "[USER@]INSTANCE", required_unless_present_any = ["config", "proxy"])]
+    #[arg(value_name = "[USER@]INSTANCE", required_unless_present_any = ["config", "host_key", "proxy"])]
     destination: Option<String>,
     /// The AWS profile [default: AWS_PROFILE, else default]
     #[arg(long)]
@@ -69,6 +72,9 @@ pub(in crate::cli) struct Ssh {
     /// Print lines for ~/.ssh/config, so that plain ssh i-… works
     #[arg(long, conflicts_with_all = ["destination", "proxy", "arguments"])]
     config: bool,
+    /// Be the KnownHostsCommand of ssh, as --config has it
+    #[arg(long, value_name = "TOKENS", conflicts_with_all = ["config", "destination", "proxy", "arguments"])]
+    host_key: Option<String>,
     /// Be the ProxyCommand of ssh, as --config has it
     #[arg(long, value_name = "USER@INSTANCE", conflicts_with_all = ["destination", "arguments"])]
     proxy: Option<String>,
@@ -84,6 +90,11 @@ pub(in crate::cli) struct Ssh {
 
 impl Ssh {
     pub(super) fn run(self) -> Outcome {
+        if let Some(asked) = &self.host_key {
+            let asked = Asked::read(asked);
+            let asked = asked.ok_or_else(|| Fault::new(Code::Usage, format!("the tokens are {}", host_key::TOKENS)))?;
+            return asked.answer(&paths()?.known_instances_file());
+        }
         match (&self.proxy, &self.destination) {
             _ if self.config => self.print_config(),
             (Some(destination), _) => self.proxy(destination),
@@ -144,10 +155,7 @@ impl Ssh {
     }
 
     fn print_config(&self) -> Outcome {
-        let program = std::env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok());
-        let program = program.filter(|path| !path.contains(['\'', '\n']));
-        let program = program.ok_or_else(|| Fault::new(Code::Usage, "the path of claviger cannot stand in a file of ssh"))?;
-        let mut words = vec![format!("'{}'", program.replace('%', "%%")), "ssh".to_owned()];
+        let mut words = vec![format!("'{}'", program()?.replace('%', "%%")), "ssh".to_owned()];
         let mut with = |name: &str, value: &Option<String>| -> Result<(), Fault> {
             let Some(value) = value else { return Ok(()) };
             if value.contains(['\'', '\n']) {
@@ -187,9 +195,21 @@ impl Ssh {
     }
 }
 
+/// This program, by a path that can stand in a setting of ssh.
+fn program() -> Result<String, Fault> {
+    let path = std::env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok());
+    let path = path.filter(|path| !path.contains(['\'', '"', '\\', '$', '\n']));
+    path.ok_or_else(|| Fault::new(Code::Usage, "the path of claviger cannot stand in a setting of ssh"))
+}
+
 /// What holds of every instance, by the names of ssh_config(5).
-fn common() -> Result<[(&'static str, String); 6], Failure> {
+fn common() -> Result<[(&'static str, String); 9], Failure> {
+    let host_key = format!("{} ssh --host-key={}", quoted(Path::new(&program()?))?, host_key::TOKENS);
     Ok([
+        // OpenSSH before 8.5 does not know it.
+        ("IgnoreUnknown", "KnownHostsCommand".to_owned()),
+        ("KnownHostsCommand", host_key),
+        ("HashKnownHosts", "no".to_owned()),
         ("IdentityAgent", quoted(Path::new(&socket()?))?),
         ("IdentityFile", "none".to_owned()),
         ("IdentitiesOnly", "no".to_owned()),

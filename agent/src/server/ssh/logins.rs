@@ -39,8 +39,39 @@ pub(super) struct Login {
     pushed: BootTime,
 }
 
-/// Logins by the process that logs in.
-pub(super) type Logins = HashMap<Process, Login>;
+/// Logins by the process that logs in. Pure.
+#[derive(Default)]
+pub(super) struct Logins(HashMap<Process, Login>);
+
+impl Logins {
+    /// A login begins, or its key has been pushed again.
+    fn pushed(&mut self, process: Process, target: Arc<Target>, now: BootTime) {
+        self.0.retain(|_, login| login.lasts(now));
+        let known = self.0.get(&process).filter(|login| Arc::ptr_eq(&login.target, &target));
+        let began = known.map_or(now, |login| login.began);
+        if self.0.len() >= LOGINS
+            && let Some(oldest) = self.0.iter().min_by_key(|(_, login)| login.began).map(|(process, _)| *process)
+        {
+            self.0.remove(&oldest);
+        }
+        self.0.insert(process, Login { target, began, pushed: now });
+    }
+
+    fn of(&self, process: Process, now: BootTime) -> Option<&Login> {
+        self.0.get(&process).filter(|login| login.lasts(now))
+    }
+}
+
+impl Login {
+    fn lasts(&self, now: BootTime) -> bool {
+        now.millis_since(self.began) < LOGIN_MILLIS
+    }
+
+    /// Whether the key is to be pushed again before it is used.
+    fn is_stale(&self, now: BootTime) -> bool {
+        now.millis_since(self.pushed) >= FRESH_MILLIS
+    }
+}
 
 /// The process itself; None of one that has ended.
 pub(in crate::server) fn process(peer: &AuditPeer) -> Option<Process> {
@@ -55,16 +86,7 @@ pub(in crate::server) fn parent(peer: &AuditPeer) -> Option<Process> {
 impl Door {
     /// A login begins, or its key has been pushed again.
     pub(in crate::server) fn pushed(&self, process: Process, target: Arc<Target>) {
-        let now = self.world.clock.boot();
-        let mut logins = self.logins();
-        logins.retain(|_, login| now.millis_since(login.began) < LOGIN_MILLIS);
-        if logins.len() >= LOGINS
-            && let Some(oldest) = logins.iter().min_by_key(|(_, login)| login.began).map(|(process, _)| *process)
-        {
-            logins.remove(&oldest);
-        }
-        let began = logins.get(&process).filter(|login| Arc::ptr_eq(&login.target, &target)).map(|login| login.began);
-        logins.insert(process, Login { target, began: began.unwrap_or(now), pushed: now });
+        self.logins().pushed(process, target, self.world.clock.boot());
     }
 
     /// The keys that could be pushed: the vault's, by their names, and those of the cards that are plugged in.
@@ -125,15 +147,14 @@ impl Connection {
 
     fn login(&self) -> Option<(Process, Login)> {
         let process = process(&self.peer()).filter(|_| !is_elsewhere(self.binding.state()))?;
-        let now = self.door.world.clock.boot();
-        let login = self.door.logins().get(&process).cloned()?;
-        (now.millis_since(login.began) < LOGIN_MILLIS).then_some((process, login))
+        let login = self.door.logins().of(process, self.door.world.clock.boot()).cloned()?;
+        Some((process, login))
     }
 
     /// Where AWS refuses, the login goes on: sshd may take the key still, and its word is final.
     async fn freshen(&self, process: Process, login: &Login) {
         let Some(server) = &self.server else { return };
-        if self.door.world.clock.boot().millis_since(login.pushed) < FRESH_MILLIS {
+        if !login.is_stale(self.door.world.clock.boot()) {
             return;
         }
         match server.push_again(&login.target, self.peer()).await {
@@ -150,4 +171,58 @@ fn algorithm(blob: &[u8]) -> String {
         rest.get(..usize::try_from(length).ok()?)
     });
     String::from_utf8_lossy(name.unwrap_or_default()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FRESH_MILLIS, LOGIN_MILLIS, LOGINS, Logins, algorithm};
+    use crate::jobs::instance::Candidate;
+    use crate::server::instance::Target;
+    use crate::world::BootTime;
+    use std::sync::Arc;
+
+    fn target(user: &str) -> Arc<Target> {
+        let (name, algorithm) = ("work".to_owned(), "ssh-ed25519".to_owned());
+        let key = Candidate { name, full_name: None, algorithm, blob: vec![1], confined: false };
+        let (region, instance) = ("us-east-1".parse().unwrap(), "i-0123456789abcdef0".parse().unwrap());
+        Arc::new(Target { profile: "prod".to_owned(), region, instance, user: user.to_owned(), key })
+    }
+
+    #[test]
+    fn a_login_lasts_its_time_and_its_key_grows_stale_until_it_is_pushed_again() {
+        let (mut logins, process, ada) = (Logins::default(), (7, 1), target("ada"));
+        let at = |millis| BootTime(1_000_000 + millis);
+        logins.pushed(process, ada.clone(), at(0));
+        assert!(logins.of((7, 2), at(0)).is_none(), "a later process of the same number");
+        let stale = |logins: &Logins, now| logins.of(process, now).map(|login| login.is_stale(now));
+        assert_eq!(stale(&logins, at(FRESH_MILLIS - 1)), Some(false));
+        assert_eq!(stale(&logins, at(FRESH_MILLIS)), Some(true));
+        logins.pushed(process, ada.clone(), at(FRESH_MILLIS));
+        assert_eq!(stale(&logins, at(FRESH_MILLIS)), Some(false));
+        // Pushing again does not make the login longer; another login of the process begins anew.
+        assert!(logins.of(process, at(LOGIN_MILLIS - 1)).is_some());
+        assert!(logins.of(process, at(LOGIN_MILLIS)).is_none());
+        logins.pushed(process, target("ada"), at(LOGIN_MILLIS - 1));
+        assert!(logins.of(process, at(LOGIN_MILLIS)).is_some());
+    }
+
+    #[test]
+    fn there_are_so_many_logins_and_the_oldest_gives_way() {
+        let (mut logins, ada) = (Logins::default(), target("ada"));
+        for number in 0..=LOGINS {
+            let process = (i32::try_from(number).unwrap(), 1);
+            logins.pushed(process, ada.clone(), BootTime(u64::try_from(number).unwrap()));
+        }
+        let now = BootTime(u64::try_from(LOGINS).unwrap());
+        assert_eq!(logins.0.len(), LOGINS);
+        assert!(logins.of((0, 1), now).is_none() && logins.of((1, 1), now).is_some());
+    }
+
+    #[test]
+    fn the_type_is_what_the_blob_begins_with() {
+        assert_eq!(algorithm(b"\0\0\0\x07ssh-rsa\0\0\0\x03"), "ssh-rsa");
+        for short in [&b""[..], b"\0\0", b"\0\0\0\x07ssh", b"\xff\xff\xff\xffx"] {
+            assert_eq!(algorithm(short), "");
+        }
+    }
 }
