@@ -161,6 +161,7 @@ catalogue! {
     InstanceNoAddress, "instance.no_address", Refused, "the instance has no address that ssh could connect to", None;
     InstanceNotFound, "instance.not_found", NotFound, "the account has no such instance in the region", Some("claviger whoami");
     InstanceNotRunning, "instance.not_running", Refused, "the instance does not run", None;
+    InstancePluginMissing, "instance.plugin_missing", NotFound, "the programs that the session manager needs are not installed", None;
     InstanceUnreachable, "instance.unreachable", Network, "the instance does not answer at its address", None;
     Internal, "internal", Fault, "a defect of claviger", None;
     KeyringUnavailable, "keyring.unavailable", Fault, "the desktop's keyring cannot be used", Some("claviger slot add keyring");

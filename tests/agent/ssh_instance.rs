@@ -41,7 +41,12 @@ impl Home {
 
     /// The printed lines, as a file for `ssh -F`.
     fn ssh_config(&self, more: &[&str]) -> String {
-        let lines = self.claviger_ssh(&[&["--config"], more].concat()).good();
+        self.ssh_config_where("/usr/bin:/bin", more)
+    }
+
+    fn ssh_config_where(&self, path: &str, more: &[&str]) -> String {
+        let words = [&["ssh", "--profile", "prod", "--region", "us-east-1", "--config"], more].concat();
+        let lines = run(self.command("claviger").env("PATH", path).args(words), "").good();
         self.write("ssh_config", &lines);
         self.file("ssh_config").display().to_string()
     }
@@ -72,17 +77,19 @@ fn an_instance_lets_in_who_was_pushed_and_again_after_the_keys_life() {
     let public = home.file("work.pub").display().to_string();
     let pins = format!("UserKnownHostsFile={}", home.file("other_hosts").display());
     let direct = ["-p", &port, "-i", &public, "-o", "IdentitiesOnly=yes", "-o", &agent, "-o", &pins];
-    let direct = [&OPTIONS[..], &direct, &["-o", "StrictHostKeyChecking=accept-new", "-l", &host.user, "127.0.0.1", "echo", "inside"]].concat();
+    let direct = [
+        &OPTIONS[..],
+        &direct,
+        &["-o", "StrictHostKeyChecking=accept-new", "-l", &host.user, "127.0.0.1", "echo", "inside"],
+    ]
+    .concat();
     let refused = home.openssh("/usr/bin/ssh", &direct);
     assert!(is_refused(&refused), "{refused:?}");
 
     // By name, id and private address; by the key named, and by the first.
-    for (instance, more) in [
-        ("web-1", &["--key", "work"][..]),
-        (WEB, &["--key", "rsa"]),
-        ("10.0.1.10", &["--key", "work"]),
-        ("web-1", &[]),
-    ] {
+    for (instance, more) in
+        [("web-1", &["--key", "work"][..]), (WEB, &["--key", "rsa"]), ("10.0.1.10", &["--key", "work"]), ("web-1", &[])]
+    {
         let ended = home.inside(&host, instance, more);
         assert!(is_inside(&ended), "{instance}: {ended:?}");
     }
@@ -151,6 +158,52 @@ fn an_instance_lets_in_who_was_pushed_and_again_after_the_keys_life() {
     assert!(is_inside(&home.inside(&host, "web-1", &["--key", "work"])), "unpinned, it is pinned anew");
 }
 
+/// The session manager, played: `aws` says what it was told, has credentials, and is the instance's sshd.
+#[test]
+fn the_session_manager_is_asked_by_the_aws_cli_and_missed_by_name() {
+    let sandbox = Sandbox::start();
+    let host = Host::start(&sandbox);
+    let home = ready(&sandbox, &[("work", "ed25519")]);
+    let at_web = host.at("web-1");
+    let by = ["ssh", "--profile", "prod", "--region", "us-east-1", "--session-manager", &at_web, "--"];
+    let words = [&by[..], &OPTIONS, &["echo", "inside"]].concat();
+    // A PATH of its own: the machine may have them.
+    fs::create_dir(home.file("bin")).expect("a folder");
+    for name in ["setsid", "ssh"] {
+        std::os::unix::fs::symlink(format!("/usr/bin/{name}"), home.file("bin").join(name)).expect("a link");
+    }
+    let path = home.file("bin").display().to_string();
+    let with_path = |words: &[&str]| run(home.command("claviger").env("PATH", &path).args(words), "");
+    with_path(&words).fault_told(6, "there is no program aws, which --session-manager needs");
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >'{}'\ntest -n \"$AWS_CONTAINER_CREDENTIALS_FULL_URI\" || exit 9\n\
+         exec /usr/sbin/sshd -i -f '{}'\n",
+        home.file("told").display(),
+        host.folder.path().join("sshd_config").display(),
+    );
+    home.write("bin/aws", &script);
+    home.set_mode("bin/aws", 0o755);
+    with_path(&words).fault_told(6, "there is no program session-manager-plugin");
+    home.write("bin/session-manager-plugin", "#!/bin/sh\n");
+    home.set_mode("bin/session-manager-plugin", 0o755);
+    assert_eq!(sandbox.calls("SendSSHPublicKey"), 0, "found missing before anything is asked");
+
+    let ended = with_path(&words);
+    assert!(is_inside(&ended), "{ended:?}");
+    let wanted =
+        format!("ssm start-session --target {WEB} --document-name AWS-StartSSHSession --parameters portNumber=22\n");
+    assert_eq!(fs::read_to_string(home.file("told")).expect("words"), wanted);
+    fs::remove_file(home.file("told")).expect("the words");
+    // By the lines, where ssh starts it.
+    let config = home.ssh_config_where(&path, &["--session-manager"]);
+    let mut plain = home.program_command(Path::new("/usr/bin/ssh"));
+    let ssh = ["-F", &config, "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", &host.at(WEB), "echo", "inside"];
+    let ended = run(plain.env("PATH", &path).args(ssh), "");
+    assert!(is_inside(&ended), "{ended:?}");
+    assert_eq!(fs::read_to_string(home.file("told")).expect("words"), wanted);
+    assert_eq!(sandbox.calls("SendSSHPublicKey"), 2);
+}
+
 #[test]
 fn what_stands_in_the_way_is_told_with_what_to_do() {
     let sandbox = Sandbox::start();
@@ -174,11 +227,15 @@ fn what_stands_in_the_way_is_told_with_what_to_do() {
         sandbox.launch(&json!({"region": "us-east-1", "id": twin, "name": "twin", "private_ip": "10.0.1.77"}));
     }
     let several = ssh(&["twin"]);
-    several.fault_told(2, "several instances are called twin: i-0a11ce0000000008a (running), i-0a11ce0000000009a (running)");
+    several.fault_told(
+        2,
+        "several instances are called twin: i-0a11ce0000000008a (running), i-0a11ce0000000009a (running)",
+    );
     several.fault_told(2, "hint: claviger ssh i-0a11ce0000000008a");
     let prod = ["ssh", "--profile", "plain", "web-1"];
     home.run(&prod, "").fault_told(2, "profile plain names no region");
-    home.run(&[&prod[..], &["--region", "eu-central-1"]].concat(), "").fault_told(5, "AWS denied ec2:DescribeInstances");
+    home.run(&[&prod[..], &["--region", "eu-central-1"]].concat(), "")
+        .fault_told(5, "AWS denied ec2:DescribeInstances");
     home.run(&["ssh", "--profile", "prod", "web-1"], "").fault_told(6, "has no instance web-1 in eu-central-1");
 
     sandbox.fault("SendSSHPublicKey", 4, &json!({"throttle": 400}));

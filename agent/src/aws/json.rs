@@ -30,9 +30,9 @@ impl Reading<'_> {
             let message = member("message").or_else(|| member("Message")).unwrap_or_default();
             return match code.map(bare).filter(|code| !code.is_empty()) {
                 Some(code) => Answer::Refused(self.refused(status, code, message)),
-                None => Answer::Foreign(
-                    self.without_a_document(status).unwrap_or_else(|| bad("an error without a code")),
-                ),
+                None => {
+                    Answer::Foreign(self.without_a_document(status).unwrap_or_else(|| bad("an error without a code")))
+                }
             };
         }
         let Some(object) = &object else { return Answer::Foreign(bad("it is no JSON object")) };
@@ -91,7 +91,10 @@ mod tests {
             panic!("not done")
         };
         let field = |name| reply.root().text(name);
-        assert_eq!((field("Success"), field("N"), reply.request_id.as_deref()), (Some("true"), Some("7"), Some("01-ab")));
+        assert_eq!(
+            (field("Success"), field("N"), reply.request_id.as_deref()),
+            (Some("true"), Some("7"), Some("01-ab"))
+        );
         assert_eq!((field("L"), field("O"), field("Z")), (None, None, None));
         for foreign in ["", "[]", "<html>", "{\"RequestId\":", "{} {}"] {
             assert!(matches!(read(200, foreign), Answer::Foreign(Error::BadAnswer { .. })), "{foreign}");
@@ -105,7 +108,10 @@ mod tests {
         }
         for (body, wanted) in [
             (r#"{"__type":"AuthException","Message":"no"}"#, "AWS denied ec2-instance-connect:SendSSHPublicKey: no"),
-            (r#"{"__type":"AccessDeniedException","message":"hidden"}"#, "AWS denied ec2-instance-connect:SendSSHPublicKey"),
+            (
+                r#"{"__type":"AccessDeniedException","message":"hidden"}"#,
+                "AWS denied ec2-instance-connect:SendSSHPublicKey",
+            ),
             (r#"{"__type":"c#ThrottlingException"}"#, "AWS is throttling ec2-instance-connect:SendSSHPublicKey"),
             (
                 r#"{"__type":"EC2InstanceStateInvalidException","Message":"stopped"}"#,

@@ -94,11 +94,7 @@ pub fn address(instance: &Instance, private: bool) -> Result<&str, Error> {
 }
 
 /// The key to push: the one wanted, else the one that the instance's key pair is named like, else the first that fits.
-pub fn choose<'a>(
-    keys: &'a [Candidate],
-    wanted: Option<&str>,
-    key_pair: Option<&str>,
-) -> Result<&'a Candidate, Error> {
+pub fn choose<'a>(keys: &'a [Candidate], wanted: Option<&str>, key_pair: Option<&str>) -> Result<&'a Candidate, Error> {
     if let Some(wanted) = wanted {
         let key = keys.iter().find(|key| key.is_called(wanted));
         let key = key.or_else(|| keys.iter().find(|key| key.fingerprint() == wanted));

@@ -45,8 +45,7 @@ impl Server {
         };
         let entry = Entry::new(Event::SshPush).subject(subject).ssh(told(target)).aws(aws.clone()).peer(peer);
         let act = self.journal.begin(entry).await.map_err(|error| fault::audit::audit(&error))?;
-        let key =
-            PushedKey { instance: target.instance.as_str(), user: &target.user, line: &target.key.line() };
+        let key = PushedKey { instance: target.instance.as_str(), user: &target.user, line: &target.key.line() };
         match self.office.aws().send_ssh_public_key(signing(session), &endpoint, key).await {
             Ok(request_id) => {
                 act.done(Some(AuditAws { request_id, ..aws }), None).await;

@@ -39,7 +39,8 @@ const WITH_VALUE: &str = "BbcDEeFIiJLlmOoPpQRSWw";
 /// one that is named like the instance's key pair comes first.
 ///
 /// The instance's host key is pinned at the first login. For plain ssh, scp, rsync, git and ansible put into ~/.ssh/config what
-/// --config prints.
+/// --config prints. An instance without a way to it is reached through Systems Manager (--session-manager), where aws and its
+/// session-manager-plugin are installed.
 ///
 /// Exit code: ssh's own; where claviger failed, that of the fault.
 #[derive(clap::Args, Debug)]
@@ -69,6 +70,9 @@ pub(in crate::cli) struct Ssh {
     /// Connect to the private address, also where there is a public one
     #[arg(long)]
     private: bool,
+    /// Connect through AWS Systems Manager, with the aws CLI and its session-manager-plugin
+    #[arg(long)]
+    session_manager: bool,
     /// Print lines for ~/.ssh/config, so that plain ssh i-… works
     #[arg(long, conflicts_with_all = ["destination", "proxy", "arguments"])]
     config: bool,
@@ -125,6 +129,7 @@ impl Ssh {
     fn become_ssh(&self, destination: &str) -> Outcome {
         // A slip of the fingers should not cost a code.
         exec::look_up(OsStr::new("ssh"))?;
+        self.look_up_plugin()?;
         let (user, row) = self.ask(destination, SshLogin::Caller)?;
         let (options, command) = options_of(&self.arguments);
         let mut ssh = Command::new("ssh");
@@ -148,10 +153,46 @@ impl Ssh {
             format!("Port={}", self.port),
             // As plain ssh calls it: one pin for both.
             format!("HostKeyAlias={alias}"),
-            "ProxyCommand=none".to_owned(),
+            format!("ProxyCommand={}", if self.session_manager { self.session(row)? } else { "none".to_owned() }),
         ];
         options.extend(common()?.into_iter().map(|(name, value)| format!("{name}={value}")));
         Ok(options)
+    }
+
+    /// Whether what the session manager needs is there. A slip should not cost a code here either.
+    fn look_up_plugin(&self) -> Outcome {
+        let missing = |name: &&str| self.session_manager && exec::look_up(OsStr::new(name)).is_err();
+        match ["aws", "session-manager-plugin"].into_iter().find(missing) {
+            None => Ok(()),
+            Some(name) => {
+                let message = format!("there is no program {name}, which --session-manager needs");
+                Err(Fault::new(Code::InstancePluginMissing, message).into())
+            }
+        }
+    }
+
+    /// What becomes a session with the instance's sshd, as the aws CLI has it (Systems Manager user guide, "Allow and
+    /// control permissions for SSH connections"). By the credentials of `exec`: the session's token is the plugin's alone.
+    fn session_words(&self, row: &SshInstanceRow, port: &str) -> Vec<String> {
+        let profile = profile_or_default(self.profile.as_deref());
+        let words =
+            ["exec", "--region", row.region.as_str(), &profile, "--", "aws", "ssm", "start-session", "--target"];
+        let more = ["--document-name", "AWS-StartSSHSession", "--parameters"];
+        let mut words: Vec<String> = words.map(str::to_owned).into();
+        words.push(row.id.to_string());
+        words.extend(more.map(str::to_owned));
+        words.push(format!("portNumber={port}"));
+        words
+    }
+
+    /// The same as a ProxyCommand.
+    fn session(&self, row: &SshInstanceRow) -> Result<String, Fault> {
+        let words = std::iter::once(program()?).chain(self.session_words(row, &self.port.to_string()));
+        let quoted = words.map(|word| match word.contains(['\'', '\n']) {
+            true => Err(Fault::new(Code::Usage, "the name of the profile cannot stand in a setting of ssh")),
+            false => Ok(format!("'{}'", word.replace('%', "%%"))),
+        });
+        Ok(quoted.collect::<Result<Vec<_>, _>>()?.join(" "))
     }
 
     fn print_config(&self) -> Outcome {
@@ -167,8 +208,10 @@ impl Ssh {
         with("--profile", &self.profile)?;
         with("--region", &self.region.as_ref().map(Region::to_string))?;
         with("--key", &self.key)?;
-        if self.private {
-            words.push("--private".to_owned());
+        for (name, given) in [("--private", self.private), ("--session-manager", self.session_manager)] {
+            if given {
+                words.push(name.to_owned());
+            }
         }
         words.extend(["--port=%p".to_owned(), "--proxy='%r@%n'".to_owned()]);
         let mut page = format!("\nHost i-*\n    User {DEFAULT_USER}\n    ProxyCommand {}\n", words.join(" "));
@@ -180,7 +223,12 @@ impl Ssh {
 
     /// Between ssh and the instance, byte for byte.
     fn proxy(&self, destination: &str) -> Outcome {
+        self.look_up_plugin()?;
         let (_, row) = self.ask(destination, SshLogin::Parent)?;
+        if self.session_manager {
+            let error = Command::new(program()?).args(self.session_words(&row, &self.port.to_string())).exec();
+            return Err(Fault::new(Code::Internal, format!("claviger cannot be run: {error}")).into());
+        }
         let unreachable = |why: &str| {
             let message = format!("{} does not answer at {} port {}: {why}", row.id, Label(&row.address), self.port);
             Failure::from(Fault::new(Code::InstanceUnreachable, message))

@@ -30,6 +30,10 @@ impl Server {
         let SshInstance { profile, region, instance: wanted, user, key, private, login, wait } = asked;
         self.open_by_keyring().await;
         self.custody.require_unlocked().map_err(fault::vault)?;
+        let told = |error: jobs::Error| fault::job_of(&error, &profile);
+        let candidates = self.ssh.candidates(self).await;
+        // A key that is no good should not cost a code.
+        let named = key.as_deref().map(|key| choose(&candidates, Some(key), None)).transpose().map_err(told)?;
         let obtained = self.session_within(&profile, Delivery::Refreshing, wait, conversation).await?;
         let Obtained { session, region: usual } = obtained;
         let region = region.or(usual);
@@ -38,11 +42,13 @@ impl Server {
         let endpoint = self.office.regional_endpoint(&profiles, &profile, (Service::Ec2, &region));
         let endpoint = endpoint.map_err(|error| fault::job(error.into()))?;
         let access = Ec2Access { by: signing(&session), at: &endpoint };
-        let told = |error: jobs::Error| fault::job_of(&error, &profile);
         let found = find(self.office.aws(), access, &wanted).await.map_err(told)?;
         let address = address(&found, private).map_err(told)?.to_owned();
-        let candidates = self.ssh.candidates(self).await;
-        let key = choose(&candidates, key.as_deref(), found.key_name.as_deref()).map_err(told)?.clone();
+        let key = match named {
+            Some(key) => key,
+            None => choose(&candidates, None, found.key_name.as_deref()).map_err(told)?,
+        };
+        let key = key.clone();
         let row = SshInstanceRow {
             id: found.id.clone(),
             name: found.name,

@@ -20,7 +20,7 @@ pub(super) fn fault(error: &Error) -> Option<Fault> {
         Error::InstanceKeyUnusable(Some((name, kind))) => Fault::new(
             Code::InstanceKeyUnusable,
             format!(
-                "EC2 Instance Connect takes RSA and Ed25519 keys alone, and {} is {}: name another or make one",
+                "the ssh key {} is {}: EC2 Instance Connect takes RSA and Ed25519 keys alone, so name another or make one",
                 shown(name),
                 shown(kind)
             ),
@@ -37,7 +37,8 @@ pub(super) fn fault(error: &Error) -> Option<Fault> {
         Error::InstanceNoAddress(id) => Fault::new(
             Code::InstanceNoAddress,
             format!("{id} has no public or private IPv4 address of the kind that is wanted"),
-        ),
+        )
+        .hint(format!("claviger ssh --session-manager {id}")),
         Error::InstanceNotFound(wanted, region) => Fault::new(
             Code::InstanceNotFound,
             format!("the account has no instance {} in {region}: is it the right profile and region", shown(wanted)),
@@ -52,8 +53,7 @@ pub(super) fn fault(error: &Error) -> Option<Fault> {
 }
 
 fn ambiguous(wanted: &str, found: &[(InstanceId, InstanceState)]) -> Fault {
-    let listed: Vec<String> =
-        found.iter().take(LISTED).map(|(id, state)| format!("{id} ({})", state.name())).collect();
+    let listed: Vec<String> = found.iter().take(LISTED).map(|(id, state)| format!("{id} ({})", state.name())).collect();
     let more = found.len().saturating_sub(LISTED);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let message = format!("several instances are called {}: {}{more}", shown(wanted), listed.join(", "));

@@ -16,8 +16,8 @@ mod sign;
 mod upstream;
 mod vault_keys;
 
-pub use serve::{Listening, keep};
 pub(super) use logins::{parent, process};
+pub use serve::{Listening, keep};
 pub(super) use sign::asked_by;
 
 use super::Server;
