@@ -157,7 +157,7 @@ catalogue! {
     FileUnsaved, "file.unsaved", Fault, "a file cannot be written; the old one stands", None;
     InstanceAmbiguous, "instance.ambiguous", Usage, "several instances could be meant", None;
     InstanceHostKeyChanged, "instance.host_key_changed", Refused, "the instance shows another host key than at the first login", None;
-    InstanceKeyUnusable, "instance.key_unusable", Usage, "EC2 Instance Connect does not take this SSH key: RSA and Ed25519 keys alone", Some("claviger ssh-key new NAME");
+    InstanceKeyUnusable, "instance.key_unusable", Usage, "the SSH key is of a type that EC2 Instance Connect does not take", Some("claviger ssh-key new NAME");
     InstanceNoAddress, "instance.no_address", Refused, "the instance has no address that ssh could connect to", None;
     InstanceNotFound, "instance.not_found", NotFound, "the account has no such instance in the region", Some("claviger whoami");
     InstanceNotRunning, "instance.not_running", Refused, "the instance does not run", None;

@@ -73,7 +73,7 @@ pub(in crate::cli) struct Ssh {
     /// Connect through AWS Systems Manager, with the aws CLI and its session-manager-plugin
     #[arg(long)]
     session_manager: bool,
-    /// Print lines for ~/.ssh/config, so that plain ssh i-… works
+    /// Print lines for ~/.ssh/config, so that plain ssh works with the id of an instance
     #[arg(long, conflicts_with_all = ["destination", "proxy", "arguments"])]
     config: bool,
     /// Be the KnownHostsCommand of ssh, as --config has it
