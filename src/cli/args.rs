@@ -28,7 +28,7 @@ First steps:
   claviger exec prod -- aws s3 ls  such as this one
 
 PROFILE is AWS_PROFILE where it is left out, else default.
-Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network.";
+Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network, 9 partly done.";
 
 /// How a person proves that the vault is theirs.
 #[derive(Args, Debug, Default, PartialEq, Eq)]
@@ -231,6 +231,7 @@ mod tests {
           access-key  Access keys of IAM users: add, import, list, remove, export
           mfa         Authenticators: add, list, code, rename, remove, export
           ssh-key     SSH keys in the vault: new, add, list, public, remove, export
+          keypair     EC2 key pairs: list, create, import, rotate, delete, password
           device      YubiKeys and other devices: list
           piv         PIV cards: list, new, certificate, pin, puk, management-key
           fido        FIDO2 devices: list, new, pin
@@ -259,7 +260,7 @@ mod tests {
           claviger exec prod -- aws s3 ls  such as this one
 
         PROFILE is AWS_PROFILE where it is left out, else default.
-        Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network.
+        Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network, 9 partly done.
         ");
     }
 

@@ -8,10 +8,13 @@ use super::terminal::Terminal;
 use super::ui::{self, Progress};
 use crate::VERSION;
 use crate::client::{Attendant, Client, Heard};
-use crate::model::{Label, Message};
+use crate::model::{Label, Message, Region};
 use crate::paths::Paths;
 use crate::secret::{Passphrase, RecoveryCode, SecretText, TypedAnswer};
-use crate::wire::{Answer, Code, Event, Fault, Hello, HelloDisplay, PROTOCOL, Reply, Request, SlotProof, Status};
+use crate::wire::{
+    Answer, Code, Event, Fault, Hello, HelloDisplay, KeypairRow, PROTOCOL, Reply, Request, SlotProof, Status,
+};
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 
 /// How often a person may mistype.
@@ -80,6 +83,8 @@ struct Person {
     progress: Progress,
     recording: Recording,
     questions: Questions,
+    /// By region and name.
+    keypairs: BTreeMap<(Region, String), KeypairRow>,
 }
 
 impl<'a> Desk<'a> {
@@ -237,6 +242,11 @@ impl<'a> Desk<'a> {
         })
     }
 
+    /// The rows of keypair_list, which come before its answer; by region and name.
+    pub(super) fn keypairs(&mut self) -> Vec<KeypairRow> {
+        std::mem::take(&mut self.person.keypairs).into_values().collect()
+    }
+
     /// Waits until the agent has ended.
     pub(super) fn wait_closed(self) {
         self.client.wait_closed();
@@ -255,7 +265,7 @@ impl<'a> Desk<'a> {
         match request {
             Request::Init { .. } => self.person.progress.brief("making the vault …"),
             Request::Unlock { .. } => self.person.progress.brief("opening the vault …"),
-            Request::SshKeyNew { .. } => self.person.progress.brief("making the key …"),
+            Request::KeypairRotate(_) | Request::SshKeyNew { .. } => self.person.progress.brief("making the key …"),
             Request::Restore { .. } => self.person.progress.brief("opening the backup …"),
             request if proof_in(request).is_some() => self.person.progress.brief("opening the vault …"),
             _ => {}
@@ -286,7 +296,7 @@ impl Attendant for Person {
 impl Person {
     fn at(terminal: Option<Terminal>) -> Self {
         let (progress, questions) = (Progress::new(), Questions::default());
-        Self { terminal, progress, recording: Recording::Person, questions }
+        Self { terminal, progress, recording: Recording::Person, questions, keypairs: BTreeMap::new() }
     }
 
     /// Nothing is asked any more: whatever stands on the screen ends there.
@@ -329,6 +339,18 @@ impl Person {
                 self.progress.clear();
                 if let Some(terminal) = &mut self.terminal {
                     self.questions.event(terminal, &event)?;
+                }
+                Ok(None)
+            }
+            Event::Keypairs { rows } => {
+                // Asked twice, where an agent went away meanwhile: told once.
+                let key = |row: &KeypairRow| (row.region.clone(), row.name.clone());
+                self.keypairs.extend(rows.into_iter().map(|row| (key(&row), row)));
+                Ok(None)
+            }
+            Event::RegionsDone { done, of } => {
+                if !self.questions.is_open() {
+                    self.progress.brief(&format!("{done} of {of} regions …"));
                 }
                 Ok(None)
             }

@@ -25,6 +25,8 @@ pub enum Exit {
     Device = 7,
     /// The network, or AWS beyond it.
     Network = 8,
+    /// Done in some of several places, and not in others.
+    Partial = 9,
 }
 
 macro_rules! catalogue {
@@ -164,6 +166,18 @@ catalogue! {
     InstancePluginMissing, "instance.plugin_missing", NotFound, "the programs that the session manager needs are not installed", None;
     InstanceUnreachable, "instance.unreachable", Network, "the instance does not answer at its address", None;
     Internal, "internal", Fault, "a defect of claviger", None;
+    KeypairExists, "keypair.exists", Refused, "a key pair of that name has another key", Some("claviger keypair list");
+    KeypairInUse, "keypair.in_use", Refused, "instances were launched with the key pair, and nobody has agreed that it goes", Some("claviger keypair list");
+    KeypairInstanceNotFound, "keypair.instance_not_found", NotFound, "the instance is not in the account and region", None;
+    KeypairInvalid, "keypair.invalid", Usage, "a tag, or the name for the vault, is not valid", Some("claviger keypair import --help");
+    KeypairKeyMissing, "keypair.key_missing", NotFound, "the private half of the key pair is neither in the vault nor on a card that is plugged in", Some("claviger keypair list");
+    KeypairLimit, "keypair.limit", Refused, "the region has as many key pairs as the account may have", Some("claviger keypair list");
+    KeypairNoPassword, "keypair.no_password", Refused, "the instance has no password that a key could decrypt", None;
+    KeypairNoRegion, "keypair.no_region", Usage, "neither the request nor the profile names a region", None;
+    KeypairNotFound, "keypair.not_found", NotFound, "no key pair of that name is in the region", Some("claviger keypair list");
+    KeypairPasswordNotReady, "keypair.password_not_ready", Fault, "the instance has not made its password yet", None;
+    KeypairStranded, "keypair.stranded", Fault, "a key pair may stand at AWS whose private half nobody has", None;
+    KeypairUnsupported, "keypair.unsupported", Refused, "EC2 takes no key of that type or size", Some("claviger ssh-key new NAME");
     KeyringUnavailable, "keyring.unavailable", Fault, "the desktop's keyring cannot be used", Some("claviger slot add keyring");
     MfaCodeNeeded, "mfa.code_needed", Person, "a code must be typed, and nobody here can be asked", None;
     MfaCodeRefused, "mfa.code_refused", Refused, "AWS refused the code", None;

@@ -25,6 +25,12 @@ impl Request {
             Self::Doctor { .. } => "doctor",
             Self::EndpointOpen { .. } => "endpoint_open",
             Self::Init { .. } => "init",
+            Self::KeypairCreate(_) => "keypair_create",
+            Self::KeypairDelete(_) => "keypair_delete",
+            Self::KeypairImport(_) => "keypair_import",
+            Self::KeypairList(_) => "keypair_list",
+            Self::KeypairPassword(_) => "keypair_password",
+            Self::KeypairRotate(_) => "keypair_rotate",
             Self::Lock {} => "lock",
             Self::Login { .. } => "login",
             Self::Logout { .. } => "logout",
@@ -83,6 +89,9 @@ impl Request {
                 | Self::FidoNew { .. }
                 | Self::FidoPin(_)
                 | Self::Init { .. }
+                | Self::KeypairCreate(_)
+                | Self::KeypairPassword(_)
+                | Self::KeypairRotate(_)
                 | Self::MfaAdd { .. }
                 | Self::MfaAddOnDevice(_)
                 | Self::MfaCode { .. }
@@ -117,6 +126,8 @@ impl Request {
             | Self::DeviceList {}
             | Self::Doctor { .. }
             | Self::EndpointOpen { .. }
+            | Self::KeypairList(_)
+            | Self::KeypairPassword(_)
             | Self::Lock {}
             | Self::Logout { .. }
             | Self::MfaExport { .. }
@@ -145,6 +156,10 @@ impl Request {
             | Self::FidoNew { .. }
             | Self::FidoPin(_)
             | Self::Init { .. }
+            | Self::KeypairCreate(_)
+            | Self::KeypairDelete(_)
+            | Self::KeypairImport(_)
+            | Self::KeypairRotate(_)
             | Self::Login { .. }
             | Self::MfaAdd { .. }
             | Self::MfaAddOnDevice(_)

@@ -14,6 +14,7 @@ mod endpoint;
 mod fault;
 mod fido;
 mod keeping;
+mod keypair;
 mod manner;
 mod piv;
 mod reply;
@@ -33,6 +34,10 @@ pub use endpoint::EndpointRow;
 pub use fault::Fault;
 pub use fido::{FidoOptions, FidoPins, FidoRow};
 pub use keeping::{OlderVault, TrashKind, TrashRow};
+pub use keypair::{
+    InstancePassword, KeypairCreate, KeypairDeed, KeypairDelete, KeypairImport, KeypairInstance, KeypairKind,
+    KeypairOutcome, KeypairPassword, KeypairRegion, KeypairRotate, KeypairRow, KeypairScope, KeypairSource,
+};
 pub use piv::{
     PivCard, PivCertificate, PivCertificateDeed, PivChange, PivKeyRow, PivManagementKey, PivNew, PivReference,
 };
@@ -42,7 +47,7 @@ pub use reply::{
 };
 pub use request::{EndpointKind, Hello, HelloDisplay, NewSlot, Request};
 pub use ssh_instance::{SshInstance, SshInstanceRow, SshLogin};
-pub use ssh_key::{SshKeyExport, SshKeyKind, SshKeyOptions, SshKeyRow};
+pub use ssh_key::{SshKeyExport, SshKeyFormat, SshKeyKind, SshKeyOptions, SshKeyRow};
 
 use crate::secret::{RecoveryCode, TypedAnswer, text};
 use serde::{Deserialize, Serialize};
@@ -177,6 +182,11 @@ pub enum Event {
         /// Its number.
         number: u64,
     },
+    /// Rows of keypair_list, as many as fit in a line; there may be more such lines.
+    Keypairs {
+        /// The rows.
+        rows: Vec<KeypairRow>,
+    },
     /// A person should type a secret of a device, which the client does not show; it answers with the same id and number.
     /// An empty answer is a refusal. Only where it can answer.
     PinNeeded {
@@ -215,6 +225,13 @@ pub enum Event {
         /// The code.
         #[serde(with = "text")]
         code: RecoveryCode,
+    },
+    /// So many regions have answered.
+    RegionsDone {
+        /// How many have.
+        done: usize,
+        /// How many there are.
+        of: usize,
     },
     /// A device waits to be touched.
     TouchNeeded {

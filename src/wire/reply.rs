@@ -8,6 +8,7 @@ use super::device::DeviceList;
 use super::doctor::Finding;
 use super::fido::FidoRow;
 use super::keeping::{OlderVault, TrashRow};
+use super::keypair::{InstancePassword, KeypairOutcome};
 use super::piv::{PivCard, PivKeyRow};
 use super::ssh_instance::SshInstanceRow;
 use super::ssh_key::{SshKeyExport, SshKeyRow};
@@ -50,6 +51,10 @@ pub enum Reply {
     FidoCredentials(Vec<FidoRow>),
     /// To doctor.
     Findings(Vec<Finding>),
+    /// To keypair_password.
+    InstancePassword(InstancePassword),
+    /// To keypair_create, keypair_delete, keypair_import and keypair_rotate; to keypair_list, after its rows.
+    Keypairs(KeypairOutcome),
     /// To login.
     Session(SessionRow),
     /// To mfa_add and mfa_rename.

@@ -21,6 +21,7 @@ mod inject;
 mod installed;
 mod instance;
 mod keeping;
+mod keypair;
 mod keyring;
 mod load;
 mod lock;

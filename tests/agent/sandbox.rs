@@ -72,6 +72,17 @@ impl Sandbox {
         self.control("POST", "faults", &json!({"action": action, "times": times, "kind": kind}));
     }
 
+    /// The same in one region.
+    pub(crate) fn fault_in(&self, region: &str, action: &str, times: u32, kind: &Value) {
+        let fault = json!({"region": region, "action": action, "times": times, "kind": kind});
+        self.control("POST", "faults", &fault);
+    }
+
+    /// Launches an instance, or says why not.
+    pub(crate) fn launch(&self, instance: &Value) {
+        self.control("POST", "instances", instance);
+    }
+
     pub(crate) fn clear_faults(&self) {
         self.control("DELETE", "faults", &Value::Null);
     }

@@ -40,6 +40,7 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
             "agent/src/server/dispatch/ssh_instance.rs",
             "src/cli/args.rs",
             "src/cli/intake.rs",
+            "src/cli/cmd/keypair.rs",
             "src/cli/cmd/slot.rs",
             "src/cli/cmd/ssh.rs",
             "src/cli/terminal.rs",

@@ -1,6 +1,6 @@
 //! An error of each kind of each room, with what the world fed in.
 
-use claviger::model::{Arn, Firmware, InstanceId, MfaSerial, Name, Region};
+use claviger::model::{Arn, Firmware, InstanceId, KeyPairName, MfaSerial, Name, Region};
 use claviger::wire::Fault;
 use claviger_agent::aws::profile::{Origin, Problem, What};
 use claviger_agent::aws::{self, FilesError, NetworkFault};
@@ -83,6 +83,9 @@ pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
     faults.push(seams::changed_at(&changed(world, "role/read", "role/admin"), &origin(world)));
     faults.extend(of_files(world).into_iter().map(seams::files));
     faults.extend(of_jobs(world).into_iter().map(seams::job));
+    faults.extend(of_key_pairs(world).into_iter().map(seams::job));
+    faults.extend([1, 12].map(|instances| seams::keypair_in_use(&pair(world), instances)));
+    faults.push(seams::keypair_no_region(&world.profile));
     faults.extend(of_vault().into_iter().map(seams::vault));
     faults.extend(of_audit(world));
     faults.extend(of_devices(world).iter().map(|error| seams::device(error, Some("YubiKey 12345678"))));
@@ -95,6 +98,33 @@ pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
     faults.extend(of_sources().into_iter().map(|error| session(&error.into(), world, None)));
     faults.extend(of_aws(world).into_iter().map(|error| session(&error.into(), world, None)));
     faults
+}
+
+/// The name of a key pair: what EC2 allows in one.
+fn pair(world: &Outside) -> KeyPairName {
+    let text =
+        if world.profile == "prod" { "web".to_owned() } else { format!("{CANARY}'; rm -rf ~ #{}", "x".repeat(230)) };
+    text.parse().expect("a name")
+}
+
+fn of_key_pairs(world: &Outside) -> Vec<jobs::Error> {
+    use jobs::Error;
+    let region: Region = "eu-central-1".parse().expect("a region");
+    let instance: InstanceId = "i-0123456789abcdef0".parse().expect("an id");
+    vec![
+        Error::KeypairExists(pair(world), region.clone()),
+        Error::KeypairInstanceNotFound(instance.clone(), region.clone()),
+        Error::KeypairInvalid("a key pair has 45 tags at most"),
+        Error::KeypairKeyMissing(world.profile.clone()),
+        Error::KeypairLimit(region.clone()),
+        Error::KeypairNoPassword(instance.clone(), "it does not run Windows"),
+        Error::KeypairNoPassword(instance.clone(), "it was launched with an ed25519 key, which decrypts nothing"),
+        Error::KeypairNotFound(pair(world)),
+        Error::KeypairPasswordNotReady(instance),
+        Error::KeypairStranded(pair(world), region),
+        Error::KeypairUnsupported(key::Ec2Fitness::WrongSize(3072)),
+        Error::KeypairUnsupported(key::Ec2Fitness::WrongType),
+    ]
 }
 
 fn of_prompt() -> Vec<Fault> {

@@ -88,6 +88,16 @@ events! {
     EndpointClose, "endpoint.close";
     /// An endpoint was opened.
     EndpointOpen, "endpoint.open";
+    /// A key pair was made by AWS, and its private half stored.
+    KeypairCreate, "keypair.create";
+    /// Key pairs were deleted.
+    KeypairDelete, "keypair.delete";
+    /// A public key was imported as a key pair.
+    KeypairImport, "keypair.import";
+    /// The password of a Windows instance was handed out.
+    KeypairPassword, "keypair.password";
+    /// Key pairs were given another key.
+    KeypairRotate, "keypair.rotate";
     /// The ledger was lost or cut off: every step up to the next counts as burned.
     LedgerIncomplete, "ledger.incomplete";
     /// An authenticator was stored.

@@ -4,6 +4,7 @@ pub mod access_key;
 pub mod adoption;
 pub mod doctor;
 pub mod instance;
+pub mod keypair;
 pub mod mfa_device;
 pub mod ssh_key;
 pub mod trash;
@@ -11,7 +12,7 @@ pub mod trash;
 use crate::aws::profile::Origin;
 use crate::session::plan::PlanError;
 use crate::{aws, mfa, session, ssh, vault};
-use claviger::model::{InstanceId, MfaSerial, Name, Region};
+use claviger::model::{InstanceId, KeyPairName, MfaSerial, Name, Region};
 use std::path::PathBuf;
 
 /// Why a job was not done. The vault is as it was before.
@@ -102,6 +103,36 @@ pub enum Error {
     /// AWS, or the way to it.
     #[error("AWS refused")]
     Aws(#[from] aws::Error),
+    /// The account has as many key pairs in the region as it may have.
+    #[error("no more key pairs in {0}")]
+    KeypairLimit(Region),
+    /// The name is taken, by another key.
+    #[error("key pair {0} has another key in {1}")]
+    KeypairExists(KeyPairName, Region),
+    /// No such instance.
+    #[error("no instance {0} in {1}")]
+    KeypairInstanceNotFound(InstanceId, Region),
+    /// An option that no key pair has.
+    #[error("{0}")]
+    KeypairInvalid(&'static str),
+    /// Its private half is not here.
+    #[error("the private half of key pair {0} is not here")]
+    KeypairKeyMissing(String),
+    /// The instance has no password that could be decrypted.
+    #[error("{0}")]
+    KeypairNoPassword(InstanceId, &'static str),
+    /// No such key pair.
+    #[error("no key pair is named {0}")]
+    KeypairNotFound(KeyPairName),
+    /// The password is not there yet.
+    #[error("no password yet")]
+    KeypairPasswordNotReady(InstanceId),
+    /// A pair may stand whose private half nobody has.
+    #[error("key pair {0} may stand in {1}")]
+    KeypairStranded(KeyPairName, Region),
+    /// EC2 takes no such key.
+    #[error("EC2 takes no such key")]
+    KeypairUnsupported(ssh::key::Ec2Fitness),
     /// AWS refused the code made from the seed.
     #[error("AWS refused the code of {0}")]
     CodeRefused(MfaSerial),

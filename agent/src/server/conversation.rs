@@ -177,6 +177,7 @@ pub(super) fn encode(id: u64, message: AgentMessage) -> Option<OutLine> {
 
 fn event(server: &Server, notice: &Notice) -> Event {
     match notice {
+        Notice::RegionsDone { done, of } => Event::RegionsDone { done: *done, of: *of },
         Notice::TouchNeeded { number, touch } => asked::touch(*number, touch),
         Notice::TouchOver { number } => Event::TouchOver { number: *number },
         Notice::WaitingForCode { serial, until } => {

@@ -24,6 +24,7 @@ mod endpoint;
 mod fido;
 mod items;
 mod keeping;
+mod keypair;
 mod mfa_card;
 mod piv;
 mod prompts;
@@ -92,6 +93,12 @@ impl Server {
             Request::EndpointOpen { profile, kind, linger, wait } => {
                 self.endpoint_open((profile, kind), linger, wait, conversation).await
             }
+            Request::KeypairCreate(_)
+            | Request::KeypairDelete(_)
+            | Request::KeypairImport(_)
+            | Request::KeypairList(_)
+            | Request::KeypairPassword(_)
+            | Request::KeypairRotate(_) => self.keypair_request(request, conversation).await,
             Request::Lock {} => {
                 self.lock(LockedBy::Command).await;
                 Ok(Reply::Done {})

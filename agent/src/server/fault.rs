@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 pub(super) mod device;
+pub(super) mod keypair;
 
 use crate::aws::FilesError;
 use crate::aws::profile::{Origin, Problem};
@@ -307,8 +308,8 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),
         error => {
-            let fault = ssh_key::fault(error).or_else(|| instance::fault(error));
-            fault.unwrap_or_else(|| adoption::fault(error))
+            let known = ssh_key::fault(error).or_else(|| keypair::fault(error)).or_else(|| instance::fault(error));
+            known.unwrap_or_else(|| adoption::fault(error))
         }
     }
 }
@@ -582,6 +583,16 @@ pub mod seams {
     /// The fault of a job.
     pub fn job(error: jobs::Error) -> Fault {
         super::job(error)
+    }
+
+    /// The fault of key pairs that instances were launched with.
+    pub fn keypair_in_use(name: &claviger::model::KeyPairName, instances: usize) -> Fault {
+        super::keypair::in_use(name, instances)
+    }
+
+    /// The fault of a profile without a region.
+    pub fn keypair_no_region(profile: &str) -> Fault {
+        super::keypair::no_region(profile)
     }
 
     /// The fault of a session of a profile, where the agent reads `reads` and the client means `client_reads`.

@@ -93,6 +93,8 @@ pub struct Server {
     /// What happens is recorded here: `journal.note(Entry::new(…))`, or `journal.begin` before an act.
     pub(crate) journal: Arc<Journal>,
     activity: Activity,
+    /// Held by whoever makes or rotates key pairs: what one has begun, no other takes for left behind.
+    keypairs: tokio::sync::Mutex<()>,
     edits: dispatch::Edits,
     pub(crate) succession: Succession,
     phase: watch::Sender<Phase>,
@@ -205,6 +207,7 @@ impl Server {
             ssh,
             devices,
             cards: card::KnownCards::default(),
+            keypairs: tokio::sync::Mutex::default(),
             prompts,
             endpoints,
             journal,

@@ -9,8 +9,9 @@ use crate::vault::{LockedBy, Version, Witness};
 use crate::world::{WallTime, rfc3339};
 use claviger::model::{AuditAws, AuditPeer, AuditSubject, AuditVault, Name, SlotKind, SlotProof};
 use claviger::wire::{
-    AccessKeyExport, Change, ConfigScope, Fault, MfaOnDevice, NewSlot, PivCertificate, PivCertificateDeed, PivChange,
-    PivManagementKey, PivNew, PivReference, Reply, Request,
+    AccessKeyExport, Change, ConfigScope, Fault, KeypairCreate, KeypairDelete, KeypairImport, KeypairPassword,
+    KeypairRotate, KeypairScope, MfaOnDevice, NewSlot, PivCertificate, PivCertificateDeed, PivChange, PivManagementKey,
+    PivNew, PivReference, Reply, Request,
 };
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
@@ -171,6 +172,21 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
         Request::Backup { .. } => (Event::VaultBackup, AuditSubject::default(), true),
         Request::ConfigAccept { scope, .. } => (Event::ConfigAccept, accepted(scope), false),
         Request::Init { .. } => (Event::VaultCreate, AuditSubject::default(), false),
+        Request::KeypairCreate(KeypairCreate { profile, name, .. }) => {
+            (Event::KeypairCreate, of_profile(profile, name.as_str()), false)
+        }
+        Request::KeypairDelete(KeypairDelete { scope, name, .. }) => {
+            (Event::KeypairDelete, of_profile(&scope.profile, name.as_str()), false)
+        }
+        Request::KeypairImport(KeypairImport { scope, name, .. }) => {
+            (Event::KeypairImport, of_profile(&scope.profile, name.as_str()), false)
+        }
+        Request::KeypairPassword(KeypairPassword { profile, instance, .. }) => {
+            (Event::KeypairPassword, of_profile(profile, instance.as_str()), true)
+        }
+        Request::KeypairRotate(KeypairRotate { scope, name, .. }) => {
+            (Event::KeypairRotate, of_profile(&scope.profile, name.as_str()), false)
+        }
         Request::Logout { profile } => {
             let profile = profile.clone();
             (Event::SessionLogout, AuditSubject { profile, ..AuditSubject::default() }, false)
@@ -229,6 +245,11 @@ fn on_card(serial: Option<u32>, place: &str) -> AuditSubject {
     AuditSubject { name: Some(format!("piv {serial}{place}")), ..AuditSubject::default() }
 }
 
+/// What is done with the credentials of a profile.
+fn of_profile(profile: &str, name: &str) -> AuditSubject {
+    AuditSubject { name: Some(name.to_owned()), profile: Some(profile.to_owned()), ..AuditSubject::default() }
+}
+
 /// The profile of a change, or all.
 fn about(change: &Change) -> AuditSubject {
     AuditSubject { profile: change.profile.clone(), ..AuditSubject::default() }
@@ -246,7 +267,8 @@ fn accepted(scope: &ConfigScope) -> AuditSubject {
 /// The profile of a request for credentials.
 pub(super) fn profile_of(request: &Request) -> Option<String> {
     match request {
-        Request::Credentials { profile, .. }
+        Request::KeypairList(KeypairScope { profile, .. })
+        | Request::Credentials { profile, .. }
         | Request::EndpointOpen { profile, .. }
         | Request::Login { profile }
         | Request::Whoami { profile, .. } => Some(profile.clone()),

@@ -42,7 +42,8 @@ pub use custody::{
 pub use error::{Error, Result};
 pub use folder::VaultFolder;
 pub use items::{
-    AccessKey, Items, OathAccount, PinnedProfile, Pins, Seed, SshKey, TRASH_MILLIS, TotpDevice, Trashed, TrashedItem,
+    AccessKey, Items, OathAccount, PinnedProfile, Pins, Rotating, Seed, SshKey, TRASH_MILLIS, TotpDevice, Trashed,
+    TrashedItem,
 };
 pub use json::Extra;
 pub use kdf::{KdfCost, check_passphrase};

@@ -4,6 +4,7 @@
 //! of the ratios counts. Wall times are shown and mean little; ratios travel.
 
 mod figure;
+mod keypair;
 mod load;
 mod own;
 mod page;
@@ -32,7 +33,7 @@ const FEW: usize = 10;
 const MANY: usize = 10_000;
 
 /// What can be measured, by name; the measures of one name share what they need.
-const MEASURES: [&str; 7] = ["process", "peers", "load", "ssh", "profiles", "rest", "start"];
+const MEASURES: [&str; 8] = ["process", "peers", "load", "ssh", "keypair", "profiles", "rest", "start"];
 
 /// Builds, measures what `only` is part of, and fails where a gate does. The page is written by a run of everything.
 pub(crate) fn run(only: Option<&str>) -> Outcome {
@@ -60,6 +61,10 @@ pub(crate) fn run(only: Option<&str>) -> Outcome {
         crate::tools::require("openssh")?;
         add(&mut findings, ssh::measure(&stage)?);
         versions.push(crate::run::Job::new(["sh", "-c", "ssh -V 2>&1"]).stdout()?.trim().to_owned());
+    }
+    if wanted("keypair") {
+        // Of its own: its sandbox is slow from then on.
+        add(&mut findings, keypair::measure(&ready("bench-regions", &binaries, FEW)?)?);
     }
     if wanted("profiles") {
         let many = ready("bench-many", &binaries, MANY)?;

@@ -13,6 +13,7 @@ pub(super) mod env;
 pub(super) mod exec;
 mod fido;
 mod init;
+mod keypair;
 mod lock;
 mod login;
 mod logout;
@@ -53,6 +54,8 @@ pub(super) enum Command {
     Mfa(mfa::Mfa),
     #[command(subcommand)]
     SshKey(ssh_key::SshKey),
+    #[command(subcommand)]
+    Keypair(keypair::Keypair),
     #[command(subcommand)]
     Device(device::Device),
     #[command(subcommand)]
@@ -96,6 +99,7 @@ impl Command {
             Self::Fido(verb) => verb.run(),
             Self::Audit(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
+            Self::Keypair(verb) => verb.run(),
             Self::Lock(verb) => verb.run(),
             Self::Login(verb) => verb.run(),
             Self::Logout(verb) => verb.run(),

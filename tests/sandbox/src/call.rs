@@ -89,7 +89,7 @@ impl Call<'_> {
             return Err(unknown_device());
         };
         let device = self.world.devices.get_mut(serial).ok_or_else(unknown_device)?;
-        if device.enabled.as_ref().is_none_or(|(owner, _)| owner != user) {
+        if device.enabled.as_ref().is_none_or(|(owner, _)| owner != user) || !device.unsettled.settles(self.now) {
             return Err(unknown_device());
         }
         let centre = totp::step_at(self.now) + device.drift;

@@ -30,6 +30,6 @@ pub use sandbox::{Clock, Sandbox};
 pub use server::serve;
 pub use totp::code_at;
 pub use world::{
-    InstanceState, PasswordPolicy, Seed, SeedAccessKey, SeedGroup, SeedInstance, SeedInvalid, SeedKeyOrigin,
-    SeedKeyPair, SeedMfaDevice, SeedRole, SeedUser,
+    Consistency, InstanceState, PasswordPolicy, Seed, SeedAccessKey, SeedGroup, SeedInstance, SeedInvalid,
+    SeedKeyOrigin, SeedKeyPair, SeedMfaDevice, SeedRole, SeedUser,
 };

@@ -8,7 +8,7 @@ use crate::query::Parameters;
 use crate::reply::{Refusal, Service, failure, response, success};
 use crate::sigv4::Signature;
 use crate::time;
-use crate::world::{Caller, Principal, Seed, SeedInvalid, World};
+use crate::world::{Caller, Consistency, Principal, Seed, SeedInvalid, World};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ struct State {
 /// What the server is to do with a request.
 pub(crate) enum Answer {
     Hang,
+    /// Done, and held before the reply goes.
+    Mute(Response<Bytes>),
     Reply(Response<Bytes>),
     Reset,
     /// The connection ends after the body, which lacks this many bytes.
@@ -53,12 +55,14 @@ impl Sandbox {
         Ok(Self(Arc::new(Inner { clock, state, releases: watch::Sender::new(0) })))
     }
 
-    /// Answers one request, in this thread and at once. Of the faults, Hang and Reset need the server: here they end
+    /// Answers one request, in this thread and at once. Of the faults, Hang, Mute and Reset need the server: here they end
     /// in a 500 that says so.
     pub fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         match self.answer(&request) {
             Answer::Reply(reply) | Answer::Truncated(reply, _) => reply,
-            Answer::Hang | Answer::Reset => response(500, "text/plain", "this fault needs the server\n"),
+            Answer::Hang | Answer::Mute(_) | Answer::Reset => {
+                response(500, "text/plain", "this fault needs the server\n")
+            }
         }
     }
 
@@ -148,26 +152,37 @@ impl Sandbox {
         }
     }
 
+    /// Sets for how long what IAM makes from now on is not known everywhere.
+    pub fn set_consistency(&self, consistency: Consistency) {
+        self.state().world.consistency = consistency;
+    }
+
     /// How long a request is held up before it is looked at, in milliseconds.
     pub(crate) fn delay(&self, request: &Request<Bytes>) -> Option<u64> {
+        if self.state().control.faults.is_empty() {
+            return None;
+        }
         let parameters = Parameters::of(request);
-        let region = Signature::read(request).ok().map(|signature| signature.region);
-        self.state().control.take_delay(parameters.text("Action").unwrap_or_default(), region.as_deref())
+        let action = parameters.text("Action").unwrap_or_default();
+        self.state().control.take_delay(action, region_of(request).as_deref())
     }
 
     /// Answers one request, faults and all.
     pub(crate) fn answer(&self, request: &Request<Bytes>) -> Answer {
         let parameters = Parameters::of(request);
         let action = parameters.text("Action").unwrap_or_default();
-        let region = Signature::read(request).ok().map(|signature| signature.region);
         let fault = {
             let mut state = self.state();
             state.control.arrived(action, parameters.text("TokenCode").is_some());
-            state.control.take_fault(action, region.as_deref())
+            match state.control.faults.is_empty() {
+                true => None,
+                false => state.control.take_fault(action, region_of(request).as_deref()),
+            }
         };
         match fault {
             None => Answer::Reply(self.perform(request, &parameters, None)),
             Some(FaultKind::Hang) => Answer::Hang,
+            Some(FaultKind::Mute) => Answer::Mute(self.perform(request, &parameters, Some(&FaultKind::Mute))),
             Some(FaultKind::Reset { done }) => {
                 if done {
                     self.perform(request, &parameters, Some(&FaultKind::Reset { done }));
@@ -215,12 +230,12 @@ impl Sandbox {
                 match signature.and_then(|signature| state.run(request, parameters, &signature, now, &mut record)) {
                     Ok(xml) => success(service, &record.action, xml, &request_id),
                     Err(refusal) if refusal.code == UNKNOWN_PATH => {
-                        record.error = Some(refusal.code.to_owned());
+                        record.error = Some(refusal.code.clone().into_owned());
                         response(404, "text/xml", "<UnknownOperationException/>\n")
                     }
                     Err(refusal) => {
                         let refusal = refusal.worded(service);
-                        record.error = Some(refusal.code.to_owned());
+                        record.error = Some(refusal.code.clone().into_owned());
                         failure(service, &refusal, &request_id)
                     }
                 }
@@ -245,6 +260,11 @@ impl Sandbox {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The region that a request is signed for.
+fn region_of(request: &Request<Bytes>) -> Option<String> {
+    Signature::read(request).ok().map(|signature| signature.region)
 }
 
 /// One hanging request.
@@ -311,7 +331,7 @@ impl State {
         let header_host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let host = header_host.or_else(|| request.uri().host());
         if let Some(key) = self.world.access_keys.get_mut(&signature.access_key_id) {
-            if !key.active || signature.session_token.is_some() {
+            if !key.unsettled.settles(now) || !key.active || signature.session_token.is_some() {
                 return Err(Refusal::invalid_token());
             }
             signature.verify(&key.secret, host, now)?;

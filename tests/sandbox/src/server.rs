@@ -54,13 +54,18 @@ async fn exchange(sandbox: Sandbox, socket: Arc<OwnedFd>, request: Request<Incom
         return Ok(whole(answer(&sandbox, &request)));
     }
     if let Some(millis) = sandbox.delay(&request) {
-        hold(Duration::from_millis(millis)).await;
+        // Whoever releases what hangs releases this as well.
+        let _ = tokio::time::timeout(Duration::from_millis(millis), sandbox.hang()).await;
     }
     match sandbox.answer(&request) {
         Answer::Reply(reply) => Ok(whole(reply)),
         Answer::Hang => {
             sandbox.hang().await;
             Ok(whole(sandbox.resume(&request)))
+        }
+        Answer::Mute(reply) => {
+            sandbox.hang().await;
+            Ok(whole(reply))
         }
         Answer::Reset => {
             // Without lingering, closing sends RST and not FIN.
@@ -73,12 +78,6 @@ async fn exchange(sandbox: Sandbox, socket: Arc<OwnedFd>, request: Request<Incom
             Ok(reply.map(|bytes| Reply { bytes: Some(bytes), lacks, flushed: false }))
         }
     }
-}
-
-/// Returns after so long.
-#[expect(clippy::disallowed_methods, reason = "a reply that takes long is what was asked for")]
-async fn hold(time: Duration) {
-    tokio::time::sleep(time).await;
 }
 
 fn whole(reply: Response<Bytes>) -> Response<Reply> {

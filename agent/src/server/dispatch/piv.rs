@@ -70,7 +70,7 @@ impl Server {
         }
     }
 
-    async fn piv_card(self: &Arc<Self>, device: Option<u32>) -> Result<Card, Fault> {
+    pub(super) async fn piv_card(self: &Arc<Self>, device: Option<u32>) -> Result<Card, Fault> {
         let card = match device {
             Some(serial) => self.devices.card(serial).await,
             None => self.devices.only_card().await,
@@ -245,7 +245,7 @@ fn key_row(key: &piv::Key, serial: Option<u32>) -> PivKeyRow {
     }
 }
 
-fn refusal(error: NotDone, card: &Card) -> Fault {
+pub(super) fn refusal(error: NotDone, card: &Card) -> Fault {
     let name = card_name(card);
     match error {
         NotDone::Device(error @ Error::PinBlocked(Reference::Pin)) => {

@@ -29,7 +29,8 @@ pub struct Fault {
 pub enum FaultKind {
     /// Not done: an HTML page with status 200.
     CaptivePortal,
-    /// Done after so many milliseconds of the machine's time. Strikes beside another fault. Only over the server.
+    /// Done after so many milliseconds of the machine's time, or once released; hanging until then. Strikes beside another
+    /// fault. Only over the server.
     DelayMillis(u64),
     /// Done, but the credentials ended an hour ago by what the reply says.
     ExpirationInPast,
@@ -39,8 +40,19 @@ pub enum FaultKind {
     HugeBody,
     /// Done, but this element is missing from the reply.
     MissingField(String),
+    /// Done, but its reply is held until released. Only over the server.
+    Mute,
     /// Not done: 307 to this address.
     Redirect(String),
+    /// Not done: this error, in the shape of the service.
+    Refuse {
+        /// The HTTP status.
+        status: u16,
+        /// AWS's error code.
+        code: String,
+        /// The message.
+        message: String,
+    },
     /// The connection is reset; `done` says whether the action was done first. Only over the server.
     Reset {
         /// Whether the action is done before its reply is lost.
@@ -91,6 +103,9 @@ pub(crate) fn instead(kind: &FaultKind, service: Service, request_id: &str) -> O
             }
             response
         }
+        FaultKind::Refuse { status, code, message } => {
+            failure(service, &Refusal::new(*status, code.clone(), message.as_str()), request_id)
+        }
         FaultKind::Throttle(status) => {
             let refusal = match status {
                 503 => Refusal::new(503, "ServiceUnavailable", "Service Unavailable"),
@@ -106,6 +121,7 @@ pub(crate) fn instead(kind: &FaultKind, service: Service, request_id: &str) -> O
         | FaultKind::ExpirationInPast
         | FaultKind::Hang
         | FaultKind::MissingField(_)
+        | FaultKind::Mute
         | FaultKind::Reset { .. }
         | FaultKind::Truncate(_) => return None,
     })

@@ -56,6 +56,13 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &Request<Bytes>) -> Response<By
             }
             Err(error) => junk(&error),
         },
+        (&Method::POST, "consistency") => match serde_json::from_slice(request.body()) {
+            Ok(consistency) => {
+                sandbox.set_consistency(consistency);
+                done()
+            }
+            Err(error) => junk(&error),
+        },
         (&Method::POST, "faults") => match serde_json::from_slice::<Fault>(request.body()) {
             Ok(fault) => {
                 sandbox.inject(fault);

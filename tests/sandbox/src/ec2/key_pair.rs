@@ -1,7 +1,7 @@
 //! Key pairs: names for public keys, of one region each.
 
 use super::filter::Filters;
-use super::{allow, arn, context_of, invalid, required, tag};
+use super::{allow, arn, authorize, context_of, invalid, required, tag};
 use crate::call::{Call, Outcome};
 use crate::query::Parameters;
 use crate::reply::{Refusal, Xml};
@@ -157,8 +157,7 @@ fn allow_new(call: &Call<'_>, action: &str, name: &str, tags: &Tags) -> Result<(
     if !tags.is_empty() {
         let mut context = tag::asked(call.context(), tags);
         context.set("ec2:CreateAction", action);
-        call.authorize_with("ec2:CreateTags", &resource, &context)
-            .map_err(|refusal| Refusal::new(403, "UnauthorizedOperation", refusal.message))?;
+        authorize(call, "ec2:CreateTags", &resource, &context)?;
     }
     allow(call, &format!("ec2:{action}"), &resource, &tag::asked(call.context(), tags))
 }

@@ -59,10 +59,7 @@ fn check_names(parameters: &Parameters, known: &[&str]) -> Result<(), Refusal> {
 
 /// Ok where the caller may and wants the action done. What is said to a dry run is an error as well.
 fn allow(call: &Call<'_>, action: &str, resource: &str, context: &Context) -> Result<(), Refusal> {
-    call.authorize_with(action, resource, context).map_err(|refusal| {
-        let message = format!("You are not authorized to perform this operation. {}", refusal.message);
-        Refusal::new(403, "UnauthorizedOperation", message)
-    })?;
+    authorize(call, action, resource, context)?;
     match call.parameters.flag("DryRun")? {
         Some(true) => {
             let message = "Request would have succeeded, but DryRun flag is set.";
@@ -70,6 +67,14 @@ fn allow(call: &Call<'_>, action: &str, resource: &str, context: &Context) -> Re
         }
         _ => Ok(()),
     }
+}
+
+/// Ok where the caller may.
+fn authorize(call: &Call<'_>, action: &str, resource: &str, context: &Context) -> Result<(), Refusal> {
+    call.authorize_with(action, resource, context).map_err(|refusal| {
+        let message = format!("You are not authorized to perform this operation. {}", refusal.message);
+        Refusal::new(403, "UnauthorizedOperation", message)
+    })
 }
 
 /// The ARN of something in the call's region.

@@ -6,18 +6,19 @@ pub(crate) use protocol::{Service, failure, success};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use std::borrow::Cow;
 
 /// An error as AWS answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
 }
 
 impl Refusal {
-    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+    pub(crate) fn new(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { status, code: code.into(), message: message.into() }
     }
 
     pub(crate) fn access_denied(message: impl Into<String>) -> Self {

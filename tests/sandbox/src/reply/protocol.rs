@@ -96,7 +96,7 @@ pub(crate) fn failure(service: Service, refusal: &Refusal, request_id: &str) -> 
             xml.nest("Response", |xml| {
                 xml.nest("Errors", |xml| {
                     xml.nest("Error", |xml| {
-                        xml.text("Code", refusal.code).text("Message", &refusal.message);
+                        xml.text("Code", &refusal.code).text("Message", &refusal.message);
                     });
                 });
                 xml.text("RequestID", request_id);
@@ -110,7 +110,7 @@ pub(crate) fn failure(service: Service, refusal: &Refusal, request_id: &str) -> 
         Service::Iam | Service::Sts => {
             xml.nest("Error", |xml| {
                 xml.text("Type", if refusal.status < 500 { "Sender" } else { "Receiver" });
-                xml.text("Code", refusal.code);
+                xml.text("Code", &refusal.code);
                 xml.text("Message", &refusal.message);
             });
             xml.text("RequestId", request_id);
@@ -138,7 +138,7 @@ impl Refusal {
     fn worded_by_ec2(self) -> Self {
         let late =
             self.message.starts_with("Signature expired") || self.message.starts_with("Signature not yet current");
-        match self.code {
+        match self.code.as_ref() {
             "ExpiredToken" => Self::new(400, "RequestExpired", "Request has expired."),
             "SignatureDoesNotMatch" if late => Self::new(400, "RequestExpired", "Request has expired."),
             "IncompleteSignature" | "InvalidClientTokenId" | "SignatureDoesNotMatch" => {
@@ -147,14 +147,14 @@ impl Refusal {
             "MissingAuthenticationToken" => {
                 Self::new(400, "MissingParameter", "The request must contain the parameter AWSAccessKeyId")
             }
-            "MalformedInput" => Self { code: "InvalidParameterValue", ..self },
+            "MalformedInput" => Self { code: "InvalidParameterValue".into(), ..self },
             "ServiceUnavailable" => Self::new(503, "RequestLimitExceeded", "Request limit exceeded."),
             _ => self,
         }
     }
 
     fn worded_by_json(self) -> Self {
-        let code = match self.code {
+        let code = match self.code.as_ref() {
             "AccessDenied" => "AccessDeniedException",
             "ExpiredToken" => "ExpiredTokenException",
             "IncompleteSignature" => "IncompleteSignatureException",
@@ -162,12 +162,12 @@ impl Refusal {
             "InvalidClientTokenId" => "UnrecognizedClientException",
             "MalformedQueryString" => "SerializationException",
             "MissingAuthenticationToken" => "MissingAuthenticationTokenException",
-            "ServiceUnavailable" => return Self { code: "ServiceUnavailableException", ..self },
+            "ServiceUnavailable" => return Self { code: "ServiceUnavailableException".into(), ..self },
             "SignatureDoesNotMatch" => "InvalidSignatureException",
-            "Throttling" => return Self { code: "ThrottlingException", ..self },
+            "Throttling" => return Self { code: "ThrottlingException".into(), ..self },
             "ValidationError" => "InvalidArgsException",
             _ => return self,
         };
-        Self { status: 400, code, ..self }
+        Self { status: 400, code: code.into(), ..self }
     }
 }

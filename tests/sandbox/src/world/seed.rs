@@ -28,6 +28,9 @@ pub struct Seed {
     /// The account's password policy; none means AWS's default one.
     #[serde(default)]
     pub password_policy: Option<PasswordPolicy>,
+    /// How long IAM takes to make new things known.
+    #[serde(default)]
+    pub consistency: Consistency,
     /// The regions that it has enabled.
     #[serde(default = "default_regions")]
     pub regions: Vec<String>,
@@ -40,6 +43,17 @@ pub struct Seed {
     /// EC2 instances.
     #[serde(default)]
     pub instances: Vec<SeedInstance>,
+}
+
+/// IAM's eventual consistency: a new access key is no key, a new MFA device no device, and an enabled one no factor, for
+/// its first uses and for a while. What a seed describes is known from the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Consistency {
+    /// Uses that find it unknown.
+    pub calls: u32,
+    /// Milliseconds for which it is unknown.
+    pub millis: i64,
 }
 
 /// An IAM user.
@@ -139,7 +153,7 @@ pub struct PasswordPolicy {
     pub allow_users_to_change: bool,
     /// Days until a password expires; 0 for never.
     pub max_age_days: i64,
-    /// How many earlier passwords may not be used again; kept and shown, not enforced.
+    /// How many earlier passwords may not be used again.
     pub reuse_prevention: Option<i64>,
     /// Whether an expired password needs an administrator.
     pub hard_expiry: bool,
@@ -184,6 +198,7 @@ impl Seed {
             groups: Vec::new(),
             roles: Vec::new(),
             password_policy: None,
+            consistency: Consistency::default(),
             regions: default_regions(),
             key_pairs: Vec::new(),
             key_pair_quota: default_key_pair_quota(),

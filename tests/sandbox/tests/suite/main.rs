@@ -15,6 +15,8 @@ mod instance_connect;
 #[cfg(test)]
 mod instances;
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod login;
 #[cfg(test)]
 mod server;

@@ -143,12 +143,15 @@ async fn a_region_may_be_slow() {
         tokio::spawn(exchange(address, request))
     };
     let held = ask("eu-west-1");
-    while rig.sandbox.faults()[0].times == 4 {
+    while rig.sandbox.hanging() < 1 {
         tokio::task::yield_now().await;
     }
+    assert_eq!(rig.sandbox.faults()[0].times, 3);
     assert!(ask("us-east-1").await.unwrap().unwrap().starts_with("HTTP/1.1 200"));
     assert!(!held.is_finished());
     assert_eq!(rig.sandbox.history().len(), 1);
+    control(address, "POST", "release", "").await;
+    assert!(held.await.unwrap().unwrap().starts_with("HTTP/1.1 200"));
     // A delay strikes beside another fault.
     control(address, "DELETE", "faults", "").await;
     control(address, "POST", "faults", r#"{"region": "eu-west-1", "times": 2, "kind": {"delay_millis": 1}}"#).await;
@@ -156,4 +159,32 @@ async fn a_region_may_be_slow() {
     assert!(ask("eu-west-1").await.unwrap().unwrap().contains("RequestLimitExceeded"));
     assert!(ask("eu-west-1").await.unwrap().unwrap().starts_with("HTTP/1.1 200"));
     assert!(rig.sandbox.faults().is_empty());
+}
+
+#[tokio::test]
+async fn a_mute_reply_is_of_an_action_that_was_done() {
+    let rig = demo();
+    let address = start(&rig).await;
+    control(address, "POST", "faults", r#"{"action": "GetCallerIdentity", "kind": "mute"}"#).await;
+    let asked = tokio::spawn(exchange(address, identity(&rig)));
+    while rig.sandbox.hanging() < 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((asked.is_finished(), rig.sandbox.history().len()), (false, 1));
+    control(address, "POST", "release", "").await;
+    assert!(asked.await.unwrap().unwrap().starts_with("HTTP/1.1 200"));
+    assert_eq!((rig.sandbox.hanging(), rig.sandbox.history().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn consistency_and_errors_are_set_from_outside() {
+    let rig = demo();
+    let address = start(&rig).await;
+    let post = |page: &'static str, body: &'static str| control(address, "POST", page, body);
+    assert!(post("consistency", r#"{"calls": 3, "millis": 500}"#).await.starts_with("HTTP/1.1 200"));
+    assert!(post("consistency", r#"{"seconds": 3}"#).await.starts_with("HTTP/1.1 400"));
+    let fault = r#"{"kind": {"refuse": {"status": 409, "code": "EntityTemporarilyUnmodifiable", "message": "Wait."}}}"#;
+    assert!(post("faults", fault).await.starts_with("HTTP/1.1 200"));
+    let answer = exchange(address, identity(&rig)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 409") && answer.contains("EntityTemporarilyUnmodifiable"), "{answer}");
 }
