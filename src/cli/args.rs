@@ -241,6 +241,7 @@ mod tests {
           fido        FIDO2 devices: list, new, pin
           profile     Profiles: list, show, explain, adopt, release
           slot        The ways to open the vault: list, add, remove
+          ssh         Log in to an EC2 instance with a key that it takes for a minute
           ssh-agent   The SSH agent: how ssh, git and others find it
           backup      Write a backup of the vault, which a recovery code of its own opens
           restore     Put a backup, or a copy of a vault, in the vault's place

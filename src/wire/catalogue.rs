@@ -159,6 +159,14 @@ catalogue! {
     EndpointRefused, "endpoint.refused", Refused, "an endpoint refused an HTTP request, and does not say why", None;
     FileChanged, "file.changed", Fault, "a file was changed since it was read", None;
     FileUnsaved, "file.unsaved", Fault, "a file cannot be written; the old one stands", None;
+    InstanceAmbiguous, "instance.ambiguous", Usage, "several instances could be meant", None;
+    InstanceHostKeyChanged, "instance.host_key_changed", Refused, "the instance shows another host key than at the first login", None;
+    InstanceKeyUnusable, "instance.key_unusable", Usage, "the SSH key is of a type that EC2 Instance Connect does not take", Some("claviger ssh-key new NAME");
+    InstanceNoAddress, "instance.no_address", Refused, "the instance has no address that ssh could connect to", None;
+    InstanceNotFound, "instance.not_found", NotFound, "the account has no such instance in the region", Some("claviger whoami");
+    InstanceNotRunning, "instance.not_running", Refused, "the instance does not run", None;
+    InstancePluginMissing, "instance.plugin_missing", NotFound, "the programs that the session manager needs are not installed", None;
+    InstanceUnreachable, "instance.unreachable", Network, "the instance does not answer at its address", None;
     Internal, "internal", Fault, "a defect of claviger", None;
     KeypairExists, "keypair.exists", Refused, "a key pair of that name has another key", Some("claviger keypair list");
     KeypairInUse, "keypair.in_use", Refused, "instances were launched with the key pair, and nobody has agreed that it goes", Some("claviger keypair list");

@@ -64,6 +64,7 @@ impl Request {
             Self::SlotAdd { .. } => "slot_add",
             Self::SlotList {} => "slot_list",
             Self::SlotRemove { .. } => "slot_remove",
+            Self::SshInstance(_) => "ssh_instance",
             Self::SshKeyAdd { .. } => "ssh_key_add",
             Self::SshKeyExport { .. } => "ssh_key_export",
             Self::SshKeyList { .. } => "ssh_key_list",
@@ -168,6 +169,7 @@ impl Request {
             | Self::ProfileShow { .. }
             | Self::Prompts {}
             | Self::SlotList {}
+            | Self::SshInstance(_)
             | Self::SshKeyExport { .. }
             | Self::SshKeyList { .. }
             | Self::SshKeyPublic { .. }

@@ -21,6 +21,7 @@ mod piv;
 mod reply;
 mod request;
 mod slot;
+mod ssh_instance;
 mod ssh_key;
 
 pub use crate::model::{DeviceProof, SlotDevice, SlotKind, SlotProof};
@@ -52,6 +53,7 @@ pub use reply::{
 };
 pub use request::{EndpointKind, Hello, HelloDisplay, Request};
 pub use slot::{NewFido2Slot, NewPivSlot, NewSlot};
+pub use ssh_instance::{SshInstance, SshInstanceRow, SshLogin};
 pub use ssh_key::{SshKeyExport, SshKeyFormat, SshKeyKind, SshKeyOptions, SshKeyRow};
 
 use crate::secret::{RecoveryCode, TypedAnswer, text};

@@ -12,6 +12,7 @@ use super::iam::{AccessKeyAtAws, AccessKeyRotated, MfaEnrolled};
 use super::keeping::{OlderVault, TrashRow};
 use super::keypair::{InstancePassword, KeypairOutcome};
 use super::piv::{PivCard, PivKeyRow};
+use super::ssh_instance::SshInstanceRow;
 use super::ssh_key::{SshKeyExport, SshKeyRow};
 use super::{AuditPage, AuditStory, AuditVerdict};
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotDevice, SlotKind};
@@ -106,6 +107,8 @@ pub enum Reply {
     Settings(Vec<Setting>),
     /// To slot_list and slot_add.
     Slots(Vec<SlotRow>),
+    /// To ssh_instance.
+    SshInstance(SshInstanceRow),
     /// To ssh_key_add, ssh_key_new and ssh_key_public.
     SshKey(SshKeyRow),
     /// To ssh_key_export.

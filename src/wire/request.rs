@@ -9,6 +9,7 @@ use super::keeping::TrashKind;
 use super::keypair::{KeypairCreate, KeypairDelete, KeypairImport, KeypairPassword, KeypairRotate, KeypairScope};
 use super::piv::{PivCertificate, PivChange, PivManagementKey, PivNew};
 use super::slot::NewSlot;
+use super::ssh_instance::SshInstance;
 use super::ssh_key::{SshKeyFormat, SshKeyKind, SshKeyOptions};
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
 use crate::secret::{Passphrase, Pin, SecretAccessKey, SshKeyFile, TotpSeedText, text};
@@ -398,6 +399,8 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         only_devices: bool,
     },
+    /// Finds an EC2 instance, and has it take an SSH key for a minute (EC2 Instance Connect).
+    SshInstance(SshInstance),
     /// Stores an SSH private key from a file.
     SshKeyAdd {
         /// Its name here.

@@ -95,6 +95,15 @@ impl Sandbox {
         self.control("POST", "clock", &json!({"offset_millis": millis}));
     }
 
+    pub(crate) fn advance(&self, millis: i64) {
+        self.control("POST", "clock", &json!({"advance_millis": millis}));
+    }
+
+    /// Launches an instance, as the sandbox has one in its seed.
+    pub(crate) fn launch(&self, instance: &Value) {
+        self.control("POST", "instances", instance);
+    }
+
     /// Waits until so many requests hang.
     pub(crate) fn wait_hanging(&self, count: u64) {
         while self.state()["hanging"] != count {

@@ -11,6 +11,10 @@ mod fido;
 #[path = "../agent/home.rs"]
 mod home;
 mod hotplug;
+#[expect(dead_code, reason = "the other tests use all of it")]
+#[path = "../agent/instance.rs"]
+mod instance;
+mod instance_login;
 mod keys;
 mod keys_agent;
 mod oath;

@@ -263,6 +263,7 @@ fn a_key_is_made_on_a_device_for_the_vault() {
     let person = person(&agent, &[PIN]);
     Ended::from(host.login(&agent, &work).output().expect("its end")).good();
     person.join().expect("a person");
+    agent.run(&["ssh", "--key", "plain", "web-1"], "").fault_told(2, "plain is sk-ssh-ed25519@openssh.com");
     agent.run(&["fido", "new", "other", "--device", "SOMEBODY"], "").fault_told(7, "no such device");
 }
 

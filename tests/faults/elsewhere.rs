@@ -24,6 +24,9 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
     (Code::EndpointNoOwner, &["agent/src/server/dispatch/endpoint.rs"]),
     (Code::EndpointNotOpened, &["agent/src/server/dispatch/endpoint.rs"]),
     (Code::EndpointRefused, &["agent/src/server/endpoint/answer.rs"]),
+    (Code::InstanceHostKeyChanged, &["src/cli/cmd/ssh/host_key.rs"]),
+    (Code::InstancePluginMissing, &["src/cli/cmd/ssh.rs"]),
+    (Code::InstanceUnreachable, &["src/cli/cmd/ssh.rs"]),
     (Code::KeyringUnavailable, &["agent/src/server/desktop.rs"]),
     (Code::PromptNoTerminal, &["agent/src/server/dispatch/prompts.rs", "src/cli/cmd/prompts.rs"]),
     (
@@ -37,10 +40,12 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
         Code::Usage,
         &[
             "agent/src/server/dispatch/endpoint.rs",
+            "agent/src/server/dispatch/ssh_instance.rs",
             "src/cli/args.rs",
             "src/cli/intake.rs",
             "src/cli/cmd/keypair.rs",
             "src/cli/cmd/slot.rs",
+            "src/cli/cmd/ssh.rs",
             "src/cli/terminal.rs",
         ],
     ),

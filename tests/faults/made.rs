@@ -287,6 +287,17 @@ fn of_jobs(world: &Outside) -> Vec<jobs::Error> {
         Error::Session(session::Error::PresenceNeeded),
         Error::Session(session::Error::StepSpent(29_001)),
         Error::Vault(vault::Error::Locked),
+        Error::InstanceAmbiguous(world.profile.clone(), instances(2)),
+        Error::InstanceAmbiguous(world.profile.clone(), instances(1000)),
+        Error::InstanceKeyNotFound(world.profile.clone()),
+        Error::InstanceKeyUnusable(Some((world.profile.clone(), "sk-ssh-ed25519@openssh.com".to_owned()))),
+        Error::InstanceKeyUnusable(None),
+        Error::InstanceManaged("mi-0123456789abcdef0".to_owned()),
+        Error::InstanceNoAddress(instance(1)),
+        Error::InstanceNotFound(world.profile.clone(), region()),
+        Error::InstanceNotRunning(instance(1), aws::InstanceState::Stopped),
+        Error::InstanceNotRunning(instance(1), aws::InstanceState::Pending),
+        Error::InstanceRegionUnknown(world.profile.clone()),
         Error::WouldChange(world.profile.clone()),
     ]
 }
@@ -450,6 +461,18 @@ fn of_vault() -> Vec<vault::Error> {
         Error::WrongDevice,
         Error::WrongProof,
     ]
+}
+
+fn instance(number: usize) -> InstanceId {
+    format!("i-{number:017x}").parse().expect("an id")
+}
+
+fn instances(count: usize) -> Vec<(InstanceId, aws::InstanceState)> {
+    (0..count).map(|number| (instance(number), aws::InstanceState::ShuttingDown)).collect()
+}
+
+fn region() -> Region {
+    "ap-southeast-1".parse().expect("a region")
 }
 
 fn origin(world: &Outside) -> Origin {

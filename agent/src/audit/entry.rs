@@ -144,6 +144,8 @@ events! {
     SlotAdd, "slot.add";
     /// A vault slot was removed.
     SlotRemove, "slot.remove";
+    /// An EC2 instance was to take an SSH key for a minute.
+    SshPush, "ssh.push";
     /// A signature was asked of the SSH agent and not made.
     SshRefused, "ssh.refused";
     /// The SSH agent signed.

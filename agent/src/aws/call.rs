@@ -3,6 +3,7 @@
 use super::Error;
 use super::endpoint::{Endpoint, EndpointRules, Service};
 use super::http::{ANSWER_LIMIT, Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
+use super::json;
 use super::query::{Answer, Parameters, Reading, Reply};
 use super::sign::{Scope, SigningCredentials, sign};
 use super::skew::Skew;
@@ -157,8 +158,11 @@ impl AwsEdge {
         };
         let response = response.map_err(|error| (network_error(call.action, &host, error), None))?;
         let secrets = call.secrets();
-        let answer =
-            Reading { action: call.action, host: &host, secrets: &secrets, elements: call.limits().1 }.read(&response);
+        let reading = Reading { action: call.action, host: &host, secrets: &secrets, elements: call.limits().1 };
+        let answer = match call.service.json_target() {
+            Some(_) => reading.read_json(&response),
+            None => reading.read(&response),
+        };
         // Only what speaks AWS's language sets the clock; a captive portal has a `date` too.
         if let (Answer::Done(_) | Answer::Refused(_), Some(date)) = (&answer, response.header("date")) {
             self.skew.measure(date, &*self.world.clock);
@@ -186,16 +190,22 @@ impl AwsEdge {
 impl Call<'_> {
     fn signed(&self, at: WallTime) -> Result<HttpRequest, Error> {
         let agent = format!("claviger/{}", claviger::VERSION);
+        let target = self.service.json_target();
+        let (kind, body) = match target {
+            Some(_) => (json::CONTENT_TYPE, self.parameters.encode_json()),
+            None => ("application/x-www-form-urlencoded; charset=utf-8", self.parameters.encode()),
+        };
         let mut request = HttpRequest {
             method: ::http::Method::POST,
             url: self.endpoint.url().clone(),
-            headers: vec![
-                ("content-type", Zeroizing::new("application/x-www-form-urlencoded; charset=utf-8".to_owned())),
-                ("user-agent", Zeroizing::new(agent)),
-            ],
-            body: self.parameters.encode(),
+            headers: vec![("content-type", Zeroizing::new(kind.to_owned())), ("user-agent", Zeroizing::new(agent))],
+            body,
             answer_limit: self.limits().0,
         };
+        if let Some(target) = target {
+            let operation = self.action.rsplit(':').next().unwrap_or_default();
+            request.headers.push(("x-amz-target", Zeroizing::new(format!("{target}.{operation}"))));
+        }
         let scope = Scope { region: self.endpoint.signing_region(), service: self.service.id(), time: at };
         sign(&mut request, self.credentials, scope)?;
         Ok(request)

@@ -12,6 +12,10 @@ const REFUSALS: &[&str] = &[
     "ConcurrentModification",
     "DeleteConflict",
     "DryRunOperation",
+    "EC2InstanceNotFound",
+    "EC2InstanceStateInvalid",
+    "EC2InstanceTypeInvalid",
+    "EC2InstanceUnavailable",
     "EntityAlreadyExists",
     "EntityTemporarilyUnmodifiable",
     "IncorrectInstanceState",
@@ -48,6 +52,11 @@ impl<'a> Parameters<'a> {
     /// `PREFIX.member.1`, `PREFIX.member.2` … (AWS query protocol, lists).
     pub(super) fn with_members(self, prefix: &'static str, values: impl Iterator<Item = &'a str>) -> Self {
         values.enumerate().fold(self, |list, (at, value)| list.with(format!("{prefix}.member.{}", at + 1), value))
+    }
+
+    /// The parameters, in order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// The `application/x-www-form-urlencoded` body.
@@ -127,7 +136,7 @@ impl Reading<'_> {
         let request_id = request_id.or_else(|| root.text("requestId"));
         let request_id = request_id.or_else(|| response.header("x-amzn-requestid")).filter(|id| like_an_id(id));
         let request_id = request_id.map(str::to_owned);
-        Answer::Done(Reply { action: self.action, root, request_id })
+        Answer::Done(Reply::new(self.action, root, request_id))
     }
 
     fn operation(&self) -> &'static str {
@@ -135,7 +144,7 @@ impl Reading<'_> {
     }
 
     /// What a status says alone: load balancers answer without XML.
-    fn without_a_document(&self, status: u16) -> Option<Error> {
+    pub(super) fn without_a_document(&self, status: u16) -> Option<Error> {
         let action = self.action;
         match status {
             429 => Some(Error::Throttled { action }),
@@ -145,20 +154,22 @@ impl Reading<'_> {
         }
     }
 
-    /// The error codes of STS and IAM (API references, "Common errors" and each action's "Errors").
     fn refusal(&self, status: u16, root: &Element) -> Option<Error> {
-        let action = self.action;
         let error = root.child("Errors").unwrap_or(root).child("Error")?;
-        let code = error.text("Code")?;
-        let said = error.text("Message").unwrap_or_default();
+        Some(self.refused(status, error.text("Code")?, error.text("Message").unwrap_or_default()))
+    }
+
+    /// The error codes of AWS (API references, "Common errors" and each action's "Errors").
+    pub(super) fn refused(&self, status: u16, code: &str, said: &str) -> Error {
+        let action = self.action;
         let message = self.shown(said);
-        Some(match code.strip_suffix("Exception").unwrap_or(code) {
+        match code.strip_suffix("Exception").unwrap_or(code) {
             known if let Some(code) = REFUSALS.iter().find(|code| **code == known) => {
                 Error::Refused { action, code, message }
             }
             "InvalidAuthenticationCode" => Error::CodeRefused { message },
             "AccessDenied" if said.contains("MultiFactorAuthentication failed") => Error::CodeRefused { message },
-            "AccessDenied" | "UnauthorizedOperation" => Error::AccessDenied { action, message },
+            "AccessDenied" | "Auth" | "UnauthorizedOperation" => Error::AccessDenied { action, message },
             "RequestExpired" | "RequestTimeTooSkewed" => Error::ClockSkew { action, skew_millis: None },
             "SignatureDoesNotMatch" | "InvalidSignature" if about_time(said) => {
                 Error::ClockSkew { action, skew_millis: None }
@@ -175,6 +186,7 @@ impl Reading<'_> {
             | "SignatureDoesNotMatch"
             | "UnrecognizedClient" => Error::InvalidCredentials { action, error_code: self.shown(code) },
             "FilterLimitExceeded"
+            | "InvalidArgs"
             | "InvalidInput"
             | "InvalidNextToken"
             | "InvalidParameter"
@@ -198,7 +210,7 @@ impl Reading<'_> {
             | "PriorRequestNotComplete" => Error::Throttled { action },
             _ if status == 429 => Error::Throttled { action },
             _ => Error::ServiceError { action, error_code: self.shown(code), status },
-        })
+        }
     }
 
     /// The text as a person may see it; nothing where it repeats a secret of the request.
@@ -209,6 +221,10 @@ impl Reading<'_> {
 }
 
 impl Reply {
+    pub(super) fn new(action: &'static str, root: Element, request_id: Option<String>) -> Self {
+        Self { action, root, request_id }
+    }
+
     /// The `…Result` element.
     pub(super) fn result(&self) -> Result<&Element, Error> {
         let operation = self.action.rsplit(':').next().unwrap_or_default();
@@ -241,6 +257,6 @@ fn about_time(message: &str) -> bool {
     message.starts_with("Signature expired") || message.starts_with("Signature not yet current")
 }
 
-fn like_an_id(text: &str) -> bool {
+pub(super) fn like_an_id(text: &str) -> bool {
     text.len() <= 128 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }

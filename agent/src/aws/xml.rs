@@ -41,6 +41,12 @@ impl Element {
         }
     }
 
+    /// A root of members that are texts alone, from another notation than XML.
+    pub(super) fn flat(members: impl Iterator<Item = (String, String)>) -> Self {
+        let leaf = |(name, text)| Self { name, text: Zeroizing::new(text), children: Vec::new() };
+        Self { name: String::new(), text: Zeroizing::new(String::new()), children: members.map(leaf).collect() }
+    }
+
     /// The local name.
     pub(super) fn name(&self) -> &str {
         &self.name

@@ -5,6 +5,7 @@ pub mod adoption;
 pub mod doctor;
 pub mod enrolment;
 pub mod iam_user;
+pub mod instance;
 pub mod keypair;
 pub mod mfa_device;
 pub mod password;
@@ -82,6 +83,30 @@ pub enum Error {
     /// The AWS files cannot be read.
     #[error("the AWS files cannot be read")]
     Files(#[source] aws::FilesError),
+    /// Several instances could be meant.
+    #[error("several instances are named {0}")]
+    InstanceAmbiguous(String, Vec<(InstanceId, aws::InstanceState)>),
+    /// No such SSH key.
+    #[error("no SSH key is called {0}")]
+    InstanceKeyNotFound(String),
+    /// A key that EC2 Instance Connect does not take, with its type; None where there is none that it takes.
+    #[error("EC2 Instance Connect takes RSA and Ed25519 keys alone")]
+    InstanceKeyUnusable(Option<(String, String)>),
+    /// A machine of Systems Manager.
+    #[error("{0} is no instance of EC2")]
+    InstanceManaged(String),
+    /// No address.
+    #[error("instance {0} has no address")]
+    InstanceNoAddress(InstanceId),
+    /// No such instance.
+    #[error("there is no instance {0} in {1}")]
+    InstanceNotFound(String, Region),
+    /// It does not run.
+    #[error("instance {0} does not run")]
+    InstanceNotRunning(InstanceId, aws::InstanceState),
+    /// No region is known.
+    #[error("profile {0} names no region")]
+    InstanceRegionUnknown(String),
     /// Keys in plain text that are a session's.
     #[error("the keys of profile {0} are a session's")]
     KeyTemporary(String, Origin),

@@ -29,6 +29,7 @@ mod keypair;
 mod mfa_card;
 mod piv;
 mod prompts;
+mod ssh_instance;
 mod ssh_key;
 mod vault;
 
@@ -149,6 +150,7 @@ impl Server {
             Request::AccessKeyImport { .. } | Request::ProfileAdopt { .. } | Request::ProfileRelease { .. } => {
                 self.adoption_request(request).await
             }
+            Request::SshInstance(asked) => self.ssh_instance(asked, conversation).await,
             Request::SshKeyAdd { .. }
             | Request::SshKeyExport { .. }
             | Request::SshKeyList { .. }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 mod adoption;
 mod iam;
+mod instance;
 mod pins;
 mod prompt;
 mod source;
@@ -260,6 +261,14 @@ pub(super) fn job(error: jobs::Error) -> Fault {
     job_ref(&error)
 }
 
+/// The same of a job that calls AWS in the name of a profile.
+pub(super) fn job_of(error: &jobs::Error, profile: &str) -> Fault {
+    match error {
+        jobs::Error::Aws(error) => aws_fault(error, profile),
+        other => job_ref(other),
+    }
+}
+
 pub(super) fn job_ref(error: &jobs::Error) -> Fault {
     use jobs::Error;
     match error {
@@ -301,7 +310,7 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
         Error::SerialUnknown(listed) => serial_unknown(listed),
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),
-        error => [ssh_key::fault, iam::fault, keypair::fault]
+        error => [ssh_key::fault, iam::fault, instance::fault, keypair::fault]
             .iter()
             .find_map(|fault| fault(error))
             .unwrap_or_else(|| adoption::fault(error)),
@@ -324,7 +333,12 @@ fn named(verb: &str, name: &Name) -> String {
 }
 
 fn nobody() -> Subject {
-    Subject { profile: String::new(), reads: PathBuf::new(), client_reads: None }
+    about("")
+}
+
+/// Of work that no client waits for.
+pub(super) fn about(profile: &str) -> Subject {
+    Subject { profile: profile.to_owned(), reads: PathBuf::new(), client_reads: None }
 }
 
 fn serial_unknown(listed: &[MfaSerial]) -> Fault {

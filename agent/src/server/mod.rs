@@ -12,6 +12,7 @@ mod dispatch;
 mod endpoint;
 mod explain;
 mod fault;
+mod instance;
 mod line;
 pub mod listen;
 mod lock;

@@ -25,6 +25,7 @@ pub(super) mod process;
 mod profile;
 mod prompts;
 mod slot;
+mod ssh;
 mod ssh_agent;
 mod ssh_key;
 mod status;
@@ -69,6 +70,7 @@ pub(super) enum Command {
     Profile(profile::Profile),
     #[command(subcommand)]
     Slot(slot::Slot),
+    Ssh(ssh::Ssh),
     #[command(subcommand)]
     SshAgent(ssh_agent::SshAgent),
     Backup(backup::Backup),
@@ -113,6 +115,7 @@ impl Command {
             Self::Prompts(verb) => verb.run(),
             Self::Restore(verb) => verb.run(),
             Self::Slot(verb) => verb.run(),
+            Self::Ssh(verb) => verb.run(),
             Self::SshAgent(verb) => verb.run(),
             Self::SshKey(verb) => verb.run(),
             Self::Status(verb) => verb.run(),

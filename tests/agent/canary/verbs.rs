@@ -32,7 +32,8 @@ impl Drive {
         self.write(
             "config/config.toml",
             &format!(
-                "[endpoints]\nallow = ['{endpoint}']\nsts = '{endpoint}'\niam = '{endpoint}'\nec2 = '{endpoint}'\n[vault]\nargon2_memory_mib = 64\n\
+                "[endpoints]\nallow = ['{endpoint}']\nsts = '{endpoint}'\niam = '{endpoint}'\n\
+                 ec2 = '{endpoint}'\nec2_instance_connect = '{endpoint}'\n[vault]\nargon2_memory_mib = 64\n\
                  [commands]\nallow = ['{home}/good', '{home}/rubbish', '{home}/fails']\n{more}"
             ),
         );
@@ -279,6 +280,11 @@ fn ssh_keys(drive: &Drive) {
         drive.run(words, "").good();
         drive.run(bad, "").bad();
     }
+    drive.run(&["ssh", "--config"], "").good();
+    // Pushed, and then nobody listens at the instance's address.
+    let web = ["ssh", "--profile", "prod", "--region", "us-east-1", "--port", "1"];
+    drive.run(&[&web[..], &["--key", "laptop", "--proxy", "ec2-user@web-1"]].concat(), "").bad();
+    drive.run(&[&web[..], &["nobody"]].concat(), "").bad();
     drive.proven(&["ssh-key", "export", "laptop"]).good();
     drive.proven(&["ssh-key", "export", "nobody"]).bad();
 }

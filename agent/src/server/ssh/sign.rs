@@ -66,11 +66,15 @@ impl Connection {
             };
             self.sign_with_hardware(&*key, asked, &mut signature).await
         };
+        let signed = match signed {
+            Ok(made) => self.push_for(blob, &signature).await.map(|()| made),
+            Err(error) => Err(error),
+        };
         self.record(blob, &signature, signed.as_ref().err());
         match signed {
-            Ok(signature) => {
+            Ok(made) => {
                 self.touch();
-                Reply::Signature(&signature).encode()
+                Reply::Signature(&made).encode()
             }
             Err(error) => {
                 tracing::info!(%error, "a signature was refused");
