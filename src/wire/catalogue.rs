@@ -185,7 +185,7 @@ catalogue! {
     ProfileUnsupported, "profile.unsupported", Usage, "the profile's source is not served", None;
     PromptNoTerminal, "prompt.no_terminal", Person, "questions can be answered at a terminal alone, and here is none", None;
     PromptRefused, "prompt.refused", Refused, "a person who was asked declined", None;
-    PromptSilenced, "prompt.silenced", Refused, "too many questions of one session were refused or left unanswered, so nobody is asked for a while", Some("claviger prompts");
+    PromptSilenced, "prompt.silenced", Refused, "too many questions were refused or left unanswered, so nobody is asked for a while, or until that is lifted", Some("claviger prompts");
     PromptUnanswered, "prompt.unanswered", Person, "nobody could be asked, or nobody answered", Some("claviger prompts");
     RequestCancelled, "request.cancelled", Fault, "the request was cancelled", None;
     RequestTimedOut, "request.timed_out", Person, "the wait ended before an answer came", None;

@@ -99,15 +99,18 @@ pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
 }
 
 fn of_prompt() -> Vec<Fault> {
-    let not_started = Unasked::NotStarted { program: "pinentry", source: denied() };
+    let not_started = Unasked::NotStarted { program: "pinentry", source: Arc::new(denied()) };
     let nobody = [
         Unasked::BadAnswer("the askpass program"),
+        Unasked::Blocked,
         Unasked::Busy,
         Unasked::Failed(83),
         Unasked::NoDisplay,
         Unasked::Nobody,
         not_started,
+        Unasked::Silent,
         Unasked::TimedOut,
+        Unasked::TooMany,
         Unasked::Unusable,
         Unasked::Weary,
     ];

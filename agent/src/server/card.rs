@@ -1,10 +1,9 @@
 //! A card at work for somebody: which keys it has, the PIN that it wants, the touch that it waits for.
 
 use super::Server;
-use super::ssh::asked_by;
 use crate::ask::{Audience, PinQuestion, Question, Touch};
 use crate::device::{Address, Answer, Card, Error, Operation, Reference, piv};
-use crate::prompt::{NoPin, Unasked, Verdict, shown};
+use crate::prompt::{NoPin, Unasked, Verdict, asked_by, shown};
 use claviger::model::AuditPeer;
 use claviger::secret::{Pin, SecretText};
 use futures_util::future::join_all;

@@ -125,6 +125,9 @@ impl Server {
                 let kind = record::proof_kind(&proof);
                 let opened = self.unlock(proof, conversation.leave.clone()).await.map_err(fault::vault);
                 self.record_unlock(kind, opened.as_ref().err(), conversation.peer.seen()).await;
+                if opened.is_ok() {
+                    self.prompts.forgive();
+                }
                 opened.map(|()| Reply::Done {})
             }
             Request::Init { .. } | Request::SlotAdd { .. } | Request::SlotList {} | Request::SlotRemove { .. } => {

@@ -7,10 +7,10 @@ use super::spend::Code;
 use crate::ask::{Audience, Touch};
 use crate::device::{self, Answer, Applet, Bytes, Card, Devices, Found, Notice, Operation, fido, oath};
 use crate::mfa::STEP_SECONDS;
-use crate::prompt::Prompts;
+use crate::prompt::{self, Prompts};
 use crate::vault::{Fido2Slot, OathAccount};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
-use claviger::model::{AuditPeer, Label, MfaSerial, Name};
+use claviger::model::{Label, MfaSerial, Name};
 use claviger::secret::{DeviceSecret, Pin, TokenCode};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -124,12 +124,7 @@ pub fn named(serial: Option<u32>) -> String {
 
 /// Who asks, a sentence.
 pub fn asked_by(audience: &Audience) -> String {
-    let program = |peer: AuditPeer| {
-        let exe = peer.exe.map_or_else(|| "a program that has ended".to_owned(), |exe| Label(&exe).to_string());
-        let pid = peer.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-        format!("Asked by {exe}{pid}.")
-    };
-    audience.asker().map_or_else(|| "Asked by claviger itself.".to_owned(), |asker| program(asker()))
+    audience.asker().map_or_else(|| "Asked by claviger itself.".to_owned(), |asker| prompt::asked_by(&asker()))
 }
 
 /// Whether the device is not there, rather than in trouble: then the next one in the list is tried. A device that is there

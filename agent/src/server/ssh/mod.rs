@@ -16,7 +16,6 @@ mod upstream;
 mod vault_keys;
 
 pub use serve::{Listening, keep};
-pub(super) use sign::asked_by;
 
 use super::Server;
 use crate::prompt::Prompts;
