@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// How often it is looked whether the device has spoken. In between nothing is woken by its reports.
 const LOOK: Duration = Duration::from_secs(1);
+/// A look that is as late counts for nothing: the machine has no time for this process, and had none for what it hears.
+const LATE: Duration = Duration::from_millis(1_100);
 /// Looks in a row without a report: 2 to 3 s, twenty times what a device may say nothing. One that computes for longer
 /// without a word, against its specification, is taken for mute.
 const SILENT_LOOKS: u8 = 2;
@@ -38,8 +40,11 @@ impl Ear {
         std::thread::spawn(move || {
             let mut silent = 0;
             while silent < SILENT_LOOKS {
+                let begun = now();
                 match end.recv_timeout(LOOK) {
-                    Err(RecvTimeoutError::Timeout) => silent = if was_read(&events) { 0 } else { silent + 1 },
+                    Err(RecvTimeoutError::Timeout) if was_read(&events) => silent = 0,
+                    Err(RecvTimeoutError::Timeout) if now().saturating_sub(begun) > LATE => {}
+                    Err(RecvTimeoutError::Timeout) => silent += 1,
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
@@ -58,6 +63,11 @@ impl Drop for Ear {
             std::thread::park();
         }
     }
+}
+
+fn now() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// Whether the node was read since the last look: equal events are one to the system, and few are left.
