@@ -80,6 +80,8 @@ struct Person {
     progress: Progress,
     recording: Recording,
     questions: Questions,
+    /// Whether a new management key was printed.
+    has_shown_key: bool,
 }
 
 impl<'a> Desk<'a> {
@@ -105,6 +107,11 @@ impl<'a> Desk<'a> {
     pub(super) fn record(mut self, recording: Recording) -> Self {
         self.person.recording = recording;
         self
+    }
+
+    /// Whether a new management key was printed, on the way to whatever came of the request.
+    pub(super) fn has_shown_key(&self) -> bool {
+        self.person.has_shown_key
     }
 
     /// Asks. Where the vault is locked and it can be opened here, opens it and asks again.
@@ -286,7 +293,7 @@ impl Attendant for Person {
 impl Person {
     fn at(terminal: Option<Terminal>) -> Self {
         let (progress, questions) = (Progress::new(), Questions::default());
-        Self { terminal, progress, recording: Recording::Person, questions }
+        Self { terminal, progress, recording: Recording::Person, questions, has_shown_key: false }
     }
 
     /// Nothing is asked any more: whatever stands on the screen ends there.
@@ -321,6 +328,15 @@ impl Person {
                     }
                 };
                 Ok(Some(Answer { value: Some(value), number: None }))
+            }
+            Event::ManagementKey { key } => {
+                self.progress.clear();
+                // On stdout before the card has it: whatever happens then, somebody has the key.
+                ui::secret_line(key.expose()).map_err(|_| {
+                    Fault::new(Code::PromptRefused, "stdout cannot be written, and the card keeps its management key")
+                })?;
+                self.has_shown_key = true;
+                Ok(Some(Answer { value: Some(TypedAnswer::from_text(key.expose().to_owned())), number: None }))
             }
             Event::ConfirmNeeded { .. }
             | Event::ConfirmOver { .. }

@@ -42,7 +42,7 @@ pub use reply::{
 pub use request::{EndpointKind, Hello, HelloDisplay, NewSlot, Request};
 pub use ssh_key::{SshKeyExport, SshKeyKind, SshKeyOptions, SshKeyRow};
 
-use crate::secret::{RecoveryCode, TypedAnswer, text};
+use crate::secret::{DeviceSecret, RecoveryCode, TypedAnswer, text};
 use serde::{Deserialize, Serialize};
 
 /// The protocol this build speaks. An agent also accepts the one before it.
@@ -174,6 +174,13 @@ pub enum Event {
     ConfirmOver {
         /// Its number.
         number: u64,
+    },
+    /// A random management key for a PIV card, shown once; the client answers with it once it has been recorded, and
+    /// only then does the card get it.
+    ManagementKey {
+        /// In base16.
+        #[serde(with = "text")]
+        key: DeviceSecret,
     },
     /// A person should type a secret of a device, which the client does not show; it answers with the same id and number.
     /// An empty answer is a refusal. Only where it can answer.

@@ -12,7 +12,7 @@ use super::piv::{PivCard, PivKeyRow};
 use super::ssh_key::{SshKeyExport, SshKeyRow};
 use super::{AuditPage, AuditStory, AuditVerdict};
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
-use crate::secret::{DeviceSecret, EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
+use crate::secret::{EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
 /// One variant per shape of answer.
@@ -75,12 +75,6 @@ pub enum Reply {
     PivCertificates(Vec<String>),
     /// To piv_new.
     PivKey(PivKeyRow),
-    /// To piv_management_key, where it was left out.
-    PivManagementKey {
-        /// In base16.
-        #[serde(with = "text")]
-        key: DeviceSecret,
-    },
     /// To profile_list.
     Profiles(Vec<ProfileRow>),
     /// To restart.
