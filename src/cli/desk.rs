@@ -100,6 +100,8 @@ struct Person {
     questions: Questions,
     /// By region and name.
     keypairs: BTreeMap<(Region, String), KeypairRow>,
+    /// Whether a new management key was printed.
+    has_shown_key: bool,
 }
 
 impl<'a> Desk<'a> {
@@ -130,6 +132,11 @@ impl<'a> Desk<'a> {
     /// Says what a proof is made with.
     pub(super) fn by(&mut self, by: By) {
         self.by = by;
+    }
+
+    /// Whether a new management key was printed, on the way to whatever came of the request.
+    pub(super) fn has_shown_key(&self) -> bool {
+        self.person.has_shown_key
     }
 
     /// Asks. Where the vault is locked and it can be opened here, opens it and asks again.
@@ -342,7 +349,8 @@ impl Attendant for Person {
 impl Person {
     fn at(terminal: Option<Terminal>) -> Self {
         let (progress, questions) = (Progress::new(), Questions::default());
-        Self { terminal, progress, recording: Recording::Person, questions, keypairs: BTreeMap::new() }
+        let recording = Recording::Person;
+        Self { terminal, progress, recording, questions, keypairs: BTreeMap::new(), has_shown_key: false }
     }
 
     /// Nothing is asked any more: whatever stands on the screen ends there.
@@ -377,6 +385,15 @@ impl Person {
                     }
                 };
                 Ok(Some(Answer { value: Some(value), number: None }))
+            }
+            Event::ManagementKey { key } => {
+                self.progress.clear();
+                // On stdout before the card has it: whatever happens then, somebody has the key.
+                ui::secret_line(key.expose()).map_err(|_| {
+                    Fault::new(Code::PromptRefused, "stdout cannot be written, and the card keeps its management key")
+                })?;
+                self.has_shown_key = true;
+                Ok(Some(Answer { value: Some(TypedAnswer::from_text(key.expose().to_owned())), number: None }))
             }
             Event::ConfirmNeeded { .. }
             | Event::ConfirmOver { .. }

@@ -56,7 +56,7 @@ pub use slot::{NewFido2Slot, NewPivSlot, NewSlot};
 pub use ssh_instance::{SshInstance, SshInstanceRow, SshLogin};
 pub use ssh_key::{SshKeyExport, SshKeyFormat, SshKeyKind, SshKeyOptions, SshKeyRow};
 
-use crate::secret::{RecoveryCode, TypedAnswer, text};
+use crate::secret::{DeviceSecret, RecoveryCode, TypedAnswer, text};
 use serde::{Deserialize, Serialize};
 
 /// The protocol this build speaks. An agent also accepts the one before it.
@@ -193,6 +193,13 @@ pub enum Event {
     Keypairs {
         /// The rows.
         rows: Vec<KeypairRow>,
+    },
+    /// A random management key for a PIV card, shown once; the client answers with it once it has been recorded, and
+    /// only then does the card get it.
+    ManagementKey {
+        /// In base16.
+        #[serde(with = "text")]
+        key: DeviceSecret,
     },
     /// A person should type a secret of a device, which the client does not show; it answers with the same id and number.
     /// An empty answer is a refusal. Only where it can answer.

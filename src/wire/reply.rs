@@ -16,7 +16,7 @@ use super::ssh_instance::SshInstanceRow;
 use super::ssh_key::{SshKeyExport, SshKeyRow};
 use super::{AuditPage, AuditStory, AuditVerdict};
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotDevice, SlotKind};
-use crate::secret::{ConsolePassword, DeviceSecret, EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
+use crate::secret::{ConsolePassword, EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
 /// One variant per shape of answer.
@@ -93,12 +93,6 @@ pub enum Reply {
     PivCertificates(Vec<String>),
     /// To piv_new.
     PivKey(PivKeyRow),
-    /// To piv_management_key, where it was left out.
-    PivManagementKey {
-        /// In base16.
-        #[serde(with = "text")]
-        key: DeviceSecret,
-    },
     /// To profile_list.
     Profiles(Vec<ProfileRow>),
     /// To restart.

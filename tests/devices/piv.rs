@@ -3,8 +3,9 @@
 use crate::agent::Installed;
 use crate::home::{Ended, PASSPHRASE, run};
 use crate::person::Person;
+use crate::wire::Wire;
 use crate::yubikey::{Bad, Card, Rig, python};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -353,7 +354,7 @@ fn certificates_go_in_and_out() {
         ykman(&rig, &agent, &format!("piv keys import -m {FACTORY} 9c in.key")).good();
         agent.run(&["piv", "certificate", "9c", "--attest"], "").fault_told(6, "no such attestation");
         let record = agent.run(&["audit", "log", "--json", "--event", "piv.certificate"], "").good();
-        assert!(record.contains("\"piv 9a\"") && record.contains("device.certificate_refused"), "{record}");
+        assert!(record.contains("\"piv 12345678 9a\"") && record.contains("device.certificate_refused"), "{record}");
     }
 }
 
@@ -389,6 +390,20 @@ fn management_keys_are_changed() {
     for (firmware, kind) in [("5.4.3", "TDES"), ("5.7.1", "AES192")] {
         let (rig, agent, key) = stage(firmware);
         let generate = |key: &str| ykman(&rig, &agent, &format!("piv keys generate -a ECCP256 -m {key} 9a public.pem"));
+        // A client that leaves once it is shown, one that declines, and one that has something else: nothing is set.
+        for answer in [None, Some(Value::Null), Some(FACTORY.into())] {
+            let mut wire = Wire::silent(&agent.file("run/agent.sock"));
+            wire.say(&json!({"id": 1, "hello": {"protocol": 1, "client": "test/0"}}));
+            wire.hear();
+            wire.request(2, &json!({"piv_management_key": {}}));
+            assert_eq!(wire.hear()["event"]["management_key"]["key"].as_str().map(str::len), Some(48));
+            if let Some(value) = answer {
+                wire.say(&json!({"id": 2, "answer": {"value": value}}));
+                assert_eq!(wire.hear()["fault"]["code"], "prompt.refused");
+            }
+            drop(wire);
+        }
+        generate(FACTORY).good();
         let told = agent.run(&["piv", "management-key"], "").good();
         let first = told.strip_suffix('\n').expect("a line");
         assert!(first.len() == 48 && first.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first:?}");
@@ -421,6 +436,6 @@ fn management_keys_are_changed() {
         agent.run(&["piv", "new", "9d", "--type", "ecdsa-p256"], "").good();
         assert_eq!(person.take("touch_needed").len(), 1);
         let record = agent.run(&["audit", "log", "--json", "--event", "piv.management_key"], "").good();
-        assert!(record.contains("\"piv management key\"") && !record.contains(second), "{record}");
+        assert!(record.contains("\"piv 12345678 management key\"") && !record.contains(second), "{record}");
     }
 }

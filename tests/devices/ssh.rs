@@ -182,7 +182,7 @@ fn each_kind_logs_in_with_a_touch_and_where_it_wants_it_the_pin() {
 
 #[test]
 fn the_key_that_has_it_is_found_among_several() {
-    let (bridge, first, agent) = stage();
+    let (bridge, mut first, agent) = stage();
     let public = hand_over(&bridge, &agent, "plain", "ed25519-sk", &[]);
     let host = Host::start(&agent, &public);
     let other = bridge.key("OTHER", &["--touch=never"]);
@@ -190,6 +190,21 @@ fn the_key_that_has_it_is_found_among_several() {
     let asked = other.figure("asked");
     Ended::from(host.login(&agent, &public).output().expect("its end")).good();
     assert_eq!(other.figure("asked"), asked, "the other one waited for no touch");
+    // From now on it is known which one has the key: the other is not even spoken to.
+    // Its answer to the question before was no longer waited for; that is over once it says what it is.
+    agent.devices();
+    let (heard, heard_first) = (other.reports(), first.reports());
+    Ended::from(host.login(&agent, &public).output().expect("its end")).good();
+    assert_eq!(other.reports(), heard);
+    assert!(first.reports() > heard_first);
+    // Until it is pulled: then it is looked for again.
+    first.unplug();
+    agent.devices_until(|devices| devices.len() == 1);
+    first.plug();
+    agent.devices_until(|devices| devices.len() == 2);
+    let heard = other.reports();
+    Ended::from(host.login(&agent, &public).output().expect("its end")).good();
+    assert!(other.reports() > heard);
     drop(first);
     agent.devices_until(|devices| devices.len() == 1);
     let refused = Ended::from(host.login(&agent, &public).output().expect("its end"));

@@ -122,14 +122,16 @@ pub enum Operation {
         #[serde(with = "text")]
         new: Pin,
     },
-    /// Another management key. What the helper makes comes back.
+    /// A random management key that would fit the card, which keeps the one it has.
+    DrawManagementKey {},
+    /// Another management key.
     SetManagementKey {
         /// The one it has; the card's own default, if left out.
         #[serde(default, with = "text::option")]
         old: Option<DeviceSecret>,
-        /// The one it gets, of the type the card has now; a random one, if left out.
-        #[serde(default, with = "text::option")]
-        new: Option<DeviceSecret>,
+        /// The one it gets, of the type the card has now.
+        #[serde(with = "text")]
+        new: DeviceSecret,
         /// Wants to be touched for each use.
         touch: bool,
     },
@@ -188,7 +190,7 @@ pub struct Attested {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// Of `Agree` and `Decrypt`, and of `SetManagementKey` where it was made.
+    /// Of `Agree`, `Decrypt` and `DrawManagementKey`.
     Secret(#[serde(with = "text")] DeviceSecret),
     /// Of `Attest`.
     Attestation {

@@ -60,6 +60,7 @@ impl Server {
         if !matches!(request, Request::Status {}) {
             self.touch();
         }
+        let request = self.with_card(request).await;
         let profile = record::profile_of(&request);
         let act = self.begin_act(&request, conversation).await?;
         let outcome = self.answer(request, conversation).await.map_err(|fault| match fault.code {

@@ -8,6 +8,8 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +73,12 @@ impl Node {
         let hung = poll(&mut ends, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
             && ends.iter().any(|end| end.revents().intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL));
         hung || !Path::new(&self.path).exists()
+    }
+
+    /// The node that is open, whatever its path means by now; None where it is no device of the kernel.
+    pub(super) fn device(&self) -> Option<String> {
+        let is_device = self.file.metadata().is_ok_and(|metadata| metadata.file_type().is_char_device());
+        is_device.then(|| format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
 
     /// What gives up the command in hand on a channel. The crate's own way waits for the device to say something.

@@ -12,7 +12,9 @@ use crate::ssh::fingerprint;
 use crate::ssh::key::CardKey;
 use claviger::model::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 use claviger::secret::{DeviceSecret, Pin, SecretText};
-use claviger::wire::{Fault, PivCard, PivChange, PivKeyRow, PivNew, PivReference, Reply, Request};
+use claviger::wire::{
+    Fault, PivCard, PivCertificate, PivChange, PivKeyRow, PivManagementKey, PivNew, PivReference, Reply, Request,
+};
 use futures_util::future::join_all;
 use std::sync::Arc;
 
@@ -68,6 +70,24 @@ impl Server {
             Request::PivManagementKey(request) => self.piv_management_key(request, conversation).await,
             _ => Err(fault::internal()),
         }
+    }
+
+    /// A request that changes a card, with the serial number of the one that it is for: the record has it always.
+    pub(super) async fn with_card(self: &Arc<Self>, mut request: Request) -> Request {
+        let device = match &mut request {
+            Request::PivCertificate(PivCertificate { device, .. })
+            | Request::PivChange(PivChange { device, .. })
+            | Request::PivManagementKey(PivManagementKey { device, .. })
+            | Request::PivNew(PivNew { device, .. }) => device,
+            _ => return request,
+        };
+        // Without exactly one card the request is refused for that.
+        if device.is_none()
+            && let Ok(card) = self.devices().only_card().await
+        {
+            *device = card.info.serial;
+        }
+        request
     }
 
     pub(in crate::server) async fn piv_card(self: &Arc<Self>, device: Option<u32>) -> Result<Card, Fault> {

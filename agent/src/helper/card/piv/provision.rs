@@ -81,16 +81,20 @@ pub(super) fn run(
             let management = turn.with_card(management)?;
             with_yubikey(turn, |yubikey| {
                 let kind = management.0.unwrap_or_else(|| usual(yubikey));
-                let (new, made) = match new {
-                    Some(new) => (new, false),
-                    None => (random_key(kind)?, true),
-                };
                 // Before the old one is proven: what cannot be one costs no question.
                 let key = management_key(&new, Some(kind)).map_err(|_| Error::ManagementKeyRefused(length(kind)))?;
                 manage(yubikey, management, old.as_ref(), touch)?;
                 key.set_manual(yubikey, wants_touch).map_err(error)?;
-                Ok(if made { AnyAnswer::Piv(Answer::Secret(new)) } else { AnyAnswer::Nothing {} })
+                Ok(AnyAnswer::Nothing {})
             })
+        }
+        Operation::DrawManagementKey {} => {
+            let management = reader.with_card(management)?;
+            let kind = match management.0 {
+                Some(kind) => kind,
+                None => with_yubikey(reader, |yubikey| Ok(usual(yubikey)))?,
+            };
+            Ok(AnyAnswer::Piv(Answer::Secret(random_key(kind)?)))
         }
         _ => Err(Error::Unsupported(None)),
     }
