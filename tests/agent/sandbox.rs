@@ -78,11 +78,6 @@ impl Sandbox {
         self.control("POST", "faults", &fault);
     }
 
-    /// Launches an instance, or says why not.
-    pub(crate) fn launch(&self, instance: &Value) {
-        self.control("POST", "instances", instance);
-    }
-
     pub(crate) fn clear_faults(&self) {
         self.control("DELETE", "faults", &Value::Null);
     }

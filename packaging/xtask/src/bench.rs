@@ -36,8 +36,7 @@ const FEW: usize = 10;
 const MANY: usize = 10_000;
 
 /// What can be measured, by name; the measures of one name share what they need.
-const MEASURES: [&str; 9] =
-    ["process", "peers", "load", "ssh", "devices", "keypair", "profiles", "rest", "start"];
+const MEASURES: [&str; 9] = ["process", "peers", "load", "ssh", "devices", "keypair", "profiles", "rest", "start"];
 
 /// Builds, measures what `only` is part of, and fails where a gate does. The page is written by a run of everything.
 pub(crate) fn run(only: Option<&str>) -> Outcome {
