@@ -22,6 +22,7 @@ mod sandbox;
 mod softkey;
 mod ssh;
 mod terminal;
+mod together;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/wire.rs"]
 mod wire;
