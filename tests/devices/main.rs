@@ -28,6 +28,7 @@ mod slots;
 mod softkey;
 mod ssh;
 mod terminal;
+mod together;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/wire.rs"]
 mod wire;
