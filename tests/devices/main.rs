@@ -11,6 +11,7 @@ mod fido;
 #[path = "../agent/home.rs"]
 mod home;
 mod hotplug;
+mod keypair;
 mod keys;
 mod keys_agent;
 mod oath;
