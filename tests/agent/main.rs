@@ -21,6 +21,7 @@ mod inject;
 mod installed;
 mod keeping;
 mod keyring;
+mod life;
 mod load;
 mod lock;
 mod logind;
@@ -48,6 +49,8 @@ mod ssh_key;
 mod ssh_rules;
 mod strace;
 mod succession;
+#[path = "../devices/terminal.rs"]
+mod terminal;
 mod time;
 mod verbs;
 mod wire;
