@@ -15,6 +15,8 @@ pub(crate) enum Class {
     KeyringSecret,
     MasterKey,
     Passphrase,
+    /// Of the console.
+    Password,
     RecoveryCode,
     Seed,
     SessionSecret,
@@ -64,8 +66,8 @@ pub(crate) enum Place {
 }
 
 use Class::{
-    AccessKeySecret, Code, EndpointToken, ImdsToken, Kept, Misplaced, RecoveryCode, Seed, SessionSecret, SessionToken,
-    SshKey,
+    AccessKeySecret, Code, EndpointToken, ImdsToken, Kept, Misplaced, Password, RecoveryCode, Seed, SessionSecret,
+    SessionToken, SshKey,
 };
 use Place::{
     AgentEnvironment, Argv, Audit, Bus, ChildEnvironment, ClientEnvironment, File, Http, Network, Outside, Reply,
@@ -81,6 +83,7 @@ const ALLOWED: &[(Class, Place, &str)] = &[
     (EndpointToken, TokenFile, ""),
     (AccessKeySecret, Stdout, "access-key export"),
     (Code, Stdout, "mfa code"),
+    (Password, Stdout, "password change"),
     (RecoveryCode, Stdout, "backup"),
     (RecoveryCode, Stdout, "init"),
     (RecoveryCode, Stdout, "slot add"),
@@ -93,6 +96,7 @@ const ALLOWED: &[(Class, Place, &str)] = &[
     (AccessKeySecret, Reply, "access_key_export"),
     (Code, Reply, "mfa_code"),
     (EndpointToken, Reply, "endpoint_open"),
+    (Password, Reply, "password_suggest"),
     (RecoveryCode, Reply, "backup"),
     (RecoveryCode, Reply, "slot_add"),
     (Seed, Reply, "mfa_export"),
@@ -102,7 +106,10 @@ const ALLOWED: &[(Class, Place, &str)] = &[
     (ImdsToken, Http, ""),
     (SessionSecret, Http, ""),
     (SessionToken, Http, ""),
+    (AccessKeySecret, Network, "an answer"),
     (Code, Network, ""),
+    (Password, Network, "a request"),
+    (Seed, Network, "an answer"),
     (SessionSecret, Network, ""),
     (SessionToken, Network, ""),
     // Put there by the test, as a careless user would.
