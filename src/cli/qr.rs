@@ -9,17 +9,29 @@ use zeroize::Zeroizing;
 /// Light modules around the code (ISO/IEC 18004 section 9.1).
 const QUIET: i32 = 4;
 
-/// Shows it until Return is pressed, and takes it from the screen.
+/// Lines beside it: what is said above and below.
+const WORDS: usize = 4;
+
+/// Shows it until Return is pressed, and takes it from the screen. It is shown on the terminal's other screen, which scrolls
+/// nothing into what can be scrolled back to (XTerm Control Sequences, private mode 1049).
 pub(super) fn show(terminal: &mut Terminal, text: &str) -> Outcome {
     let code = QrCode::encode_text(text, QrCodeEcc::Low)
         .map_err(|_| Fault::new(Code::Internal, "the seed does not fit into a QR code"))?;
     let drawn = drawn(&code);
-    terminal.show("Read this with the phone's authenticator. It is not shown again.\n\n")?;
+    let (columns, lines) = (usize::try_from(code.size() + 2 * QUIET).unwrap_or(0), drawn.lines().count() + WORDS);
+    while terminal.size().is_some_and(|size| size.0 < columns || size.1 < lines) {
+        terminal.ask(&format!(
+            "The QR code needs {columns} columns and {lines} lines. Make the window larger, or its letters smaller, then Return: "
+        ))?;
+    }
+    // Whatever is typed: it is not left on the screen.
+    let held = terminal.hold_signals()?;
+    terminal.show("\x1b[?1049h\x1b[2J\x1b[HRead this with the phone's authenticator. It is not shown again.\n\n")?;
     terminal.show(&drawn)?;
-    terminal.ask("\nReturn takes it from the screen: ")?;
-    // Up over what was shown, and clear to the end of the screen; what scrolled away goes as well, where it can.
-    let lines = drawn.lines().count().saturating_add(4);
-    terminal.show(&format!("\x1b[{lines}A\r\x1b[J\x1b[3J"))?;
+    let answered = terminal.ask("\nReturn takes it from the screen: ");
+    terminal.show("\x1b[2J\x1b[H\x1b[?1049l")?;
+    drop(held);
+    answered?;
     Ok(())
 }
 

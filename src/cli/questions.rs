@@ -1,6 +1,6 @@
 //! The agent's questions and touches as a terminal shows them: for `prompts`, and for every verb that waits.
 
-use super::terminal::{Hidden, Terminal};
+use super::terminal::{Changed, Terminal};
 use crate::model::{Label, Message};
 use crate::secret::{SecretText, TypedAnswer};
 use crate::wire::{Answer, Event, Fault};
@@ -20,7 +20,7 @@ struct Open {
     number: u64,
     prompt: String,
     /// With a secret.
-    hidden: Option<Hidden>,
+    hidden: Option<Changed>,
 }
 
 impl Questions {

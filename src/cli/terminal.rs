@@ -1,7 +1,9 @@
 //! Questions to a person, on the terminal itself and never on stdin or stdout: those belong to the data.
 
 use crate::wire::{Code, Fault};
-use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcgetwinsize, tcsetattr,
+};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -58,16 +60,33 @@ impl Terminal {
         Ok(Zeroizing::new(text.to_owned()))
     }
 
+    /// Columns and lines; None where it does not say.
+    pub(super) fn size(&self) -> Option<(usize, usize)> {
+        let size = tcgetwinsize(&self.0).ok()?;
+        (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col.into(), size.ws_row.into()))
+    }
+
+    /// No key ends this process until this is dropped.
+    pub(super) fn hold_signals(&self) -> Result<Changed, Fault> {
+        self.change(|modes| modes.local_modes.remove(LocalModes::ISIG))
+    }
+
     /// Shows nothing of what is typed until this is dropped.
-    pub(super) fn hide_typing(&self) -> Result<Hidden, Fault> {
+    pub(super) fn hide_typing(&self) -> Result<Changed, Fault> {
+        self.change(|modes| {
+            modes.local_modes.remove(LocalModes::ECHO);
+            // The end of the line alone is shown.
+            modes.local_modes.insert(LocalModes::ECHONL);
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Termios)) -> Result<Changed, Fault> {
         let terminal = self.0.try_clone().map_err(|_| lost())?;
         let before = tcgetattr(&terminal).map_err(|_| lost())?;
         let mut modes = before.clone();
-        modes.local_modes.remove(LocalModes::ECHO);
-        // The end of the line alone is shown.
-        modes.local_modes.insert(LocalModes::ECHONL);
+        change(&mut modes);
         tcsetattr(&terminal, OptionalActions::Now, &modes).map_err(|_| lost())?;
-        Ok(Hidden { terminal, before })
+        Ok(Changed { terminal, before })
     }
 
     /// What has been typed up to now answers nothing that is asked from now on.
@@ -89,13 +108,13 @@ impl Terminal {
     }
 }
 
-/// A terminal that shows nothing of what is typed.
-pub(super) struct Hidden {
+/// A terminal that is as it was once this is dropped.
+pub(super) struct Changed {
     terminal: File,
     before: Termios,
 }
 
-impl Drop for Hidden {
+impl Drop for Changed {
     fn drop(&mut self) {
         let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }

@@ -5,6 +5,7 @@
 //! their logs, in a shipped agent too.
 
 mod drive;
+mod life;
 mod record;
 mod sampler;
 mod talk;
@@ -24,6 +25,7 @@ fn no_secret_is_anywhere_but_where_its_contract_puts_it() {
     verbs::sessions(&drive);
     verbs::sources(&drive);
     verbs::keeping(&drive);
+    life::of_keys(&drive);
     drive.look_at_files();
     talk::malformed_lines(&drive);
     verbs::ends(&drive);

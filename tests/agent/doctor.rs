@@ -1,7 +1,11 @@
 //! `doctor` over real files: what wins, what is in the way, and what is as it should be.
 
-use crate::home::{Ended, Home, program};
+use crate::home::{Ended, Home, PASSPHRASE, program};
 use crate::sandbox::Sandbox;
+use claviger::model::SlotProof;
+use claviger::secret::{Passphrase, SecretText};
+use claviger_agent::vault::Custody;
+use claviger_agent::world::{WallTime, World};
 use serde_json::Value;
 
 fn findings(ended: &Ended) -> Vec<(String, String, String)> {
@@ -83,6 +87,45 @@ fn what_the_shell_says_and_config_does_not_is_told_with_the_line_to_add() {
     let ended =
         crate::home::run(secret.args(["doctor"]).env("HTTPS_PROXY", "http://ada:canary@proxy.example:3128"), "");
     assert!(ended.stdout.contains("$HTTPS_PROXY") && !ended.stdout.contains("canary"), "{}", ended.stdout);
+}
+
+#[test]
+fn an_access_key_of_ninety_days_is_told_of_with_what_to_type() {
+    let sandbox = Sandbox::start();
+    let home = Home::ready(&sandbox, &[]);
+    let told = |home: &Home| {
+        let ended = home.run(&["doctor", "--json"], "");
+        let rows: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        let rows = rows.as_array().expect("rows").iter();
+        rows.filter(|row| row["text"].as_str().is_some_and(|text| text.starts_with("access key")))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&home), [] as [Value; 0], "a new one is not");
+    home.run(&["agent", "stop"], "").good();
+    let world = World::real();
+    let now = world.clock.wall();
+    let custody = Custody::new(world, home.file("data"), home.file("data/state"));
+    let passphrase = Passphrase::from_text(PASSPHRASE.trim_end().to_owned());
+    custody.unlock(&SlotProof::Passphrase(passphrase), now).expect("unlocked");
+    let aged = custody.edit(now, |items| {
+        for key in items.access_keys.values_mut() {
+            key.added = WallTime(now.0 - 90 * 86_400_000);
+        }
+        Ok::<_, claviger_agent::vault::Error>(())
+    });
+    aged.expect("saved");
+    drop(custody);
+    home.unlock().good();
+    let wanted = serde_json::json!({
+        "topic": "agent",
+        "level": "warning",
+        "text": "access key dev is 90 days old",
+        "hint": "claviger access-key rotate dev",
+    });
+    assert_eq!(told(&home), [wanted]);
+    home.run(&["access-key", "rotate", "dev"], "").good();
+    assert_eq!(told(&home), [] as [Value; 0]);
 }
 
 #[test]

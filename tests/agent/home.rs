@@ -195,6 +195,15 @@ impl Home {
         command
     }
 
+    /// The client, for a terminal of its own.
+    pub(crate) fn terminal_command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("setsid");
+        command.args(["--wait", "--ctty"]).arg(program("claviger")).args(words).env_clear();
+        command.env("CLAVIGER_HOME", self.path()).env("PATH", "/usr/bin:/bin").current_dir(self.path());
+        command.env("DBUS_SESSION_BUS_ADDRESS", self.bus()).env("TERM", "xterm-256color");
+        command
+    }
+
     /// Where the session bus of a test would be: never that of whoever runs the tests.
     fn bus(&self) -> String {
         format!("unix:path={}", self.file("bus.sock").display())

@@ -23,6 +23,7 @@ mod instance;
 mod keeping;
 mod keypair;
 mod keyring;
+mod life;
 mod load;
 mod lock;
 mod logind;
@@ -51,6 +52,8 @@ mod ssh_key;
 mod ssh_rules;
 mod strace;
 mod succession;
+#[path = "../devices/terminal.rs"]
+mod terminal;
 mod time;
 mod verbs;
 mod wire;

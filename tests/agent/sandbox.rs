@@ -68,6 +68,13 @@ impl Sandbox {
         steps.as_array().into_iter().flatten().filter_map(Value::as_u64).collect()
     }
 
+    /// What became of the calls of an action, as HTTP statuses, in their order.
+    pub(crate) fn ends(&self, action: &str) -> Vec<u64> {
+        let history = self.control("GET", "history", &Value::Null);
+        let calls = history.as_array().expect("calls").iter().filter(|call| call["action"] == action);
+        calls.map(|call| call["status"].as_u64().expect("a status")).collect()
+    }
+
     pub(crate) fn fault(&self, action: &str, times: u32, kind: &Value) {
         self.control("POST", "faults", &json!({"action": action, "times": times, "kind": kind}));
     }

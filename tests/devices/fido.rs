@@ -19,13 +19,23 @@ impl Bridge {
         listed.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect()
     }
 
+    /// Runs a program to its end on a terminal; answers each of these questions once, in turn, with what is not shown.
+    pub(crate) fn answer(&self, words: &[&str], answers: &[(&str, &str)]) -> Ended {
+        let mut run = OnTerminal::start(self.command_with(&["setsid", "--wait", "--ctty"], words));
+        for (question, answer) in answers {
+            run.wait_for(question);
+            run.enter_hidden(answer);
+        }
+        run.end().into()
+    }
+
     pub(crate) fn set_pin(&self, key: &Softkey) {
-        OnTerminal::answer(self, &["fido2-token", "-S", &key.node], NEW).good();
+        self.answer(&["fido2-token", "-S", &key.node], NEW).good();
     }
 
     /// Lists resident keys, which takes the PIN.
     pub(crate) fn resident(&self, key: &Softkey, pin: &str) -> Ended {
-        OnTerminal::answer(self, &["fido2-token", "-L", "-r", &key.node], &[("Enter PIN for", pin)])
+        self.answer(&["fido2-token", "-L", "-r", &key.node], &[("Enter PIN for", pin)])
     }
 
     /// A program of OpenSSH that asks for the PIN by SSH_ASKPASS and gets it.
@@ -110,7 +120,7 @@ fn a_pin_is_set_changed_and_counted_over_power_cycles_until_a_reset() {
     let change = ["fido2-token", "-C", &key.node.clone()];
     let answers =
         [("Enter current PIN for", PIN), ("Enter new PIN for", "654321"), ("Enter the same PIN again", "654321")];
-    OnTerminal::answer(&bridge, &change, &answers).good();
+    bridge.answer(&change, &answers).good();
     bridge.resident(&key, "654321").good();
     for (left, before) in [("8", "5"), ("5", "2")] {
         assert_eq!(tries(&bridge.token(&key)), left);

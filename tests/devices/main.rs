@@ -6,6 +6,7 @@ mod agent;
 mod applet;
 mod broker;
 mod cards;
+mod enrol;
 mod fido;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/home.rs"]

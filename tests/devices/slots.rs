@@ -416,7 +416,7 @@ fn the_secret_is_another_one_without_the_pin() {
     let secret = |said: String| said.lines().last().expect("a line").to_owned();
     let without = secret(bridge.run(&["fido2-assert", "-G", "-h", "-i", &path, &key.node]).good());
     let words = ["fido2-assert", "-G", "-h", "-v", "-i", &path, &key.node];
-    let with = crate::terminal::OnTerminal::answer(&bridge, &words, &[("Enter PIN for", PIN)]).good();
+    let with = bridge.answer(&words, &[("Enter PIN for", PIN)]).good();
     let with = secret(with.replace('\r', ""));
     assert_eq!(data_encoding::BASE64.decode(with.as_bytes()).expect("base64").len(), 32);
     assert_eq!(data_encoding::BASE64.decode(without.as_bytes()).expect("base64").len(), 32);

@@ -121,6 +121,7 @@ def sandbox():
             serial=said["mfa_serial"],
             seed=said["mfa_seed"],
             role=said["roles"]["prod-admin"],
+            password=said["password"],
         )
 
 

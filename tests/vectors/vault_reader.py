@@ -166,8 +166,8 @@ def agreed(header, number, private):
 
 def names(document):
     trash = [entry["name"] for entry in document["trash"]]
-    ssh_keys = list(document.get("ssh_keys", {}))
-    return list(document["access_keys"]) + list(document["authenticators"]) + ssh_keys + trash
+    more = [list(document.get(kind, {})) for kind in ("oath_authenticators", "enrolments", "rotations", "ssh_keys")]
+    return list(document["access_keys"]) + list(document["authenticators"]) + sum(more, []) + trash
 
 
 def refuses(read):

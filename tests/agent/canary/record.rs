@@ -17,6 +17,8 @@ pub(crate) enum Class {
     KeyringSecret,
     MasterKey,
     Passphrase,
+    /// Of the console.
+    Password,
     RecoveryCode,
     Seed,
     SessionSecret,
@@ -66,7 +68,7 @@ pub(crate) enum Place {
 }
 
 use Class::{
-    AccessKeySecret, Code, EndpointToken, ImdsToken, InstancePassword, Kept, Misplaced, RecoveryCode, Seed,
+    AccessKeySecret, Code, EndpointToken, ImdsToken, InstancePassword, Kept, Misplaced, Password, RecoveryCode, Seed,
     SessionSecret, SessionToken, SshKey,
 };
 use Place::{
@@ -83,6 +85,7 @@ const ALLOWED: &[(Class, Place, &str)] = &[
     (EndpointToken, TokenFile, ""),
     (AccessKeySecret, Stdout, "access-key export"),
     (Code, Stdout, "mfa code"),
+    (Password, Stdout, "password change"),
     (RecoveryCode, Stdout, "backup"),
     (RecoveryCode, Stdout, "init"),
     (RecoveryCode, Stdout, "slot add"),
@@ -96,6 +99,7 @@ const ALLOWED: &[(Class, Place, &str)] = &[
     (AccessKeySecret, Reply, "access_key_export"),
     (Code, Reply, "mfa_code"),
     (EndpointToken, Reply, "endpoint_open"),
+    (Password, Reply, "password_suggest"),
     (RecoveryCode, Reply, "backup"),
     (RecoveryCode, Reply, "slot_add"),
     (Seed, Reply, "mfa_export"),
@@ -108,7 +112,10 @@ const ALLOWED: &[(Class, Place, &str)] = &[
     (ImdsToken, Http, ""),
     (SessionSecret, Http, ""),
     (SessionToken, Http, ""),
+    (AccessKeySecret, Network, "an answer"),
     (Code, Network, ""),
+    (Password, Network, "a request"),
+    (Seed, Network, "an answer"),
     (SessionSecret, Network, ""),
     (SessionToken, Network, ""),
     // Put there by the test, as a careless user would.

@@ -24,6 +24,9 @@ fn ask(drive: &Drive, wire: &mut Wire, request: &Value, answer: &Value) -> Value
         if let Some(token) = said["reply"]["endpoint"]["token"].as_str() {
             drive.record.learn(Class::EndpointToken, token);
         }
+        if let Some(password) = said["reply"]["password"]["password"].as_str() {
+            drive.record.learn(Class::Password, password);
+        }
         if said["event"].is_null() {
             return said;
         }

@@ -1,6 +1,7 @@
 //! Stands between the agent and STS: hears both, learns the secrets of the answers, and can answer itself.
 
 use super::record::{Class, Place, Record};
+use data_encoding::{BASE32_NOPAD, BASE64};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -49,8 +50,16 @@ fn pass(
     let body = String::from_utf8_lossy(&request).into_owned();
     let body = body.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let parameter = |name: &str| url::form_urlencoded::parse(body.as_bytes()).find(|(key, _)| key == name);
-    if let Some((_, code)) = parameter("TokenCode") {
-        record.learn(Class::Code, code.as_bytes());
+    for (name, class) in [
+        ("TokenCode", Class::Code),
+        ("AuthenticationCode1", Class::Code),
+        ("AuthenticationCode2", Class::Code),
+        ("OldPassword", Class::Password),
+        ("NewPassword", Class::Password),
+    ] {
+        if let Some((_, secret)) = parameter(name) {
+            record.learn(class, secret.as_bytes());
+        }
     }
     let action = parameter("Action").map(|(_, action)| action.into_owned()).unwrap_or_default();
     let scripted = {
@@ -68,11 +77,21 @@ fn pass(
             sandbox.write_all(&request).ok()?;
             let answer = message(&sandbox)?;
             let text = String::from_utf8_lossy(&answer);
-            for (element, class) in [("SecretAccessKey", Class::SessionSecret), ("SessionToken", Class::SessionToken)] {
-                let inside = text.split_once(&format!("<{element}>")).and_then(|(_, rest)| rest.split_once('<'));
-                if let Some((secret, _)) = inside {
+            let inside = |element: &str| {
+                let rest = text.split_once(&format!("<{element}>")).map(|(_, rest)| rest)?;
+                rest.split_once('<').map(|(inside, _)| inside)
+            };
+            let keys = if action == "CreateAccessKey" { Class::AccessKeySecret } else { Class::SessionSecret };
+            for (element, class) in [("SecretAccessKey", keys), ("SessionToken", Class::SessionToken)] {
+                if let Some(secret) = inside(element) {
                     record.learn(class, secret);
                 }
+            }
+            // Text in base32, as a blob.
+            if let Some(blob) = inside("Base32StringSeed") {
+                let letters = BASE64.decode(blob.as_bytes()).expect("base64");
+                record.learn(Class::Seed, BASE32_NOPAD.decode(&letters).expect("base32"));
+                record.learn(Class::Seed, letters);
             }
             record.keep(Place::Network, "an answer", &answer);
             answer

@@ -58,7 +58,7 @@ impl Server {
             VaultState::Unlocked => Finding::new("vault", Level::Ok, "the vault is open"),
         });
         let status = self.status(conversation.aws_config_file.as_deref());
-        found.extend(status.warnings.into_iter().map(|warning| Finding::new("agent", Level::Warning, warning)));
+        found.extend(status.warnings.iter().map(String::as_str).map(warned));
         found.push(match self.office.clock_skew() {
             None => {
                 Finding::new("clock", Level::Note, "not compared with AWS's yet").hint("claviger doctor PROFILE --live")
@@ -138,6 +138,13 @@ impl Server {
         }
         found
     }
+}
+
+/// A warning of the status, with what it says to type as the hint.
+fn warned(warning: &str) -> Finding {
+    let (text, verb) = warning.rsplit_once(": claviger ").unwrap_or((warning, ""));
+    let finding = Finding::new("agent", Level::Warning, text);
+    if verb.is_empty() { finding } else { finding.hint(format!("claviger {verb}")) }
 }
 
 pub(super) fn problem(topic: &str, fault: Fault) -> Finding {

@@ -10,6 +10,7 @@ use crate::jobs::mfa_device::{self, Maker};
 use crate::jobs::{self, password, rotation};
 use crate::mfa;
 use crate::server::conversation::Conversation;
+use crate::server::fault::Subject;
 use crate::server::{Server, fault};
 use crate::session::{Delivery, named};
 use crate::vault::OathAccount;
@@ -54,19 +55,19 @@ impl Server {
             Request::MfaEnroll(asked) => self.mfa_enroll(asked, conversation).await,
             Request::MfaResync { name } => self.mfa_resync(name, conversation).await,
             Request::PasswordChange(asked) => {
-                let server = self.clone();
+                let (server, subject) = (self.clone(), self.subject(&asked.profile, conversation));
                 let work = |listener| async move {
                     let profiles = server.files.load().map_err(fault::files)?;
-                    let user = server.user_of_profile(&profiles, &asked.profile, listener).await?;
+                    let user = server.user_of_profile(&profiles, &subject, listener).await?;
                     password::change(&server.office, &user, &asked.old, &asked.new).await.map_err(fault::job)
                 };
                 conversation.attend(self, work).await.map(|()| Reply::Done {})
             }
             Request::PasswordSuggest { profile } => {
-                let server = self.clone();
+                let (server, subject) = (self.clone(), self.subject(&profile, conversation));
                 let work = |listener| async move {
                     let profiles = server.files.load().map_err(fault::files)?;
-                    let user = server.user_of_profile(&profiles, &profile, listener).await?;
+                    let user = server.user_of_profile(&profiles, &subject, listener).await?;
                     let policy = password::policy(&server.office, &user).await.map_err(fault::job)?;
                     password::suggest(&policy, &*server.world.entropy).ok_or_else(fault::internal)
                 };
@@ -88,23 +89,23 @@ impl Server {
     async fn user_of_profile(
         &self,
         profiles: &ProfileSet,
-        profile: &str,
+        subject: &Subject,
         listener: Listener,
     ) -> Result<IamUser, Fault> {
-        let plan = self.office.plan(profiles, profile, Delivery::Refreshing);
-        let plan = plan.map_err(|error| fault::job(error.into()))?;
+        let plan = self.office.plan(profiles, &subject.profile, Delivery::Refreshing);
+        let plan = plan.map_err(|error| fault::session_of(&error, subject, profiles))?;
         let key = plan.base.access_key();
-        let key = key.ok_or_else(|| fault::job(jobs::Error::NoAccessKey(profile.to_owned())))?;
+        let key = key.ok_or_else(|| fault::job(jobs::Error::NoAccessKey(subject.profile.clone())))?;
         IamUser::of(&self.office, profiles, key, listener).await.map_err(fault::job)
     }
 
     async fn mfa_enroll(self: &Arc<Self>, asked: MfaEnroll, conversation: &mut Conversation) -> Result<Reply, Fault> {
-        let server = self.clone();
+        let (server, subject) = (self.clone(), self.subject(&asked.profile, conversation));
         let (show, undo) = (asked.show, asked.undo);
         let work = |listener: Listener| async move {
             let audience = Arc::new(Audience::of(listener.clone()));
             let profiles = server.files.load().map_err(fault::files)?;
-            let user = server.user_of_profile(&profiles, &asked.profile, listener).await?;
+            let user = server.user_of_profile(&profiles, &subject, listener).await?;
             if undo {
                 return server.enrolment_undone(&user, &audience).await.map(|()| None);
             }

@@ -10,6 +10,7 @@ mod keyring;
 mod mutations;
 mod state;
 mod tamper;
+mod unfinished;
 mod vault;
 
 use super::{AccessKey, ConfirmedCode, Error, Extra, FreshCode, KdfCost, SshKey, TotpDevice, Vault, VaultFolder};
