@@ -203,6 +203,13 @@ impl Audience {
         None
     }
 
+    /// Whether somebody who waits can be asked.
+    pub fn answers(&self) -> bool {
+        let mut listeners = Vec::new();
+        self.collect(&mut listeners);
+        listeners.iter().any(|listener| listener.answers)
+    }
+
     /// Asks everyone who can answer. Nothing comes any more once all have declined or left; dropping the receiver takes
     /// the question away from them.
     pub fn prompt(&self, asked: &Asked) -> mpsc::Receiver<Option<TypedAnswer>> {

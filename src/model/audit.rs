@@ -104,6 +104,9 @@ pub struct AuditPeer {
     /// Its parents, nearest first; read where a session or a secret is handed out for the first time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<AuditProcess>,
+    /// Its working directory, for questions alone: never on record.
+    #[serde(skip)]
+    pub cwd: Option<String>,
     /// The path of its program, for display only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exe: Option<String>,

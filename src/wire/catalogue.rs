@@ -92,6 +92,8 @@ catalogue! {
     AccessKeyNotFound, "access_key.not_found", NotFound, "no access key of that name is stored", Some("claviger access-key list");
     AccessKeyNotUser, "access_key.not_user", Refused, "the access key belongs to no IAM user", None;
     AccessKeyTemporary, "access_key.temporary", Refused, "the keys in the profile are a session's, not an access key", None;
+    AccessKeyNotAccepted, "access_key.not_accepted", Network, "AWS does not take the key that it has just made", None;
+    AccessKeyTwo, "access_key.two", Refused, "the user has two access keys, which is as many as AWS allows", Some("claviger access-key list");
     AgentBusy, "agent.busy", Fault, "the agent has as many connections or requests as it takes", None;
     AgentNotRunning, "agent.not_running", Fault, "no agent is running", Some("claviger agent start");
     AgentRestartFailed, "agent.restart_failed", Fault, "the agent was not restarted and goes on as it was", Some("claviger status");
@@ -135,7 +137,7 @@ catalogue! {
     DeviceHelperMissing, "device.helper_missing", Device, "claviger was installed without its device helper", None;
     DeviceLastTry, "device.last_try", Person, "one try of the PIN or PUK is left, and nobody here has said that it may be used", None;
     DeviceManagementKeyRefused, "device.management_key_refused", Usage, "this cannot be a management key of the device", None;
-    DeviceManagementKeyWrong, "device.management_key_wrong", Refused, "the PIV management key is not the right one", None;
+    DeviceManagementKeyWrong, "device.management_key_wrong", Refused, "the PIV management key is not the right one", Some("claviger piv management-key --help");
     DeviceNotPermitted, "device.not_permitted", Device, "this user may not open the device", None;
     DeviceNotPresent, "device.not_present", Device, "the device is not plugged in, or was pulled out", Some("claviger device list");
     DeviceNotThere, "device.not_there", NotFound, "the device holds no such account, key or credential", None;
@@ -143,7 +145,7 @@ catalogue! {
     DevicePasswordWrong, "device.password_wrong", Refused, "the password is not that of the OATH applet", None;
     DevicePinBlocked, "device.pin_blocked", Device, "the PIN or PUK of the device is blocked", None;
     DevicePinNeeded, "device.pin_needed", Person, "the device wants its PIN, and nobody here can be asked for it", None;
-    DevicePinNotSet, "device.pin_not_set", Device, "the device has no PIN yet", None;
+    DevicePinNotSet, "device.pin_not_set", Device, "the device has no PIN yet", Some("claviger fido pin --set");
     DevicePinRefused, "device.pin_refused", Usage, "this cannot be a PIN or PUK of the device", None;
     DevicePinWrong, "device.pin_wrong", Refused, "the PIN or PUK is wrong", None;
     DeviceServiceMissing, "device.service_missing", Device, "pcscd, which speaks to cards, does not run", Some("sudo systemctl start pcscd.socket");
@@ -183,17 +185,21 @@ catalogue! {
     MfaCodeRefused, "mfa.code_refused", Refused, "AWS refused the code", None;
     MfaContradicts, "mfa.contradicts", Refused, "the profile's mfa_serial contradicts what is known", None;
     MfaExists, "mfa.exists", Refused, "an authenticator of that name or serial is already stored", Some("claviger mfa list");
+    MfaLastDevice, "mfa.last_device", Person, "the device is the last one of its user", None;
+    MfaNameTaken, "mfa.name_taken", Refused, "AWS has an MFA device of that name, or no name can be made for one", None;
     MfaNotFound, "mfa.not_found", NotFound, "no such authenticator is stored", Some("claviger mfa list");
     MfaPresenceNeeded, "mfa.presence_needed", Person, "no person has been here lately enough to spend a code", Some("claviger login");
     MfaSeedInvalid, "mfa.seed_invalid", Usage, "the seed is neither base32 nor a URI of an account that AWS could use, or one of several must be chosen", None;
     MfaSeedUnreadable, "mfa.seed_unreadable", Refused, "the seed is on a device, which gives it to nobody", None;
     MfaSerialUnknown, "mfa.serial_unknown", Usage, "the serial of the device is not known", None;
     MfaStepSpent, "mfa.step_spent", Person, "the current code is spent", None;
+    MfaUnfinished, "mfa.unfinished", Refused, "an earlier enrolment of the same user is not done", None;
     ProfileAdopted, "profile.adopted", Refused, "the profile is adopted already", Some("claviger profile list");
     ProfileChanged, "profile.changed", Person, "the profile's role or account is not the one it was first used with", Some("claviger config accept --all");
     ProfileConflict, "profile.conflict", Usage, "settings of the profile exclude each other", None;
     ProfileInvalid, "profile.invalid", Usage, "a setting of the profile is not valid", None;
     ProfileLoop, "profile.loop", Usage, "source_profile leads back to itself", None;
+    ProfileNoAccessKey, "profile.no_access_key", Usage, "the profile comes from no stored access key", Some("claviger profile list");
     ProfileNoSource, "profile.no_source", Usage, "the profile names nothing that credentials could come from", Some("claviger access-key add NAME");
     ProfileNotAdopted, "profile.not_adopted", Refused, "the profile was not adopted", Some("claviger profile list");
     ProfileNotFound, "profile.not_found", NotFound, "no such profile", Some("claviger profile list");
@@ -201,7 +207,7 @@ catalogue! {
     ProfileUnsupported, "profile.unsupported", Usage, "the profile's source is not served", None;
     PromptNoTerminal, "prompt.no_terminal", Person, "questions can be answered at a terminal alone, and here is none", None;
     PromptRefused, "prompt.refused", Refused, "a person who was asked declined", None;
-    PromptSilenced, "prompt.silenced", Refused, "too many questions of one session were refused or left unanswered, so nobody is asked for a while", Some("claviger prompts");
+    PromptSilenced, "prompt.silenced", Refused, "too many questions were refused or left unanswered, so nobody is asked for a while, or until that is lifted", Some("claviger prompts");
     PromptUnanswered, "prompt.unanswered", Person, "nobody could be asked, or nobody answered", Some("claviger prompts");
     RequestCancelled, "request.cancelled", Fault, "the request was cancelled", None;
     RequestTimedOut, "request.timed_out", Person, "the wait ended before an answer came", None;

@@ -9,8 +9,9 @@ impl Request {
             Self::AccessKeyAdd { .. } => "access_key_add",
             Self::AccessKeyExport { .. } => "access_key_export",
             Self::AccessKeyImport { .. } => "access_key_import",
-            Self::AccessKeyList {} => "access_key_list",
+            Self::AccessKeyList { .. } => "access_key_list",
             Self::AccessKeyRemove { .. } => "access_key_remove",
+            Self::AccessKeyRotate(_) => "access_key_rotate",
             Self::Backup { .. } => "backup",
             Self::ConfigAccept { .. } => "config_accept",
             Self::ConfigShow { .. } => "config_show",
@@ -37,10 +38,15 @@ impl Request {
             Self::MfaAdd { .. } => "mfa_add",
             Self::MfaAddOnDevice(_) => "mfa_add_on_device",
             Self::MfaCode { .. } => "mfa_code",
+            Self::MfaDeactivate { .. } => "mfa_deactivate",
+            Self::MfaEnroll(_) => "mfa_enroll",
             Self::MfaExport { .. } => "mfa_export",
             Self::MfaList {} => "mfa_list",
             Self::MfaRemove { .. } => "mfa_remove",
             Self::MfaRename { .. } => "mfa_rename",
+            Self::MfaResync { .. } => "mfa_resync",
+            Self::PasswordChange(_) => "password_change",
+            Self::PasswordSuggest { .. } => "password_suggest",
             Self::PivCertificate(_) => "piv_certificate",
             Self::PivChange(_) => "piv_change",
             Self::PivList { .. } => "piv_list",
@@ -83,6 +89,7 @@ impl Request {
             self,
             Self::AccessKeyAdd { .. }
                 | Self::AccessKeyExport { .. }
+                | Self::AccessKeyRotate(_)
                 | Self::Backup { .. }
                 | Self::ConfigAccept { .. }
                 | Self::FidoList { .. }
@@ -95,7 +102,11 @@ impl Request {
                 | Self::MfaAdd { .. }
                 | Self::MfaAddOnDevice(_)
                 | Self::MfaCode { .. }
+                | Self::MfaEnroll(_)
                 | Self::MfaExport { .. }
+                | Self::MfaResync { .. }
+                | Self::PasswordChange(_)
+                | Self::PasswordSuggest { .. }
                 | Self::PivCertificate(_)
                 | Self::PivChange(_)
                 | Self::PivManagementKey(_)
@@ -117,7 +128,7 @@ impl Request {
     pub fn is_repeatable(&self) -> bool {
         match self {
             Self::AccessKeyExport { .. }
-            | Self::AccessKeyList {}
+            | Self::AccessKeyList { .. }
             | Self::AuditLog { .. }
             | Self::AuditVerify {}
             | Self::AuditWhy { .. }
@@ -132,6 +143,7 @@ impl Request {
             | Self::Logout { .. }
             | Self::MfaExport { .. }
             | Self::MfaList {}
+            | Self::PasswordSuggest { .. }
             | Self::PivList { .. }
             | Self::ProfileExplain { .. }
             | Self::ProfileList { .. }
@@ -150,6 +162,7 @@ impl Request {
             Self::AccessKeyAdd { .. }
             | Self::AccessKeyImport { .. }
             | Self::AccessKeyRemove { .. }
+            | Self::AccessKeyRotate(_)
             | Self::Backup { .. }
             | Self::ConfigAccept { .. }
             | Self::FidoList { .. }
@@ -164,8 +177,12 @@ impl Request {
             | Self::MfaAdd { .. }
             | Self::MfaAddOnDevice(_)
             | Self::MfaCode { .. }
+            | Self::MfaDeactivate { .. }
+            | Self::MfaEnroll(_)
             | Self::MfaRemove { .. }
             | Self::MfaRename { .. }
+            | Self::MfaResync { .. }
+            | Self::PasswordChange(_)
             | Self::PivCertificate(_)
             | Self::PivChange(_)
             | Self::PivManagementKey(_)

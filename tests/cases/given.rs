@@ -101,6 +101,7 @@ impl Given {
             std::fs::read_to_string(folder.join("given.json")).unwrap_or_else(|_| panic!("{name}: no given.json"));
         let file: File = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{name}: {error}"));
         let device = |device: Device| KnownDevice {
+            is_here: true,
             name: device.name,
             serial: device.serial,
             access_key: device.access_key,

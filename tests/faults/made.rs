@@ -1,6 +1,6 @@
 //! An error of each kind of each room, with what the world fed in.
 
-use claviger::model::{Arn, Firmware, InstanceId, KeyPairName, MfaSerial, Name, Region};
+use claviger::model::{AccessKeyId, Arn, Firmware, InstanceId, KeyPairName, MfaSerial, Name, Region};
 use claviger::wire::Fault;
 use claviger_agent::aws::profile::{Origin, Problem, What};
 use claviger_agent::aws::{self, FilesError, NetworkFault};
@@ -16,6 +16,7 @@ use claviger_agent::ssh::{self, key};
 use claviger_agent::vault;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// In every name and text of the hostile world.
 pub(crate) const CANARY: &str = "canary";
@@ -84,8 +85,7 @@ pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
     faults.extend(of_files(world).into_iter().map(seams::files));
     faults.extend(of_jobs(world).into_iter().map(seams::job));
     faults.extend(of_key_pairs(world).into_iter().map(seams::job));
-    faults.extend([1, 12].map(|instances| seams::keypair_in_use(&pair(world), instances)));
-    faults.push(seams::keypair_no_region(&world.profile));
+    faults.extend(seams::keypair(&pair(world), &world.profile));
     faults.extend(of_vault().into_iter().map(seams::vault));
     faults.extend(of_audit(world));
     faults.extend(of_devices(world).iter().map(|error| seams::device(error, Some("YubiKey 12345678"))));
@@ -128,15 +128,18 @@ fn of_key_pairs(world: &Outside) -> Vec<jobs::Error> {
 }
 
 fn of_prompt() -> Vec<Fault> {
-    let not_started = Unasked::NotStarted { program: "pinentry", source: denied() };
+    let not_started = Unasked::NotStarted { program: "pinentry", source: Arc::new(denied()) };
     let nobody = [
         Unasked::BadAnswer("the askpass program"),
+        Unasked::Blocked,
         Unasked::Busy,
         Unasked::Failed(83),
         Unasked::NoDisplay,
         Unasked::Nobody,
         not_started,
+        Unasked::Silent,
         Unasked::TimedOut,
+        Unasked::TooMany,
         Unasked::Unusable,
         Unasked::Weary,
     ];
@@ -192,12 +195,17 @@ fn of_devices(world: &Outside) -> Vec<device::Error> {
         Error::PinRefused(Reference::Puk, PinRule::Policy),
         Error::PinWrong { reference: Reference::Pin, left: Some(2) },
         Error::ServiceMissing,
+        Error::ServiceRefused,
         Error::TimedOut,
         Error::TooLarge,
         Error::TouchTimeout,
         Error::Unsupported(None),
         Error::WeakRsa(Firmware(4, 3, 4)),
     ]
+}
+
+fn access_key_id() -> AccessKeyId {
+    "AKIAIOSFODNN7EXAMPLE".parse().expect("an id")
 }
 
 fn of_jobs(world: &Outside) -> Vec<jobs::Error> {
@@ -221,6 +229,17 @@ fn of_jobs(world: &Outside) -> Vec<jobs::Error> {
         Error::KeyTemporary(world.profile.clone(), origin(world)),
         Error::KeyUnusable(world.profile.clone(), "only one half of an access key stands in it", origin(world)),
         Error::MfaExists(name.clone()),
+        Error::LastDevice(name.clone()),
+        Error::MfaNameNeeded,
+        Error::MfaNameTaken(name.clone()),
+        Error::MfaUnfinished(world.profile.clone(), name.clone()),
+        Error::NewKeyRefused(access_key_id()),
+        Error::NoAccessKey(world.profile.clone()),
+        Error::NotAKeyOfUser(access_key_id()),
+        Error::OtherKeyActive(access_key_id()),
+        Error::TwoKeys(name.clone(), access_key_id(), aws::KeyStatus::Active),
+        Error::TwoKeys(name.clone(), access_key_id(), aws::KeyStatus::Inactive),
+        Error::UserSession(Arc::new(session::Error::PresenceNeeded)),
         Error::MfaNotFound(None),
         Error::MfaOnCard(name.clone()),
         Error::MfaNotFound(Some(name.clone())),

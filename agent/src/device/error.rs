@@ -56,7 +56,7 @@ pub enum Error {
     /// The management key is another.
     #[error("the management key is not the right one")]
     ManagementKeyWrong,
-    /// This user may not open the device.
+    /// This user may not open the device's node.
     #[error("this user may not open the device")]
     NotPermitted,
     /// No such device is plugged in.
@@ -112,6 +112,9 @@ pub enum Error {
     /// There is no service for cards.
     #[error("pcscd does not run")]
     ServiceMissing,
+    /// The service for cards has been told by polkit not to serve this user.
+    #[error("pcscd does not serve this user: polkit refuses it")]
+    ServiceRefused,
 }
 
 /// The applets of a card.

@@ -1,7 +1,7 @@
 //! What the OATH applet can be asked (Yubico, YKOATH protocol).
 
 use super::protocol::{Bytes, QUICK_MILLIS, TOUCH_MILLIS};
-use claviger::secret::{DeviceSecret, Pin, TokenCode, text};
+use claviger::secret::{DeviceSecret, Pin, SecretText, TokenCode, text};
 use serde::{Deserialize, Serialize};
 
 /// One thing to do, with the applet's access key where it has a password.
@@ -113,6 +113,11 @@ pub enum Answer {
     Accounts(Vec<Account>),
     /// Of `Code`.
     Code(#[serde(with = "text")] TokenCode),
+}
+
+/// A copy of an access key for the helper.
+pub fn for_helper(access: &DeviceSecret) -> DeviceSecret {
+    DeviceSecret::from_text(access.expose().to_owned())
 }
 
 impl Operation {

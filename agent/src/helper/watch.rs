@@ -53,7 +53,7 @@ fn tell(seen: &Mutex<Seen>, speaker: &Speaker, change: impl FnOnce(&mut Seen)) {
     speaker.say(&Report::Present(present));
 }
 
-/// A number that no other insertion has: milliseconds since the machine started.
+/// A number that no other insertion has: nanoseconds since the machine started.
 pub(super) fn insertion() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
@@ -72,7 +72,7 @@ fn watch_cards(changed: impl Fn(Result<Vec<Found>, Error>)) {
 
 fn watch_readers(context: &Context, changed: &impl Fn(Result<Vec<Found>, Error>)) -> pcsc::Error {
     let mut states = vec![ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE)];
-    let mut found: BTreeMap<CString, (State, u32, Found)> = BTreeMap::new();
+    let mut found: BTreeMap<CString, (u32, Found)> = BTreeMap::new();
     let mut names = vec![0; NAMES_LIMIT];
     let mut told = None;
     loop {
@@ -108,13 +108,13 @@ fn watch_readers(context: &Context, changed: &impl Fn(Result<Vec<Found>, Error>)
                 continue;
             }
             let count = state.event_count();
-            if found.get(&reader).is_none_or(|(_, known, _)| *known != count) {
+            if found.get(&reader).is_none_or(|(known, _)| *known != count) {
                 let name = reader.to_string_lossy().into_owned();
                 let card = Found { address: Address::Card(name.clone()), product: name, insertion: insertion() };
-                found.insert(reader, (event, count, card));
+                found.insert(reader, (count, card));
             }
         }
-        let cards: Vec<Found> = found.values().map(|(_, _, card)| card.clone()).collect();
+        let cards: Vec<Found> = found.values().map(|(_, card)| card.clone()).collect();
         if told.as_ref() != Some(&cards) {
             told = Some(cards.clone());
             changed(Ok(cards));

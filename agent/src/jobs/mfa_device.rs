@@ -3,15 +3,16 @@
 
 use super::Error;
 use super::access_key::edit;
+use super::iam_user::IamUser;
 use crate::ask::Audience;
 use crate::aws::{self, Endpoint, IamAccess, MfaProof, SessionCredentials};
-use crate::device::Card;
+use crate::device::{Card, oath};
 use crate::mfa;
 use crate::session::{self, Office};
 use crate::vault::{Custody, Items, Leave, OathAccount, TotpDevice};
 use crate::world::WallTime;
 use claviger::model::{MfaSerial, Name};
-use claviger::secret::{DeviceSecret, SecretText, TokenCode, TotpSeed};
+use claviger::secret::{DeviceSecret, TokenCode, TotpSeed};
 use std::sync::Arc;
 
 /// How far the measured clock must have moved for a refused code to be worth another.
@@ -75,8 +76,7 @@ impl Maker<'_> {
         match self {
             Self::Seed(seed) => Ok(mfa::code(seed, step)),
             Self::Card { card, account, access, audience } => {
-                // A copy for the helper.
-                let access = access.map(|access| DeviceSecret::from_text(access.expose().to_owned()));
+                let access = access.map(oath::for_helper);
                 let purpose = format!("To prove the code of {serial} at AWS.");
                 office.oath_code(card, account, (step, access), &purpose, audience).await
             }
@@ -119,6 +119,13 @@ pub async fn prove_with(
             }
         }
     }
+}
+
+/// What AWS calls an account in its QR code, with the device's name; as long as an OATH applet takes.
+pub fn account_name(serial: &MfaSerial) -> String {
+    let device = serial.as_str().rsplit('/').next().unwrap_or_default();
+    let account = serial.account().map(|account| format!("@{account}")).unwrap_or_default();
+    format!("Amazon Web Services:{device}{account}").chars().take(64).collect()
 }
 
 /// Stores a device, unless a lock ends the leave first.
@@ -170,6 +177,49 @@ pub async fn rename(custody: Arc<Custody>, name: Name, new_name: Name, now: Wall
         Ok(())
     })
     .await
+}
+
+/// Tells AWS how far a device's clock is off: two codes that follow each other (IAM API, ResyncMFADevice).
+pub async fn resync(
+    office: &Office,
+    user: &IamUser,
+    serial: &MfaSerial,
+    maker: Maker<'_>,
+    audience: &Audience,
+) -> Result<(), Error> {
+    let first = office.burn_pair(serial, audience).await?;
+    let one = maker.code(office, serial, first).await?;
+    let two = maker.code(office, serial, first.saturating_add(1)).await?;
+    match office.aws().resync_mfa_device(user.access(), user.name(), serial, [&one, &two]).await {
+        Err(aws::Error::CodeRefused { .. }) => Err(Error::CodeRefused(serial.clone())),
+        answer => Ok(answer?),
+    }
+}
+
+/// Takes a device from its user at AWS, deletes it there where it is virtual, and moves what the vault has of it to the
+/// trash. Each step may have been taken before. The last device of a user only with `last`.
+pub async fn deactivate(
+    office: &Office,
+    user: &IamUser,
+    (name, serial): (&Name, &MfaSerial),
+    last: bool,
+    now: WallTime,
+) -> Result<(), Error> {
+    let aws = office.aws();
+    let devices = aws.list_mfa_devices(user.access(), Some(user.name())).await?;
+    if devices.contains(serial) {
+        if devices.len() == 1 && !last {
+            return Err(Error::LastDevice(name.clone()));
+        }
+        aws.deactivate_mfa_device(user.access(), user.name(), serial).await?;
+    }
+    if serial.as_str().contains(":mfa/") {
+        match aws.delete_virtual_mfa_device(user.access(), serial).await {
+            Err(error) if error.is_refusal("NoSuchEntity") => {}
+            answer => answer?,
+        }
+    }
+    remove(office.custody().clone(), name.clone(), now).await
 }
 
 /// Moves a device to the trash. The device at AWS stays.

@@ -22,6 +22,7 @@ mod doctor;
 mod doctor_devices;
 mod endpoint;
 mod fido;
+mod iam;
 mod items;
 mod keeping;
 mod keypair;
@@ -125,6 +126,9 @@ impl Server {
                 let kind = record::proof_kind(&proof);
                 let opened = self.unlock(proof, conversation.leave.clone()).await.map_err(fault::vault);
                 self.record_unlock(kind, opened.as_ref().err(), conversation.peer.seen()).await;
+                if opened.is_ok() {
+                    self.prompts.forgive();
+                }
                 opened.map(|()| Reply::Done {})
             }
             Request::Init { .. } | Request::SlotAdd { .. } | Request::SlotList {} | Request::SlotRemove { .. } => {
@@ -146,6 +150,16 @@ impl Server {
             | Request::SshKeyNew { .. }
             | Request::SshKeyPublic { .. }
             | Request::SshKeyRemove { .. } => self.ssh_key_request(request, conversation).await,
+            Request::AccessKeyRotate(_)
+            | Request::MfaDeactivate { .. }
+            | Request::MfaEnroll(_)
+            | Request::MfaResync { .. }
+            | Request::PasswordChange(_)
+            | Request::PasswordSuggest { .. } => {
+                self.open_by_keyring().await;
+                self.custody.require_unlocked().map_err(fault::vault)?;
+                self.iam_request(request, conversation).await
+            }
             Request::UnlockByKeyring {} => match self.open_by_keyring().await {
                 true => Ok(Reply::Done {}),
                 false => Err(fault::closed(&self.custody)),

@@ -15,6 +15,7 @@ use claviger::wire::{Code, Fault, ProfileRow};
 use std::path::{Path, PathBuf};
 
 mod adoption;
+mod iam;
 mod instance;
 mod pins;
 mod prompt;
@@ -307,10 +308,10 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
         Error::SerialUnknown(listed) => serial_unknown(listed),
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),
-        error => {
-            let known = ssh_key::fault(error).or_else(|| keypair::fault(error)).or_else(|| instance::fault(error));
-            known.unwrap_or_else(|| adoption::fault(error))
-        }
+        error => [ssh_key::fault, iam::fault, instance::fault, keypair::fault]
+            .iter()
+            .find_map(|fault| fault(error))
+            .unwrap_or_else(|| adoption::fault(error)),
     }
 }
 
@@ -585,14 +586,10 @@ pub mod seams {
         super::job(error)
     }
 
-    /// The fault of key pairs that instances were launched with.
-    pub fn keypair_in_use(name: &claviger::model::KeyPairName, instances: usize) -> Fault {
-        super::keypair::in_use(name, instances)
-    }
-
-    /// The fault of a profile without a region.
-    pub fn keypair_no_region(profile: &str) -> Fault {
-        super::keypair::no_region(profile)
+    /// The faults of key pairs that no error of a job is.
+    pub fn keypair(name: &claviger::model::KeyPairName, profile: &str) -> [Fault; 3] {
+        let [one, many] = [1, 12].map(|instances| super::keypair::in_use(name, instances));
+        [one, many, super::keypair::no_region(profile)]
     }
 
     /// The fault of a session of a profile, where the agent reads `reads` and the client means `client_reads`.

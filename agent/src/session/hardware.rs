@@ -7,10 +7,10 @@ use super::spend::Code;
 use crate::ask::{Audience, Touch};
 use crate::device::{self, Answer, Applet, Bytes, Card, Devices, Found, Notice, Operation, oath};
 use crate::mfa::STEP_SECONDS;
-use crate::prompt::Prompts;
+use crate::prompt::{self, Prompts};
 use crate::vault::OathAccount;
-use claviger::model::{AuditPeer, Label, MfaSerial, Name};
-use claviger::secret::{DeviceSecret, SecretText, TokenCode};
+use claviger::model::{Label, MfaSerial, Name};
+use claviger::secret::{DeviceSecret, TokenCode};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -76,12 +76,7 @@ pub fn named(serial: Option<u32>) -> String {
 
 /// Who asks, a sentence.
 pub fn asked_by(audience: &Audience) -> String {
-    let program = |peer: AuditPeer| {
-        let exe = peer.exe.map_or_else(|| "a program that has ended".to_owned(), |exe| Label(&exe).to_string());
-        let pid = peer.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-        format!("Asked by {exe}{pid}.")
-    };
-    audience.asker().map_or_else(|| "Asked by claviger itself.".to_owned(), |asker| program(asker()))
+    audience.asker().map_or_else(|| "Asked by claviger itself.".to_owned(), |asker| prompt::asked_by(&asker()))
 }
 
 /// Whether the device is not there, rather than in trouble: then the next one in the list is tried. A device that is there
@@ -165,7 +160,6 @@ impl Office {
     pub fn oath_access(&self, card: &Card) -> Result<Option<DeviceSecret>, Error> {
         let Some(applet) = &card.info.oath else { return Ok(None) };
         let access = self.custody.oath_access(&String::from(applet.id.clone()))?;
-        // A copy for the helper.
-        Ok(access.map(|access| DeviceSecret::from_text(access.expose().to_owned())))
+        Ok(access.map(|access| oath::for_helper(&access)))
     }
 }

@@ -2,16 +2,14 @@
 
 use crate::ask::{Audience, Touch};
 use crate::device::fido::{Algorithm, Answer as FidoAnswer, Credential, Info, Operation as Do};
-use crate::device::{Address, Answer, Bytes, Error, Found, Notice, Operation};
+use crate::device::{Address, Answer, Bytes, Error, Found, Operation};
 use crate::jobs::ssh_key;
-use crate::prompt::TouchNotice;
 use crate::server::conversation::Conversation;
 use crate::server::{Server, fault};
 use crate::ssh::key::{SecurityKey, SecurityType, SoftKey};
 use claviger::model::Name;
 use claviger::secret::Pin;
 use claviger::wire::{Code, Fault, FidoOptions, FidoPins, FidoRow, Reply, Request, SshKeyOptions};
-use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -93,7 +91,7 @@ impl Server {
 
     /// The only device, or the one that is called so: by its path, or a part of what `device list` shows of it.
     async fn fido_device(self: &Arc<Self>, named: Option<&str>) -> Result<Found, Fault> {
-        let present = self.devices.present().await.map_err(|error| fault::device::fault(&error, None))?;
+        let present = self.devices().present().await.map_err(|error| fault::device::fault(&error, None))?;
         let mut found = present.devices.into_iter().filter(|found| match &found.address {
             Address::Fido(path) => named.is_none_or(|named| path == named || found.product.contains(named)),
             Address::Card(_) => false,
@@ -109,7 +107,7 @@ impl Server {
     /// Refuses where one try of the PIN is left: that is for a person to type, where they see it.
     async fn fido_spare(&self, device: &Found) -> Result<(), Fault> {
         let (tell, _) = mpsc::unbounded_channel();
-        let info = self.devices.run(device, Operation::Fido(Do::Describe {}), tell).await;
+        let info = self.devices().run(device, Operation::Fido(Do::Describe {}), tell).await;
         match info.map_err(|error| told(device, &error))? {
             Answer::Fido(FidoAnswer::Info(Info { pin_tries: Some(1), .. })) => {
                 Err(Fault::new(Code::DevicePinBlocked, "one try of the PIN is left, and it is not used here"))
@@ -122,23 +120,13 @@ impl Server {
     async fn fido_run(&self, device: &Found, operation: Do, conversation: &mut Conversation) -> Result<Answer, Fault> {
         let work = |listener| async move {
             let audience = Arc::new(Audience::of(listener));
-            let (tell, mut notices) = mpsc::unbounded_channel();
-            let mut done = pin!(self.devices.run(device, Operation::Fido(operation), tell));
-            let mut _shown: Option<TouchNotice> = None;
-            loop {
-                tokio::select! {
-                    biased;
-                    done = &mut done => return done.map_err(|error| told(device, &error)),
-                    Some(Notice::Touch) = notices.recv() => {
-                        let touch = Touch {
-                            device: device.product.clone(),
-                            purpose: "To make an SSH key.".to_owned(),
-                            asked_by: "Asked by claviger fido new.".to_owned(),
-                        };
-                        _shown = Some(self.prompts.touch(&touch, &audience));
-                    }
-                }
-            }
+            let touch = Touch {
+                device: device.product.clone(),
+                purpose: "To make an SSH key.".to_owned(),
+                asked_by: "Asked by claviger fido new.".to_owned(),
+            };
+            let done = self.office.hardware().run(device, Operation::Fido(operation), &touch, &audience).await;
+            done.map_err(|error| told(device, &error))
         };
         conversation.attend(self, work).await
     }

@@ -34,6 +34,8 @@ fn hint(error: &Error) -> Option<&'static str> {
     Some(match error {
         // What is known to hold cards without end (GnuPG's, which wants them for itself).
         Error::Held(Some(holder)) if holder.starts_with("scdaemon") => "gpgconf --kill scdaemon",
+        // Its udev rules give FIDO devices to whoever sits at the machine.
+        Error::NotPermitted => "sudo apt install libfido2-1",
         _ => return None,
     })
 }
@@ -54,7 +56,7 @@ fn code(error: &Error) -> Code {
         Error::HelperMissing => Code::DeviceHelperMissing,
         Error::ManagementKeyRefused(_) => Code::DeviceManagementKeyRefused,
         Error::ManagementKeyWrong => Code::DeviceManagementKeyWrong,
-        Error::NotPermitted => Code::DeviceNotPermitted,
+        Error::NotPermitted | Error::ServiceRefused => Code::DeviceNotPermitted,
         Error::NotThere(_) => Code::DeviceNotThere,
         Error::PasswordNeeded => Code::DevicePasswordNeeded,
         Error::PasswordWrong => Code::DevicePasswordWrong,

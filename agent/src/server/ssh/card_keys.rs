@@ -104,7 +104,8 @@ impl Connection {
         }
         if is_elsewhere(self.binding.state()) {
             let question = self.question(key.name(), asked.blob, signature).await;
-            self.ask(&question, signature).await?;
+            let same = self.same_use(asked.blob, signature);
+            self.ask(&question, same.as_ref(), signature).await?;
         }
         let peer = self.peer();
         let asker = peer.clone();

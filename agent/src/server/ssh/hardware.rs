@@ -1,39 +1,23 @@
-//! Keys that a device holds: the joint between the SSH door and whatever signs there.
-//!
-//! A kind of device is one variant of [`DeviceKey`], and one file that signs with it. Nothing of the vault is in hand
-//! while a device works: a lock ends it, and nothing is handed out after one.
+//! Keys of FIDO devices, as `ssh-add` and the vault hold them: the device signs. Nothing of the vault is in hand while it
+//! works: a lock ends it, and nothing is handed out after one.
 
 use super::connection::Connection;
 use super::record::Signature;
-use super::sign::{NotSigned, asked_by, over};
+use super::sign::{NotSigned, over};
 use crate::ask::{Audience, Touch};
 use crate::device::{Answer, Error, Found, Operation};
+use crate::prompt::asked_by;
 use crate::session::Hardware;
 use crate::ssh::Payload;
-use crate::ssh::key::{SecurityKey, SoftKey};
+use crate::ssh::key::SecurityKey;
 use std::sync::Arc;
 
-/// A key that a device holds.
-pub(super) enum DeviceKey {
-    /// A credential of a FIDO device.
-    Security(SecurityKey),
+/// Whether a key may sign this. A credential of the web signs what SSH wants, and nothing that a browser could want.
+fn signs(key: &SecurityKey, payload: &Payload<'_>) -> bool {
+    key.application.starts_with("ssh:") || !matches!(payload, Payload::Raw)
 }
 
-impl DeviceKey {
-    /// Where the key is one of a device.
-    pub(super) fn of(key: &SoftKey) -> Option<Self> {
-        key.security_key().cloned().map(Self::Security)
-    }
-
-    /// Whether it may sign this. A credential of the web signs what SSH wants, and nothing that a browser could want.
-    fn signs(&self, payload: &Payload<'_>) -> bool {
-        match self {
-            Self::Security(key) => key.application.starts_with("ssh:") || !matches!(payload, Payload::Raw),
-        }
-    }
-}
-
-/// What a kind of device has to sign with: the devices, and the person before them.
+/// What a device has to sign with: the devices, and the person before them.
 pub(super) struct Bench<'a> {
     pub(super) hardware: &'a Hardware,
     pub(super) audience: Arc<Audience>,
@@ -54,12 +38,12 @@ impl Connection {
     /// The signature blob of a key that a device holds, for one that may be used. A person may have to be there.
     pub(super) async fn sign_on_device(
         &self,
-        key: &DeviceKey,
-        (data, _flags): (&[u8], u32),
+        key: &SecurityKey,
+        data: &[u8],
         signature: &Signature<'_>,
     ) -> Result<Vec<u8>, NotSigned> {
         let server = self.server.as_ref().ok_or(Error::HelperMissing)?;
-        if !key.signs(signature.payload) {
+        if !signs(key, signature.payload) {
             return Err(NotSigned::NotAllowed);
         }
         let bench = Bench {
@@ -68,15 +52,10 @@ impl Connection {
             purpose: self.purpose(signature).await,
             asked_by: asked_by(&self.peer()),
         };
-        let work = async {
-            match key {
-                DeviceKey::Security(key) => bench.sign_with_security_key(key, data).await,
-            }
-        };
         let made = tokio::select! {
             biased;
             () = over(self.leave()) => return Err(NotSigned::Gone),
-            made = work => made?,
+            made = bench.sign_with_security_key(key, data) => made?,
         };
         if self.is_locked() { Err(NotSigned::Gone) } else { Ok(made) }
     }

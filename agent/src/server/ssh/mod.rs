@@ -18,7 +18,6 @@ mod vault_keys;
 
 pub(super) use logins::{parent, process};
 pub use serve::{Listening, keep};
-pub(super) use sign::asked_by;
 
 use super::Server;
 use crate::prompt::Prompts;
