@@ -10,8 +10,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-const SERIAL: u32 = 12_345_678;
-const PIN: &str = "123456";
+pub(crate) const SERIAL: u32 = 12_345_678;
+pub(crate) const PIN: &str = "123456";
 
 /// An agent with an open vault, and a card in its reader.
 fn stage(firmware: &str) -> (Rig, Installed, Card) {
@@ -23,20 +23,25 @@ fn stage(firmware: &str) -> (Rig, Installed, Card) {
 }
 
 /// Has the card make a key; its public line, in a file too.
-fn make(agent: &Installed, slot: &str, options: &[&str]) -> String {
+pub(crate) fn make(agent: &Installed, slot: &str, options: &[&str]) -> String {
     let line = agent.run(&[&["piv", "new", slot], options].concat(), "").good();
     agent.write(&format!("{slot}.pub"), &line);
     line
 }
 
-fn openssh(agent: &Installed, words: &[&str], stdin: &str) -> Ended {
+/// A program at the agent's socket.
+pub(crate) fn at_agent(agent: &Installed, words: &[&str]) -> Command {
     let mut command = Command::new("timeout");
     command.arg("120").args(words).current_dir(agent.path()).env("SSH_AUTH_SOCK", agent.file("run/ssh.sock"));
-    run(&mut command, stdin)
+    command
+}
+
+pub(crate) fn openssh(agent: &Installed, words: &[&str], stdin: &str) -> Ended {
+    run(&mut at_agent(agent, words), stdin)
 }
 
 /// Signs with a key of the agent, by ssh-keygen; OpenSSH has the last word.
-fn sign(agent: &Installed, slot: &str) -> Ended {
+pub(crate) fn sign(agent: &Installed, slot: &str) -> Ended {
     let public = format!("{slot}.pub");
     let signed = openssh(agent, &["ssh-keygen", "-Y", "sign", "-n", "file", "-f", &public], "data");
     if signed.exit == Some(0) {
@@ -49,7 +54,12 @@ fn sign(agent: &Installed, slot: &str) -> Ended {
 }
 
 /// Logs in to an sshd that lets this key in, and no other.
-fn login(agent: &Installed, slot: &str) -> Ended {
+pub(crate) fn login(agent: &Installed, slot: &str) -> Ended {
+    ssh(agent, slot, &[], &["echo", "here"], "")
+}
+
+/// Runs a command there, with these options of ssh.
+fn ssh(agent: &Installed, slot: &str, options: &[&str], there: &[&str], stdin: &str) -> Ended {
     if rustix::process::geteuid().is_root() {
         fs::create_dir_all("/run/sshd").expect("/run/sshd");
     }
@@ -66,14 +76,14 @@ fn login(agent: &Installed, slot: &str) -> Ended {
     agent.write("sshd_config", &config);
     let proxy = format!("ProxyCommand=/usr/sbin/sshd -i -f {}", at("sshd_config"));
     let identity = at(&format!("{slot}.pub"));
-    let options = ["-F", "none", "-o", &proxy, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+    let host = ["-F", "none", "-o", &proxy, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
     let how = ["-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-i", &identity];
-    openssh(agent, &[&["ssh"], &options[..], &how[..], &["host", "echo", "here"]].concat(), "")
+    openssh(agent, &[&["ssh"], &host[..], &how[..], options, &["host"], there].concat(), stdin)
 }
 
 /// It failed by itself.
 #[track_caller]
-fn bad(ended: Ended) {
+pub(crate) fn bad(ended: Ended) {
     assert!(ended.exit.is_some_and(|code| !matches!(code, 0 | 101 | 124..=137)), "{ended:?}");
 }
 
@@ -141,6 +151,40 @@ fn keys_of_a_card_log_in() {
     assert_eq!(listed[0]["keys"][0]["generated"], true);
     agent.run(&["piv", "new", "9a"], "").fault_told(5, "already");
     agent.run(&["piv", "new", "9a", "--replace"], "").good();
+}
+
+#[test]
+fn older_firmware_logs_in_with_p256_and_rsa() {
+    let (_rig, agent, _key) = stage("5.4.3");
+    let person = Person::attend(&agent, &[PIN]);
+    for kind in ["ecdsa-p256", "rsa-2048"] {
+        make(&agent, "9a", &["--type", kind, "--replace"]);
+        assert_eq!(login(&agent, "9a").good(), "here\n", "{kind}");
+    }
+    assert_eq!(person.take("pin_needed").len(), 1);
+    agent.run(&["piv", "new", "9c", "--type", "ed25519"], "").fault_told(7, "firmware 5.7.0 can");
+}
+
+#[test]
+fn a_forwarded_agent_asks_each_time() {
+    let (_rig, agent, _key) = stage("5.4.3");
+    make(&agent, "9a", &["--type", "ecdsa-p256", "--pin-policy", "never"]);
+    let person = Person::attend(&agent, &[PIN]);
+    let public = agent.file("9a.pub").display().to_string();
+    let sign_there = || ssh(&agent, "9a", &["-A"], &["ssh-keygen", "-Y", "sign", "-n", "file", "-f", &public], "data");
+    for _ in 0..2 {
+        assert!(sign_there().good().contains("BEGIN SSH SIGNATURE"));
+        let asked = person.take("confirm_needed");
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert!(asked[0].to_string().contains("piv 12345678 9a"), "{asked:?}");
+    }
+    person.says("n");
+    let refused = sign_there();
+    assert!(refused.exit != Some(0) && refused.stderr.contains("refused"), "{refused:?}");
+    assert_eq!(person.take("confirm_needed").len(), 1);
+    // Here nobody is asked.
+    sign(&agent, "9a").good();
+    assert!(person.take("confirm_needed").is_empty());
 }
 
 #[test]

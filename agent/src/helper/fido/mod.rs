@@ -52,11 +52,19 @@ impl Device for Fido {
         let node = Node::lock(&self.path)?;
         courtesy.begun();
         let ear = Ear::new(&node, courtesy.last_words());
+        // What a device says of itself is believed where nobody else can have been answered.
+        let is_told = matches!(operation, FidoOperation::Describe {} | FidoOperation::Holds { .. });
         let outcome = told_where_it_panics(&node, courtesy, || {
             let (channel, key) = node.open()?;
             let cancel = node.cancel(channel);
             courtesy.give_up_by(move || cancel.send());
-            Session { key, courtesy }.run(operation)
+            let outcome = Session { key, courtesy }.run(operation);
+            if (is_told || outcome.is_err()) && node.heard_another(channel) {
+                // It may still wait for a touch.
+                node.cancel(channel).send();
+                return Err(Error::Held(None));
+            }
+            outcome
         });
         drop(ear);
         node.unlock();

@@ -50,7 +50,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
-/// None of an empty slot, and of a card without the instruction.
+/// None of an empty slot, and of a card without the instruction, or that tells nothing by it (Nitrokey's).
 pub(super) fn metadata(link: &mut dyn Link, slot: PivSlot) -> Result<Option<Metadata>, Error> {
     let (answer, status) = Apdu::new(0xf7, 0, slot.reference()).exchange(link, MORE)?;
     if status != Status::OK {
@@ -59,8 +59,9 @@ pub(super) fn metadata(link: &mut dyn Link, slot: PivSlot) -> Result<Option<Meta
     let fields = fields(&answer)?;
     let value = |wanted: u8| fields.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
     let algorithm = match value(1) {
+        None => return Ok(None),
         Some([number]) => algorithm(*number),
-        _ => None,
+        Some(_) => None,
     };
     let algorithm = algorithm.ok_or_else(|| Error::BadAnswer("a key of an unknown algorithm".to_owned()))?;
     let (pin_policy, touch_policy) = match value(2) {
