@@ -100,7 +100,7 @@ impl Server {
         let (private, custody) = (listing.needs_private(), self.custody.clone());
         let keys = move || custody.with_items(|items| Known::of_vault(items, private));
         let mut known = blocking(conversation.leave.clone(), keys).await.map_err(fault::vault)?;
-        known.extend(self.card_keys().await.iter().flat_map(|keys| known_cards(keys)));
+        known.extend(self.card_keys().await.iter().flat_map(known_cards));
         let (rows, regions) = listing.rows(&known);
         let rows_of = |(region, error): (Region, Option<jobs::Error>)| KeypairRegion {
             fault: error.map(|error| fault::keypair::of(&error, &subject)),
