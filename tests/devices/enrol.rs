@@ -60,6 +60,8 @@ impl Stage {
     }
 
     fn plug(&self) {
+        // A reader that came back before it was missed is the same one to pcscd's clients.
+        self.agent.devices_until(<[Value]>::is_empty);
         self.card.plug();
         self.agent.devices_until(|devices| devices.first().is_some_and(|device| device["serial"] == CARD));
     }
@@ -129,6 +131,8 @@ fn a_card_that_has_the_account_or_has_no_room_leaves_nothing_at_aws() {
 fn one_that_is_pulled_at_any_command_is_finished_or_taken_back() {
     let stage = Stage::new();
     let enroll = [&ENROLL[..], &["--no-touch"]].concat();
+    // Looked at, so that the rest is of the enrolment.
+    stage.agent.devices_until(|devices| devices.first().is_some_and(|device| device["serial"] == CARD));
     let before = stage.card.apdus();
     stage.run(&enroll).good();
     let commands = stage.card.apdus() - before;

@@ -2,6 +2,7 @@
 
 import json
 import unittest
+import urllib.request
 
 import rig
 
@@ -33,6 +34,12 @@ class Life:
     def listed(self, *words):
         return json.loads(self.claviger.run(*words, "--json").stdout)
 
+    def later(self):
+        """The codes that AWS was given by others are of the past."""
+
+    def now(self):
+        """AWS's clock is that of its other clients again."""
+
     def test_a_device_is_enrolled_seen_and_taken_away(self):
         self.claviger.run("mfa", "enroll", "dev", "--name", "laptop")
         row = next(row for row in self.listed("mfa", "list") if row["name"] == "laptop")
@@ -52,9 +59,11 @@ class Life:
         self.aws("iam", "enable-mfa-device", "--user-name", self.user, *words)
         add = "mfa", "add", "--for", "dev", "--name", "spare", "--serial", serial, "--no-verify", "--seed-stdin"
         self.claviger.run(*add, text=seed)
+        self.later()
         resynced = self.claviger.run("mfa", "resync", "spare", check=False)
         self.assertEqual(resynced.returncode == 0, self.resync, resynced.stderr)
         self.claviger.run("mfa", "deactivate", "spare")
+        self.now()
         self.assertNotIn(serial, str(self.aws("iam", "list-mfa-devices", "--user-name", self.user)))
 
     def test_a_key_is_replaced_and_the_old_one_is_gone(self):
@@ -99,6 +108,19 @@ class Sandbox(Life, unittest.TestCase):
 
     def password(self):
         return self.cast.password
+
+    def later(self):
+        self.set_clock(600_000)
+        # An answer of its tells claviger the time.
+        self.claviger.run("access-key", "list")
+
+    def now(self):
+        self.set_clock(0)
+
+    def set_clock(self, offset):
+        body = json.dumps({"offset_millis": offset}).encode()
+        with urllib.request.urlopen(f"{self.cast.url}/_sandbox/clock", body) as answer:
+            self.assertEqual(answer.status, 200)
 
 
 class Moto(Life, unittest.TestCase):

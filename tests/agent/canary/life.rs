@@ -49,9 +49,9 @@ pub(super) fn of_keys(drive: &Drive) {
         text
     };
     let before = password(drive.sandbox.text("password").to_owned());
-    let (wrong, next, weak) = (password(fresh(10)), password(format!("{}-A1", fresh(10))), "x");
+    let (wrong, next, weak) = (password(fresh(10)), password(format!("{}-A1", fresh(10))), password(fresh(10)));
     drive.given(&change, &[&wrong, &next]).bad();
-    drive.given(&change, &[&before, weak]).bad();
+    drive.given(&change, &[&before, &weak]).bad();
     drive.given(&change, &[&before, &next]).good();
     let made = ["password", "change", "dev", "--old-fd", "3", "--generate"];
     let made = drive.given(&made, &[&next]).good();
