@@ -89,10 +89,10 @@ pub(super) fn run(
             })
         }
         Operation::DrawManagementKey {} => {
-            let management = reader.with_card(management)?;
+            let management = turn.with_card(management)?;
             let kind = match management.0 {
                 Some(kind) => kind,
-                None => with_yubikey(reader, |yubikey| Ok(usual(yubikey)))?,
+                None => with_yubikey(turn, |yubikey| Ok(usual(yubikey)))?,
             };
             Ok(AnyAnswer::Piv(Answer::Secret(random_key(kind)?)))
         }
