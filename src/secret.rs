@@ -54,6 +54,8 @@ macro_rules! secret_text {
 }
 
 secret_text! {
+    /// A user's password for the console.
+    ConsolePassword;
     /// Bytes that a device is given or gives, in base16: an OATH access key or seed, a PIV management key, the output of
     /// hmac-secret.
     DeviceSecret;

@@ -321,7 +321,7 @@ fn build(world: World, settings: Settings, paths: &Paths, succession: Succession
     let journal = Journal::new(world.clone(), paths.audit_folder(), Box::new(keep));
     custody.set_anchors(paths.run.clone(), RecordAnchor(journal.clone()));
     let devices = Devices::new(world.clock.clone(), succession.beside(HELPER));
-    let means = (sources, Hardware { devices: devices.clone(), prompts: prompts.clone() });
+    let means = (sources, Hardware { devices, prompts: prompts.clone() });
     let office = Office::new(world.clone(), aws, custody.clone(), means, Server::limits(&config), journal.clone());
     let files = AwsFiles::new(
         world.clone(),
@@ -334,8 +334,7 @@ fn build(world: World, settings: Settings, paths: &Paths, succession: Succession
     let keyring = Arc::new(SecretService::new(bus, world.clock.clone()));
     let run_folders = paths.run.clone();
     let home = paths.home.clone();
-    let rooms =
-        Rooms { settings, files, home, custody, office, keyring, journal, devices, prompts, run_folders, succession };
+    let rooms = Rooms { settings, files, home, custody, office, keyring, journal, prompts, run_folders, succession };
     Ok(Server::new(world, rooms))
 }
 

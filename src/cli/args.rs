@@ -228,8 +228,9 @@ mod tests {
           process     Print credentials as JSON, for credential_process in ~/.aws/config
           exec        Run a command with the credentials of a profile
           env         Print the credentials of a profile as variables of your shell
-          access-key  Access keys of IAM users: add, import, list, remove, export
-          mfa         Authenticators: add, list, code, rename, remove, export
+          access-key  Access keys of IAM users: add, import, list, rotate, remove, export
+          mfa         Authenticators: add, enroll, list, code, rename, resync, remove, deactivate, export
+          password    The console password of an IAM user: change
           ssh-key     SSH keys in the vault: new, add, list, public, remove, export
           device      YubiKeys and other devices: list
           piv         PIV cards: list, new, certificate, pin, puk, management-key

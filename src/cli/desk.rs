@@ -262,6 +262,9 @@ impl<'a> Desk<'a> {
         match request {
             Request::Init { .. } => self.person.progress.brief("making the vault …"),
             Request::Unlock { .. } => self.person.progress.brief("opening the vault …"),
+            Request::AccessKeyList { live: true } => self.person.progress.brief("asking AWS …"),
+            Request::AccessKeyRotate(_) => self.person.progress.brief("replacing the key at AWS …"),
+            Request::MfaDeactivate { .. } | Request::MfaEnroll(_) => self.person.progress.brief("asking AWS …"),
             Request::SshKeyNew { .. } => self.person.progress.brief("making the key …"),
             Request::Restore { .. } => self.person.progress.brief("opening the backup …"),
             request if proof_in(request).is_some() => self.person.progress.brief("opening the vault …"),

@@ -12,6 +12,7 @@ mod hot;
 mod intake;
 #[cfg(test)]
 mod pages;
+mod qr;
 mod questions;
 mod render;
 mod stand_in;

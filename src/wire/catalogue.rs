@@ -90,6 +90,8 @@ catalogue! {
     AccessKeyNotFound, "access_key.not_found", NotFound, "no access key of that name is stored", Some("claviger access-key list");
     AccessKeyNotUser, "access_key.not_user", Refused, "the access key belongs to no IAM user", None;
     AccessKeyTemporary, "access_key.temporary", Refused, "the keys in the profile are a session's, not an access key", None;
+    AccessKeyNotAccepted, "access_key.not_accepted", Network, "AWS does not take the key that it has just made", None;
+    AccessKeyTwo, "access_key.two", Refused, "the user has two access keys, which is as many as AWS allows", Some("claviger access-key list");
     AgentBusy, "agent.busy", Fault, "the agent has as many connections or requests as it takes", None;
     AgentNotRunning, "agent.not_running", Fault, "no agent is running", Some("claviger agent start");
     AgentRestartFailed, "agent.restart_failed", Fault, "the agent was not restarted and goes on as it was", Some("claviger status");
@@ -107,6 +109,7 @@ catalogue! {
     AwsClockSkew, "aws.clock_skew", Network, "this machine's clock is too far from AWS's", Some("timedatectl status");
     AwsInvalidCredentials, "aws.invalid_credentials", Refused, "AWS does not accept the access key or session", None;
     AwsInvalidRequest, "aws.invalid_request", Refused, "AWS finds a setting of the profile invalid", None;
+    AwsRefused, "aws.refused", Refused, "what stands at AWS does not let it be done", None;
     AwsRegionDisabled, "aws.region_disabled", Refused, "STS is not enabled in the region", None;
     AwsServiceError, "aws.service_error", Network, "AWS failed on its side", None;
     AwsThrottled, "aws.throttled", Network, "AWS is throttling this account", None;
@@ -160,17 +163,21 @@ catalogue! {
     MfaCodeRefused, "mfa.code_refused", Refused, "AWS refused the code", None;
     MfaContradicts, "mfa.contradicts", Refused, "the profile's mfa_serial contradicts what is known", None;
     MfaExists, "mfa.exists", Refused, "an authenticator of that name or serial is already stored", Some("claviger mfa list");
+    MfaLastDevice, "mfa.last_device", Person, "the device is the last one of its user", None;
+    MfaNameTaken, "mfa.name_taken", Refused, "AWS has an MFA device of that name, or no name can be made for one", None;
     MfaNotFound, "mfa.not_found", NotFound, "no such authenticator is stored", Some("claviger mfa list");
     MfaPresenceNeeded, "mfa.presence_needed", Person, "no person has been here lately enough to spend a code", Some("claviger login");
     MfaSeedInvalid, "mfa.seed_invalid", Usage, "the seed is neither base32 nor a URI of an account that AWS could use, or one of several must be chosen", None;
     MfaSeedUnreadable, "mfa.seed_unreadable", Refused, "the seed is on a device, which gives it to nobody", None;
     MfaSerialUnknown, "mfa.serial_unknown", Usage, "the serial of the device is not known", None;
     MfaStepSpent, "mfa.step_spent", Person, "the current code is spent", None;
+    MfaUnfinished, "mfa.unfinished", Refused, "an earlier enrolment of the same user is not done", None;
     ProfileAdopted, "profile.adopted", Refused, "the profile is adopted already", Some("claviger profile list");
     ProfileChanged, "profile.changed", Person, "the profile's role or account is not the one it was first used with", Some("claviger config accept --all");
     ProfileConflict, "profile.conflict", Usage, "settings of the profile exclude each other", None;
     ProfileInvalid, "profile.invalid", Usage, "a setting of the profile is not valid", None;
     ProfileLoop, "profile.loop", Usage, "source_profile leads back to itself", None;
+    ProfileNoAccessKey, "profile.no_access_key", Usage, "the profile comes from no stored access key", Some("claviger profile list");
     ProfileNoSource, "profile.no_source", Usage, "the profile names nothing that credentials could come from", Some("claviger access-key add NAME");
     ProfileNotAdopted, "profile.not_adopted", Refused, "the profile was not adopted", Some("claviger profile list");
     ProfileNotFound, "profile.not_found", NotFound, "no such profile", Some("claviger profile list");

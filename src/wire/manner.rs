@@ -9,8 +9,9 @@ impl Request {
             Self::AccessKeyAdd { .. } => "access_key_add",
             Self::AccessKeyExport { .. } => "access_key_export",
             Self::AccessKeyImport { .. } => "access_key_import",
-            Self::AccessKeyList {} => "access_key_list",
+            Self::AccessKeyList { .. } => "access_key_list",
             Self::AccessKeyRemove { .. } => "access_key_remove",
+            Self::AccessKeyRotate(_) => "access_key_rotate",
             Self::Backup { .. } => "backup",
             Self::ConfigAccept { .. } => "config_accept",
             Self::ConfigShow { .. } => "config_show",
@@ -31,10 +32,15 @@ impl Request {
             Self::MfaAdd { .. } => "mfa_add",
             Self::MfaAddOnDevice(_) => "mfa_add_on_device",
             Self::MfaCode { .. } => "mfa_code",
+            Self::MfaDeactivate { .. } => "mfa_deactivate",
+            Self::MfaEnroll(_) => "mfa_enroll",
             Self::MfaExport { .. } => "mfa_export",
             Self::MfaList {} => "mfa_list",
             Self::MfaRemove { .. } => "mfa_remove",
             Self::MfaRename { .. } => "mfa_rename",
+            Self::MfaResync { .. } => "mfa_resync",
+            Self::PasswordChange(_) => "password_change",
+            Self::PasswordSuggest { .. } => "password_suggest",
             Self::PivCertificate(_) => "piv_certificate",
             Self::PivChange(_) => "piv_change",
             Self::PivList { .. } => "piv_list",
@@ -76,6 +82,7 @@ impl Request {
             self,
             Self::AccessKeyAdd { .. }
                 | Self::AccessKeyExport { .. }
+                | Self::AccessKeyRotate(_)
                 | Self::Backup { .. }
                 | Self::ConfigAccept { .. }
                 | Self::FidoList { .. }
@@ -85,7 +92,11 @@ impl Request {
                 | Self::MfaAdd { .. }
                 | Self::MfaAddOnDevice(_)
                 | Self::MfaCode { .. }
+                | Self::MfaEnroll(_)
                 | Self::MfaExport { .. }
+                | Self::MfaResync { .. }
+                | Self::PasswordChange(_)
+                | Self::PasswordSuggest { .. }
                 | Self::PivCertificate(_)
                 | Self::PivChange(_)
                 | Self::PivManagementKey(_)
@@ -107,7 +118,7 @@ impl Request {
     pub fn is_repeatable(&self) -> bool {
         match self {
             Self::AccessKeyExport { .. }
-            | Self::AccessKeyList {}
+            | Self::AccessKeyList { .. }
             | Self::AuditLog { .. }
             | Self::AuditVerify {}
             | Self::AuditWhy { .. }
@@ -120,6 +131,7 @@ impl Request {
             | Self::Logout { .. }
             | Self::MfaExport { .. }
             | Self::MfaList {}
+            | Self::PasswordSuggest { .. }
             | Self::PivList { .. }
             | Self::ProfileExplain { .. }
             | Self::ProfileList { .. }
@@ -137,6 +149,7 @@ impl Request {
             Self::AccessKeyAdd { .. }
             | Self::AccessKeyImport { .. }
             | Self::AccessKeyRemove { .. }
+            | Self::AccessKeyRotate(_)
             | Self::Backup { .. }
             | Self::ConfigAccept { .. }
             | Self::FidoList { .. }
@@ -147,8 +160,12 @@ impl Request {
             | Self::MfaAdd { .. }
             | Self::MfaAddOnDevice(_)
             | Self::MfaCode { .. }
+            | Self::MfaDeactivate { .. }
+            | Self::MfaEnroll(_)
             | Self::MfaRemove { .. }
             | Self::MfaRename { .. }
+            | Self::MfaResync { .. }
+            | Self::PasswordChange(_)
             | Self::PivCertificate(_)
             | Self::PivChange(_)
             | Self::PivManagementKey(_)

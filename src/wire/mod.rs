@@ -13,6 +13,7 @@ mod doctor;
 mod endpoint;
 mod fault;
 mod fido;
+mod iam;
 mod keeping;
 mod manner;
 mod piv;
@@ -31,6 +32,10 @@ pub use doctor::{Finding, Level};
 pub use endpoint::EndpointRow;
 pub use fault::Fault;
 pub use fido::{FidoOptions, FidoPins, FidoRow};
+pub use iam::{
+    AccessKeyAtAws, AccessKeyRotate, AccessKeyRotated, AccessKeyUse, EnrollOnDevice, MfaEnroll, MfaEnrolled,
+    PasswordChange,
+};
 pub use keeping::{OlderVault, TrashKind, TrashRow};
 pub use piv::{
     PivCard, PivCertificate, PivCertificateDeed, PivChange, PivKeyRow, PivManagementKey, PivNew, PivReference,

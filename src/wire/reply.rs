@@ -3,16 +3,18 @@
 use super::Changes;
 use super::ConfigView;
 use super::EndpointRow;
+use super::Fault;
 use super::agent::Restarted;
 use super::device::DeviceList;
 use super::doctor::Finding;
 use super::fido::FidoRow;
+use super::iam::{AccessKeyAtAws, AccessKeyRotated, MfaEnrolled};
 use super::keeping::{OlderVault, TrashRow};
 use super::piv::{PivCard, PivKeyRow};
 use super::ssh_key::{SshKeyExport, SshKeyRow};
 use super::{AuditPage, AuditStory, AuditVerdict};
 use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
-use crate::secret::{EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
+use crate::secret::{ConsolePassword, EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
 /// One variant per shape of answer.
@@ -23,6 +25,8 @@ pub enum Reply {
     AccessKey(AccessKeyRow),
     /// To access_key_export.
     AccessKeyExport(AccessKeyExport),
+    /// To access_key_rotate.
+    AccessKeyRotated(AccessKeyRotated),
     /// To access_key_list.
     AccessKeys(Vec<AccessKeyRow>),
     /// To profile_adopt, profile_release and access_key_import.
@@ -61,6 +65,8 @@ pub enum Reply {
         /// How long AWS takes it.
         seconds_left: u64,
     },
+    /// To mfa_enroll.
+    MfaEnrolled(MfaEnrolled),
     /// To mfa_list.
     MfaDevices(Vec<MfaRow>),
     /// To mfa_export.
@@ -68,6 +74,12 @@ pub enum Reply {
         /// The otpauth URI.
         #[serde(with = "text")]
         uri: TotpSeedText,
+    },
+    /// To password_suggest.
+    Password {
+        /// The password.
+        #[serde(with = "text")]
+        password: ConsolePassword,
     },
     /// To piv_list.
     PivCards(Vec<PivCard>),
@@ -108,6 +120,15 @@ pub struct AccessKeyRow {
     pub user: Option<Arn>,
     /// When it was added, RFC 3339.
     pub added: String,
+    /// Its age in whole days: since AWS made it, where that is known, else since it was added.
+    #[serde(default)]
+    pub age_days: u64,
+    /// What AWS says of it, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_aws: Option<AccessKeyAtAws>,
+    /// Why AWS says nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
 }
 
 /// An access key as `access-key export` shows it.
@@ -168,6 +189,9 @@ pub struct MfaRow {
     /// The serial number of the YubiKey that its seed is on; absent where that is in the vault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<u32>,
+    /// Whether the vault has a backup of a seed that is on a YubiKey.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backup: bool,
     /// When it was added, RFC 3339.
     pub added: String,
 }

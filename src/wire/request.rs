@@ -4,6 +4,7 @@ use super::Change;
 use super::ConfigScope;
 use super::device::MfaOnDevice;
 use super::fido::{FidoOptions, FidoPins};
+use super::iam::{AccessKeyRotate, MfaEnroll, PasswordChange};
 use super::keeping::TrashKind;
 use super::piv::{PivCertificate, PivChange, PivManagementKey, PivNew};
 use super::ssh_key::{SshKeyKind, SshKeyOptions};
@@ -106,12 +107,18 @@ pub enum Request {
         change: Change,
     },
     /// Lists the access keys; no secret.
-    AccessKeyList {},
+    AccessKeyList {
+        /// Ask AWS what it knows of them, with what is at hand: no code is spent.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        live: bool,
+    },
     /// Moves an access key to the vault's trash. Refused while an authenticator belongs to it.
     AccessKeyRemove {
         /// Which.
         name: Name,
     },
+    /// Replaces an access key by a new one at AWS, or goes on where an earlier run was cut off.
+    AccessKeyRotate(AccessKeyRotate),
     /// A page of the audit record, oldest first.
     AuditLog {
         /// From when on.
@@ -266,6 +273,16 @@ pub enum Request {
         /// Fail rather than wait when the current code is spent.
         now: bool,
     },
+    /// Takes a device from its user at AWS, deletes it there, and moves its seed to the vault's trash.
+    MfaDeactivate {
+        /// Which.
+        name: Name,
+        /// Also the last one that the user has.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
+    },
+    /// Makes a virtual MFA device at AWS and stores its seed, or goes on where an earlier run was cut off.
+    MfaEnroll(MfaEnroll),
     /// Hands out a seed as an `otpauth://` URI, against a slot proof.
     MfaExport {
         /// Which.
@@ -286,6 +303,18 @@ pub enum Request {
         name: Name,
         /// Its new name.
         new_name: Name,
+    },
+    /// Tells AWS how far a device's clock is off, by two codes that follow each other.
+    MfaResync {
+        /// Which.
+        name: Name,
+    },
+    /// Changes the console password of a profile's user.
+    PasswordChange(PasswordChange),
+    /// A password as the account of a profile's user wants it. It is not stored.
+    PasswordSuggest {
+        /// The profile.
+        profile: String,
     },
     /// Shows, imports, removes or attests the certificate of a key on a PIV card.
     PivCertificate(PivCertificate),

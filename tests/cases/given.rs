@@ -3,7 +3,7 @@
 use claviger::model::{Arn, MfaSerial, Name, Region};
 use claviger::wire::Fault;
 use claviger_agent::aws::profile::{ProfileSet, Role, SourceFile};
-use claviger_agent::aws::{EndpointRules, FilesError};
+use claviger_agent::aws::{EndpointRules, FilesError, Service};
 use claviger_agent::config::Sources;
 use claviger_agent::jobs::adoption::Sheets;
 use claviger_agent::server::fault_seams;
@@ -101,6 +101,7 @@ impl Given {
             std::fs::read_to_string(folder.join("given.json")).unwrap_or_else(|_| panic!("{name}: no given.json"));
         let file: File = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{name}: {error}"));
         let device = |device: Device| KnownDevice {
+            is_here: true,
             name: device.name,
             serial: device.serial,
             access_key: device.access_key,
@@ -110,7 +111,7 @@ impl Given {
         Self {
             profiles: load(&texts),
             texts,
-            endpoints: EndpointRules::new(&file.allow, file.sts.as_deref(), None).expect("endpoints"),
+            endpoints: EndpointRules::new(&file.allow, &[(Service::Sts, file.sts.as_deref())]).expect("endpoints"),
             sources: SourceRules::new(
                 &Sources { container_uri: file.container_uri, ..Sources::default() },
                 &file.commands,

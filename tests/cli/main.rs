@@ -104,8 +104,8 @@ fn a_locked_vault_is_opened_where_a_passphrase_is_given_and_the_request_sent_aga
             Ok(Reply::Done {})
         }
         Request::Unlock { .. } => Err(Fault::new(Code::VaultWrongProof, "that opens no slot")),
-        Request::AccessKeyList {} if open.swap(false, Ordering::Relaxed) => Ok(Reply::AccessKeys(Vec::new())),
-        Request::AccessKeyList {} => Err(Fault::new(Code::VaultLocked, "the vault is locked")),
+        Request::AccessKeyList { .. } if open.swap(false, Ordering::Relaxed) => Ok(Reply::AccessKeys(Vec::new())),
+        Request::AccessKeyList { .. } => Err(Fault::new(Code::VaultLocked, "the vault is locked")),
         other => no_request(other),
     });
     let locked = ended(3, "", "claviger: the vault is locked\nhint: claviger unlock\n");
@@ -129,6 +129,9 @@ fn an_access_key_goes_from_stdin_to_the_agent_and_back_out_against_a_proof() {
                 access_key_id: access_key_id.clone(),
                 user: None,
                 added: "2026-11-22T01:00:00Z".to_owned(),
+                age_days: 0,
+                at_aws: None,
+                fault: None,
             }))
         }
         Request::AccessKeyExport { proof: SlotProof::Passphrase(passphrase), .. } => {
@@ -226,7 +229,7 @@ fn an_agent_that_ends_is_asked_again_only_where_that_does_no_harm() {
                 }
             }
             match request {
-                Request::AccessKeyList {} => Ok(Reply::AccessKeys(Vec::new())),
+                Request::AccessKeyList { .. } => Ok(Reply::AccessKeys(Vec::new())),
                 Request::MfaRemove { .. } => Ok(Reply::Done {}),
                 other => no_request(other),
             }

@@ -201,3 +201,25 @@ fn codes_agree_with_another_client_and_the_ledger_holds() {
     let twice = stage.add(&["--name", "other", "--no-verify", "--account", "AWS:ada"]);
     assert_ne!(twice.exit, Some(0), "{twice:?}");
 }
+
+#[test]
+fn one_that_is_pulled_at_any_command_leaves_agent_and_vault_as_they_were() {
+    let stage = Stage::new();
+    stage.add(&["--name", "key", "--no-touch", "--no-verify", "--account", "AWS:ada"]).good();
+    let before = stage.card.apdus();
+    stage.agent.run(&["mfa", "code", "key"], "").good();
+    let commands = stage.card.apdus() - before;
+    assert!(commands >= 3, "{commands}");
+    let vault = || std::fs::read(stage.agent.file("data/vault")).expect("a vault");
+    let (pid, before) = (stage.agent.pid(), vault());
+    for next in 1..=commands {
+        stage.card.cut_at(next);
+        stage.agent.run(&["mfa", "code", "key"], "").fault_told(7, "device");
+        stage.card.plug();
+        // As soon as pcscd has told of it.
+        stage.agent.devices_until(|devices| devices.first().is_some_and(|device| device["serial"] == CARD));
+    }
+    assert!(vault() == before, "the vault is untouched");
+    stage.agent.run(&["mfa", "code", "key"], "").good();
+    assert_eq!(stage.agent.pid(), pid, "the same agent");
+}

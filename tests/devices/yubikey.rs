@@ -283,6 +283,11 @@ impl Card {
         self.order(if mute { "mute on" } else { "mute off" });
     }
 
+    /// It answers nothing from the APDU of this number from now (1 is the next) on.
+    pub(crate) fn mute_at(&self, apdu: u64) {
+        self.order(&format!("mute {apdu}"));
+    }
+
     /// It is pulled when the APDU of this number from now (1 is the next) comes, before it does anything.
     pub(crate) fn cut_at(&self, apdu: u64) {
         self.order(&format!("cut {apdu}"));

@@ -1,6 +1,6 @@
 //! An error of each kind of each room, with what the world fed in.
 
-use claviger::model::{Arn, Firmware, MfaSerial, Name};
+use claviger::model::{AccessKeyId, Arn, Firmware, MfaSerial, Name};
 use claviger::wire::Fault;
 use claviger_agent::aws::profile::{Origin, Problem, What};
 use claviger_agent::aws::{self, FilesError, NetworkFault};
@@ -175,6 +175,10 @@ fn of_devices(world: &Outside) -> Vec<device::Error> {
     ]
 }
 
+fn access_key_id() -> AccessKeyId {
+    "AKIAIOSFODNN7EXAMPLE".parse().expect("an id")
+}
+
 fn of_jobs(world: &Outside) -> Vec<jobs::Error> {
     use jobs::Error;
     let (name, serial) = (world.name.clone(), world.serial.clone());
@@ -196,6 +200,17 @@ fn of_jobs(world: &Outside) -> Vec<jobs::Error> {
         Error::KeyTemporary(world.profile.clone(), origin(world)),
         Error::KeyUnusable(world.profile.clone(), "only one half of an access key stands in it", origin(world)),
         Error::MfaExists(name.clone()),
+        Error::LastDevice(name.clone()),
+        Error::MfaNameNeeded,
+        Error::MfaNameTaken(name.clone()),
+        Error::MfaUnfinished(world.profile.clone(), name.clone()),
+        Error::NewKeyRefused(access_key_id()),
+        Error::NoAccessKey(world.profile.clone()),
+        Error::NotAKeyOfUser(access_key_id()),
+        Error::OtherKeyActive(access_key_id()),
+        Error::TwoKeys(name.clone(), access_key_id(), aws::KeyStatus::Active),
+        Error::TwoKeys(name.clone(), access_key_id(), aws::KeyStatus::Inactive),
+        Error::UserSession(Arc::new(session::Error::PresenceNeeded)),
         Error::MfaNotFound(None),
         Error::MfaOnCard(name.clone()),
         Error::MfaNotFound(Some(name.clone())),
@@ -355,7 +370,8 @@ fn of_aws(world: &Outside) -> Vec<aws::Error> {
         Error::CodeRefused { message: message.clone() },
         Error::Expired { action },
         Error::InvalidCredentials { action, error_code: "InvalidClientTokenId".to_owned() },
-        Error::InvalidRequest { action, message },
+        Error::InvalidRequest { action, message: message.clone() },
+        Error::Refused { action, code: "LimitExceeded", message },
         Error::RegionDisabled { host: host.clone() },
         Error::ServiceError { action, error_code: "InternalFailure".to_owned(), status: 500 },
         Error::Throttled { action },

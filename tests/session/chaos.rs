@@ -7,7 +7,7 @@ use crate::rig::{HOUR, MINUTE, Rig, quiet, rig};
 use bytes::Bytes;
 use claviger::secret::SecretText;
 use claviger_agent::ask::Listener;
-use claviger_agent::aws::{self, EndpointRules, Http, HttpError, HttpRequest, HttpResponse, HyperHttp};
+use claviger_agent::aws::{self, EndpointRules, Http, HttpError, HttpRequest, HttpResponse, HyperHttp, Service};
 use claviger_agent::config::Accepted;
 use claviger_agent::session::{Error, Session};
 use claviger_agent::testing::{self, FakeClock};
@@ -73,7 +73,9 @@ impl Bad {
         let inner = HyperHttp::new(&Accepted::default(), rig.clock.clone()).unwrap();
         let http = PatientHttp { inner, clock: rig.clock.clone(), exchanges: Arc::default() };
         let url = proxy.url();
-        let rules = EndpointRules::new(std::slice::from_ref(&url), Some(&url), Some(&url)).unwrap();
+        let rules =
+            EndpointRules::new(std::slice::from_ref(&url), &[(Service::Sts, Some(&url)), (Service::Iam, Some(&url))])
+                .unwrap();
         rig.office.aws().settle(Arc::new(http), rules);
         let trap = TcpListener::bind("127.0.0.1:0").unwrap();
         trap.set_nonblocking(true).unwrap();
@@ -448,7 +450,9 @@ async fn where_nothing_answers_no_code_is_spent() {
     for url in [format!("http://{free}"), "http://sts.invalid:80".to_owned()] {
         let inner = HyperHttp::new(&Accepted::default(), rig.clock.clone()).unwrap();
         let http = PatientHttp { inner, clock: rig.clock.clone(), exchanges: Arc::default() };
-        let rules = EndpointRules::new(std::slice::from_ref(&url), Some(&url), Some(&url)).unwrap();
+        let rules =
+            EndpointRules::new(std::slice::from_ref(&url), &[(Service::Sts, Some(&url)), (Service::Iam, Some(&url))])
+                .unwrap();
         rig.office.aws().settle(Arc::new(http), rules);
         let error = rig.fail("prod").await;
         assert_eq!(code(&error), "aws.unreachable", "{url}: {error:?}");

@@ -106,9 +106,7 @@ fn server(rig: &Rig, folder: &Path, keyring: Option<Arc<dyn KeyStore>>) -> Arc<S
     let (custody, office) = (rig.custody.clone(), rig.office.clone());
     let (home, prompts) = (folder.to_owned(), Prompts::new(world.clock.clone(), Programs::default()));
     let run_folders = run;
-    let devices = claviger_agent::device::Devices::new(world.clock.clone(), "/nonexistent/helper".into());
-    let rooms =
-        Rooms { settings, files, home, custody, office, keyring, journal, devices, prompts, run_folders, succession };
+    let rooms = Rooms { settings, files, home, custody, office, keyring, journal, prompts, run_folders, succession };
     Server::new(world, rooms)
 }
 

@@ -31,7 +31,7 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
     (0..urls.len(), prop_oneof![Just("eu-west-1"), Just("eu-west-2")]).prop_map(move |(url, region)| {
         let allow = urls[..2].iter().map(|url| (*url).to_owned()).collect::<Vec<_>>();
         let region: Region = region.parse().unwrap();
-        EndpointRules::new(&allow, None, None).unwrap().sts(&region, Some(urls[url])).unwrap()
+        EndpointRules::new(&allow, &[]).unwrap().sts(&region, Some(urls[url])).unwrap()
     })
 }
 
@@ -171,7 +171,7 @@ fn command(text: &str) -> Source {
 
 fn at(url: &str, region: &str) -> Endpoint {
     let origin = url::Url::parse(url).unwrap().origin().ascii_serialization();
-    EndpointRules::new(&[origin], None, None).unwrap().sts(&region.parse().unwrap(), Some(url)).unwrap()
+    EndpointRules::new(&[origin], &[]).unwrap().sts(&region.parse().unwrap(), Some(url)).unwrap()
 }
 
 fn last(plan: &Plan) -> SessionKey {

@@ -16,6 +16,7 @@ mod endpoint;
 mod flight;
 mod keys;
 mod ledger;
+mod life;
 mod locks;
 mod network;
 mod pins;

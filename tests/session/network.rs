@@ -15,8 +15,10 @@ pub(crate) enum Way {
     Answer(u16, String),
     /// No answer; `done` says whether the sandbox did it.
     Lost { done: bool },
-    /// No answer and no end.
+    /// No answer and no end; the sandbox never hears of it.
     Never,
+    /// No answer and no end, though the sandbox has done it.
+    Mute,
     /// Not a byte leaves.
     NotSent,
     /// Something happens after the sandbox has answered, before anyone has read that.
@@ -46,7 +48,8 @@ pub(crate) struct SandboxHttp {
 
 struct Inner {
     sandbox: Sandbox,
-    ways: Vec<(&'static str, Way)>,
+    /// The action, how many requests of it come before, and what the next one meets.
+    ways: Vec<(&'static str, usize, Way)>,
     seen: Vec<Seen>,
 }
 
@@ -58,7 +61,12 @@ impl SandboxHttp {
 
     /// The next request of this action meets this.
     pub(crate) fn script(&self, action: &'static str, way: Way) {
-        self.inner().ways.push((action, way));
+        self.script_nth((action, self.seen(action).len()), way);
+    }
+
+    /// The request of this action that so many come before, counted from the start, or the next after it, meets this.
+    pub(crate) fn script_nth(&self, (action, before): (&'static str, usize), way: Way) {
+        self.inner().ways.push((action, before, way));
     }
 
     /// What was scripted and has not come is over.
@@ -104,8 +112,9 @@ impl SandboxHttp {
 
     fn enter(&self, seen: Seen) -> (Sandbox, Option<Way>) {
         let mut inner = self.inner();
-        let at = inner.ways.iter().position(|(action, _)| *action == seen.action);
-        let way = at.map(|at| inner.ways.remove(at).1);
+        let come = inner.seen.iter().filter(|other| other.action == seen.action).count();
+        let at = inner.ways.iter().position(|(action, before, _)| *action == seen.action && *before <= come);
+        let way = at.map(|at| inner.ways.remove(at).2);
         inner.seen.push(seen);
         self.arrived.send_replace(inner.seen.len());
         (inner.sandbox.clone(), way)
@@ -135,6 +144,10 @@ impl Http for SandboxHttp {
                     Err(HttpError::Unknown(NetworkFault::CutOff))
                 }
                 Some(Way::Never) => std::future::pending().await,
+                Some(Way::Mute) => {
+                    handled();
+                    std::future::pending().await
+                }
                 Some(Way::NotSent) => Err(HttpError::NotSent(NetworkFault::NotConnected)),
                 Some(Way::Then(happens)) => {
                     let response = handled();

@@ -2,8 +2,8 @@
 //! else need be done.
 
 use crate::rig::{MINUTE, PRESENCE, PROFILES, Rig, ada, device, parse, rig, seed_bytes};
-use claviger_agent::aws::EndpointRules;
 use claviger_agent::aws::profile::ProfileSet;
+use claviger_agent::aws::{EndpointRules, Service};
 use claviger_agent::session::{Delivery, Limits, Planned};
 use claviger_agent::vault::LockedBy;
 use claviger_sandbox::Seed;
@@ -32,7 +32,8 @@ async fn a_plan_is_made_anew_once_anything_has_changed_that_it_depends_on() {
         }),
         ("the owner of the key", &|| rig.edit(|items| items.access_keys.get_mut(&ada()).unwrap().user = None)),
         ("the endpoints", &|| {
-            let rules = EndpointRules::new(&[], Some("https://sts.eu-west-2.amazonaws.com"), None).unwrap();
+            let rules =
+                EndpointRules::new(&[], &[(Service::Sts, Some("https://sts.eu-west-2.amazonaws.com"))]).unwrap();
             rig.office.aws().settle(rig.network.clone(), rules);
         }),
     ];

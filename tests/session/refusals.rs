@@ -85,11 +85,9 @@ fn cases() -> Vec<Case> {
 impl Rig {
     fn strike(&self, action: &'static str, fault: &Misfortune, times: usize) {
         match fault {
-            Misfortune::Sandbox(kind) => self.sandbox.inject(Fault {
-                action: Some(action.to_owned()),
-                times: u32::try_from(times).unwrap(),
-                kind: kind.clone(),
-            }),
+            Misfortune::Sandbox(kind) => {
+                self.sandbox.inject(Fault { times: u32::try_from(times).unwrap(), ..Fault::next(action, kind.clone()) })
+            }
             Misfortune::Network(way) => (0..times).for_each(|_| self.network.script(action, way())),
         }
     }

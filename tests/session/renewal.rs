@@ -77,7 +77,7 @@ async fn at_ten_minutes_the_answer_waits_for_the_renewal() {
 async fn a_failed_renewal_serves_the_old_session_down_to_its_last_minute() {
     let rig = rig();
     let first = rig.get("prod").await;
-    rig.sandbox.inject(Fault { action: Some("AssumeRole".to_owned()), times: 4, kind: FaultKind::CaptivePortal });
+    rig.sandbox.inject(Fault { times: 4, ..Fault::next("AssumeRole", FaultKind::CaptivePortal) });
     for (left, calls) in [(18 * MINUTE, 2), (10 * MINUTE, 3), (MINUTE + 1, 4)] {
         rig.until_left(&first, left);
         assert_eq!(rig.id().await, id(&first), "{left}");
@@ -95,7 +95,7 @@ async fn a_failed_renewal_serves_the_old_session_down_to_its_last_minute() {
 async fn throttled_through_all_attempts_the_old_session_serves() {
     let rig = rig();
     let first = rig.get("prod").await;
-    rig.sandbox.inject(Fault { action: Some("AssumeRole".to_owned()), times: 4, kind: FaultKind::Throttle(400) });
+    rig.sandbox.inject(Fault { times: 4, ..Fault::next("AssumeRole", FaultKind::Throttle(400)) });
     rig.until_left(&first, 10 * MINUTE);
     assert_eq!(rig.id().await, id(&first));
     assert_eq!(rig.spent(), (1, 5, 1), "four attempts");

@@ -68,6 +68,8 @@ events! {
     AccessKeyImport, "access_key.import";
     /// An access key went to the trash.
     AccessKeyRemove, "access_key.remove";
+    /// An access key was replaced at AWS.
+    AccessKeyRotate, "access_key.rotate";
     /// The agent began.
     AgentStart, "agent.start";
     /// The agent ends.
@@ -94,12 +96,20 @@ events! {
     MfaAdd, "mfa.add";
     /// A code was shown.
     MfaCode, "mfa.code";
+    /// A device was taken from its user at AWS.
+    MfaDeactivate, "mfa.deactivate";
+    /// A device was made at AWS.
+    MfaEnroll, "mfa.enroll";
     /// A seed was handed out.
     MfaExport, "mfa.export";
     /// An authenticator went to the trash.
     MfaRemove, "mfa.remove";
     /// An authenticator was renamed.
     MfaRename, "mfa.rename";
+    /// AWS was told how far the clock of a device is off.
+    MfaResync, "mfa.resync";
+    /// The console password of a user was changed.
+    PasswordChange, "password.change";
     /// The certificate beside a key of a PIV card was written or removed.
     PivCertificate, "piv.certificate";
     /// The PIN or the PUK of a PIV card was changed.

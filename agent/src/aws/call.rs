@@ -7,7 +7,7 @@ use super::query::{Answer, Parameters, Reading, Reply};
 use super::sign::{Scope, SigningCredentials, sign};
 use super::skew::Skew;
 use crate::world::{BootTime, WallTime, World};
-use claviger::secret::{SecretText, TokenCode};
+use claviger::secret::SecretText;
 use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
@@ -46,8 +46,21 @@ pub(super) struct Call<'a> {
     pub(super) endpoint: &'a Endpoint,
     pub(super) credentials: SigningCredentials<'a>,
     pub(super) parameters: Parameters<'a>,
-    /// The code among the parameters.
-    pub(super) code: Option<&'a TokenCode>,
+    /// When it may be made again.
+    pub(super) again: Again,
+    /// The secrets among the parameters: no message may repeat them.
+    pub(super) secrets: &'a [&'a str],
+}
+
+/// When a call whose answer was none may be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// Whenever it may succeed then: doing it twice is as good as once.
+    Always,
+    /// Where AWS has not done it: it makes something.
+    IfNotDone,
+    /// Never: it has a code, which AWS takes once, and which is computed by a clock that AWS may just have refused.
+    Never,
 }
 
 impl AwsEdge {
@@ -92,7 +105,7 @@ impl AwsEdge {
         self.skew.millis(&*self.world.clock)
     }
 
-    /// Makes the call. Without a code: at most 4 attempts within 10 s. With a code: one, since AWS takes a code once.
+    /// Makes the call: at most 4 attempts within 10 s.
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Reply, Error> {
         let deadline = self.world.clock.boot().plus_millis(CALL_MILLIS);
         let mut resigned = false;
@@ -105,14 +118,14 @@ impl AwsEdge {
                 Err(failure) => failure,
             };
             if matches!(error, Error::ClockSkew { .. }) {
-                // Not with a code: it was computed by the clock that AWS has just refused.
-                if call.code.is_none() && !resigned && self.corrected_now().0.abs_diff(signed_at.0) > SKEW_MILLIS {
+                if call.again != Again::Never && !resigned && self.corrected_now().0.abs_diff(signed_at.0) > SKEW_MILLIS
+                {
                     resigned = true;
                     continue;
                 }
                 return Err(Error::ClockSkew { action: call.action, skew_millis: self.skew_millis() });
             }
-            if call.code.is_some() || attempts >= ATTEMPTS || !may_pass(&error) {
+            if attempts >= ATTEMPTS || !call.again.after(&error) {
                 return Err(error);
             }
             let Some(wake) = self.next_attempt(attempts, retry_after).filter(|wake| *wake < deadline) else {
@@ -182,8 +195,8 @@ impl Call<'_> {
 
     fn secrets(&self) -> Vec<&str> {
         let token = self.credentials.token.map(SecretText::expose);
-        let code = self.code.map(SecretText::expose);
-        [Some(self.credentials.secret.expose()), token, code].into_iter().flatten().collect()
+        let own = [Some(self.credentials.secret.expose()), token].into_iter().flatten();
+        own.chain(self.secrets.iter().copied()).collect()
     }
 }
 
@@ -199,6 +212,16 @@ fn network_error(action: &'static str, host: &str, error: HttpError) -> Error {
         NetworkFault::BadAnswer if sent => Error::BadAnswer { action, why: "it is not plain HTTP/1.1" },
         NetworkFault::TooLarge if sent => Error::BadAnswer { action, why: "it is too large" },
         _ => Error::Unreachable { host, fault, sent },
+    }
+}
+
+impl Again {
+    fn after(self, error: &Error) -> bool {
+        match self {
+            Self::Always => may_pass(error),
+            Self::IfNotDone => may_pass(error) && !error.may_be_done(),
+            Self::Never => false,
+        }
     }
 }
 

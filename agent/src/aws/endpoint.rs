@@ -3,12 +3,17 @@
 use super::Error;
 use claviger::model::aws::PARTITIONS;
 use claviger::model::{Label, Partition, Region};
+use std::collections::BTreeMap;
 use std::fmt;
 use url::Url;
 
 /// A service this room speaks to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
+    /// Elastic Compute Cloud: an endpoint a region.
+    Ec2,
+    /// EC2 Instance Connect: an endpoint a region.
+    Ec2InstanceConnect,
     /// Identity and Access Management: one endpoint a partition.
     Iam,
     /// Security Token Service: always the regional endpoint.
@@ -19,6 +24,8 @@ impl Service {
     /// The name in host names and in signatures.
     pub fn id(self) -> &'static str {
         match self {
+            Self::Ec2 => "ec2",
+            Self::Ec2InstanceConnect => "ec2-instance-connect",
             Self::Iam => "iam",
             Self::Sts => "sts",
         }
@@ -61,9 +68,11 @@ impl fmt::Display for Endpoint {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndpointRules {
     allow: Vec<Allowed>,
-    sts: Option<Url>,
-    iam: Option<Url>,
+    replaced: BTreeMap<Service, Url>,
 }
+
+/// What replaces AWS's own endpoints for every profile, as the configuration says it.
+pub type Replacements<'a> = &'a [(Service, Option<&'a str>)];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Allowed {
@@ -73,37 +82,43 @@ struct Allowed {
 }
 
 impl EndpointRules {
-    /// The rules of a configuration: `allow` lists origins (`https://host:port`), `sts` and `iam` replace AWS's own
-    /// endpoints for every profile and need an entry in `allow` like any other. Plain `http` is possible only by an
-    /// entry that says `http`. Refuses what is no URL of http or https, and user, path (in `allow`), query, fragment.
-    pub fn new(allow: &[String], sts: Option<&str>, iam: Option<&str>) -> Result<Self, Error> {
+    /// The rules of a configuration: `allow` lists origins (`https://host:port`); what replaces AWS's own endpoints
+    /// needs an entry in `allow` like any other. Plain `http` is possible only by an entry that says `http`. Refuses
+    /// what is no URL of http or https, and user, path (in `allow`), query, fragment.
+    pub fn new(allow: &[String], replacements: Replacements<'_>) -> Result<Self, Error> {
+        let replaced = replacements.iter().filter_map(|(service, url)| Some((*service, parse((*url)?))));
         Ok(Self {
             allow: allow.iter().map(|entry| Allowed::parse(entry)).collect::<Result<_, _>>()?,
-            sts: sts.map(parse).transpose()?,
-            iam: iam.map(parse).transpose()?,
+            replaced: replaced.map(|(service, url)| Ok((service, url?))).collect::<Result<_, Error>>()?,
         })
     }
 
     /// The STS endpoint of a region; `given` is the profile's own URL, if it has one.
     pub fn sts(&self, region: &Region, given: Option<&str>) -> Result<Endpoint, Error> {
+        self.regional(Service::Sts, region, given)
+    }
+
+    /// The endpoint of a service in a region; `given` is the profile's own URL, if it has one. IAM has one a partition:
+    /// [`EndpointRules::iam`].
+    pub fn regional(&self, service: Service, region: &Region, given: Option<&str>) -> Result<Endpoint, Error> {
         let suffix = Partition::of_region(region).dns_suffix;
-        match self.replacement(given, &self.sts)? {
-            Some(url) => self.checked(Service::Sts, url, region),
-            None => self.checked(Service::Sts, parse(&format!("https://sts.{region}.{suffix}"))?, region),
+        match self.replacement(service, given)? {
+            Some(url) => self.checked(service, url, region),
+            None => self.checked(service, parse(&format!("https://{}.{region}.{suffix}", service.id()))?, region),
         }
     }
 
     /// The IAM endpoint of a partition; `given` is the profile's own URL, if it has one.
     pub fn iam(&self, partition: Partition, given: Option<&str>) -> Result<Endpoint, Error> {
         let region = own_region(partition)?;
-        match self.replacement(given, &self.iam)? {
+        match self.replacement(Service::Iam, given)? {
             Some(url) => self.checked(Service::Iam, url, &region),
             None => self.checked(Service::Iam, parse(&format!("https://{}", iam_host(partition)))?, &region),
         }
     }
 
-    fn replacement(&self, given: Option<&str>, configured: &Option<Url>) -> Result<Option<Url>, Error> {
-        Ok(given.map(parse).transpose()?.or_else(|| configured.clone()))
+    fn replacement(&self, service: Service, given: Option<&str>) -> Result<Option<Url>, Error> {
+        Ok(given.map(parse).transpose()?.or_else(|| self.replaced.get(&service).cloned()))
     }
 
     fn checked(&self, service: Service, url: Url, region: &Region) -> Result<Endpoint, Error> {

@@ -69,6 +69,16 @@ pub enum Error {
         /// What AWS says; empty where it must not be shown.
         message: String,
     },
+    /// What stands at AWS does not let it be done, such as a name that is taken.
+    #[error("AWS refused {action} ({code}){}", tail(.message))]
+    Refused {
+        /// Such as `iam:CreateAccessKey`.
+        action: &'static str,
+        /// AWS's error code, one of those that are known.
+        code: &'static str,
+        /// What AWS says; empty where it must not be shown.
+        message: String,
+    },
     /// STS is not enabled in the region.
     #[error("{host} does not serve this account: the region is disabled")]
     RegionDisabled {
@@ -130,10 +140,39 @@ impl Error {
             | Self::Expired { .. }
             | Self::InvalidCredentials { .. }
             | Self::InvalidRequest { .. }
+            | Self::Refused { .. }
             | Self::RegionDisabled { .. }
             | Self::ServiceError { .. }
             | Self::Throttled { .. } => true,
         }
+    }
+}
+
+impl Error {
+    /// Whether AWS may have done what was asked, though it did not say so.
+    pub fn may_be_done(&self) -> bool {
+        match self {
+            Self::BadAnswer { .. } => true,
+            Self::ServiceError { status, .. } => *status >= 500,
+            Self::TimedOut { sent, .. } | Self::Unreachable { sent, .. } => *sent,
+            Self::AccessDenied { .. }
+            | Self::ClockSkew { .. }
+            | Self::CodeRefused { .. }
+            | Self::EndpointInvalid { .. }
+            | Self::EndpointNotAllowed { .. }
+            | Self::Expired { .. }
+            | Self::InvalidCredentials { .. }
+            | Self::InvalidRequest { .. }
+            | Self::Refused { .. }
+            | Self::RegionDisabled { .. }
+            | Self::Throttled { .. }
+            | Self::Unsendable { .. } => false,
+        }
+    }
+
+    /// Whether AWS refused with this error code.
+    pub fn is_refusal(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == wanted)
     }
 }
 

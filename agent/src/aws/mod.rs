@@ -1,4 +1,4 @@
-//! The network: signed calls to STS and IAM over one HTTP joint, and the AWS files.
+//! The network: signed calls to AWS over one HTTP joint, and the AWS files.
 //!
 //! A call goes `sts`, `iam` → `call` (retries, clock) → `sign`, `query`, `xml` (pure) → [`Http`] → `hyper_http`.
 //! An [`Endpoint`] exists only if [`EndpointRules`] allow it, so no call can leave for any other host.
@@ -22,10 +22,11 @@ mod tests;
 mod xml;
 
 pub use call::AwsEdge;
-pub use endpoint::{Endpoint, EndpointRules, Service};
+pub use endpoint::{Endpoint, EndpointRules, Replacements, Service};
 pub use error::Error;
 pub use files::{AwsFiles, FilesError};
 pub use http::{Http, HttpError, HttpRequest, HttpResponse, NetworkFault, Unplugged};
 pub use hyper_http::{HyperHttp, LazyHttp, NetworkSettingsError};
+pub use iam::{IamAccess, KeyAtAws, KeyStatus, LastUse, NewAccessKey, NewDevice, PasswordPolicy, VirtualDevice};
 pub use sign::SigningCredentials;
 pub use sts::{AssumeRole, AssumedRole, Caller, MfaProof, SessionCredentials};

@@ -7,6 +7,19 @@ use claviger::model::Label;
 use std::borrow::Cow;
 use zeroize::Zeroizing;
 
+/// Error codes that say what stands in the way (IAM and EC2 API references, each action's "Errors" and "Error codes").
+const REFUSALS: &[&str] = &[
+    "ConcurrentModification",
+    "DeleteConflict",
+    "EntityAlreadyExists",
+    "EntityTemporarilyUnmodifiable",
+    "InvalidUserType",
+    "LimitExceeded",
+    "NoSuchEntity",
+    "PasswordPolicyViolation",
+    "UnmodifiableEntity",
+];
+
 /// The parameters of a call, in the order they are written.
 #[derive(Default)]
 pub(super) struct Parameters<'a>(Vec<(Cow<'static, str>, Cow<'a, str>)>);
@@ -87,7 +100,8 @@ impl Reading<'_> {
             Ok(root) => root,
             Err(why) => return Answer::Foreign(self.without_a_document(status).unwrap_or_else(|| bad(why))),
         };
-        if root.name() == "ErrorResponse" {
+        // EC2's has another name (EC2 API reference, "API error response").
+        if root.name() == "ErrorResponse" || (root.name() == "Response" && root.child("Errors").is_some()) {
             return match self.refusal(status, &root) {
                 Some(error) => Answer::Refused(error),
                 None => Answer::Foreign(bad("an error without a code")),
@@ -100,6 +114,7 @@ impl Reading<'_> {
             return Answer::Foreign(bad("it answers something else"));
         }
         let request_id = root.child("ResponseMetadata").and_then(|metadata| metadata.text("RequestId"));
+        let request_id = request_id.or_else(|| root.text("requestId"));
         let request_id = request_id.or_else(|| response.header("x-amzn-requestid")).filter(|id| like_an_id(id));
         let request_id = request_id.map(str::to_owned);
         Answer::Done(Reply { action: self.action, root, request_id })
@@ -123,11 +138,15 @@ impl Reading<'_> {
     /// The error codes of STS and IAM (API references, "Common errors" and each action's "Errors").
     fn refusal(&self, status: u16, root: &Element) -> Option<Error> {
         let action = self.action;
-        let error = root.child("Error")?;
+        let error = root.child("Errors").unwrap_or(root).child("Error")?;
         let code = error.text("Code")?;
         let said = error.text("Message").unwrap_or_default();
         let message = self.shown(said);
         Some(match code.strip_suffix("Exception").unwrap_or(code) {
+            known if let Some(code) = REFUSALS.iter().find(|code| **code == known) => {
+                Error::Refused { action, code, message }
+            }
+            "InvalidAuthenticationCode" => Error::CodeRefused { message },
             "AccessDenied" if said.contains("MultiFactorAuthentication failed") => Error::CodeRefused { message },
             "AccessDenied" | "UnauthorizedOperation" => Error::AccessDenied { action, message },
             "RequestExpired" | "RequestTimeTooSkewed" => Error::ClockSkew { action, skew_millis: None },
@@ -150,7 +169,6 @@ impl Reading<'_> {
             | "InvalidParameterValue"
             | "MalformedPolicyDocument"
             | "MissingParameter"
-            | "NoSuchEntity"
             | "PackedPolicyTooLarge"
             | "ValidationError"
             | "Validation" => Error::InvalidRequest { action, message },

@@ -1,7 +1,7 @@
 //! The STS calls that sessions are made of (AWS STS API reference, version 2011-06-15).
 
 use super::Error;
-use super::call::{AwsEdge, Call};
+use super::call::{Again, AwsEdge, Call};
 use super::endpoint::{Endpoint, Service};
 use super::query::{Parameters, Reply};
 use super::sign::SigningCredentials;
@@ -104,7 +104,8 @@ impl AwsEdge {
                 endpoint: at,
                 credentials: by,
                 parameters: action("GetCallerIdentity"),
-                code: None,
+                again: Again::Always,
+                secrets: &[],
             })
             .await?;
         let result = reply.result()?;
@@ -128,7 +129,8 @@ impl AwsEdge {
                 endpoint: at,
                 credentials: by,
                 parameters: with_proof(parameters, mfa)?,
-                code: mfa.map(|proof| proof.code),
+                again: Again::with(mfa),
+                secrets: secret_of(&mfa).as_slice(),
             })
             .await?;
         self.session(&reply, reply.result()?, duration)
@@ -148,7 +150,8 @@ impl AwsEdge {
                 endpoint: at,
                 credentials: by,
                 parameters: with_proof(assume_role_parameters(ask), ask.mfa)?,
-                code: ask.mfa.map(|proof| proof.code),
+                again: Again::with(ask.mfa),
+                secrets: secret_of(&ask.mfa).as_slice(),
             })
             .await?;
         let result = reply.result()?;
@@ -180,6 +183,16 @@ impl AwsEdge {
             request_id: reply.request_id.clone(),
         })
     }
+}
+
+impl Again {
+    fn with(mfa: Option<MfaProof<'_>>) -> Self {
+        if mfa.is_some() { Self::Never } else { Self::Always }
+    }
+}
+
+fn secret_of<'a>(mfa: &Option<MfaProof<'a>>) -> Option<&'a str> {
+    mfa.map(|proof| proof.code.expose())
 }
 
 fn action<'a>(name: &'static str) -> Parameters<'a> {

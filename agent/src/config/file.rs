@@ -49,6 +49,8 @@ struct Commands {
 #[serde(deny_unknown_fields, default)]
 struct Endpoints {
     allow: Vec<String>,
+    ec2: Option<String>,
+    ec2_instance_connect: Option<String>,
     iam: Option<String>,
     sts: Option<String>,
 }
@@ -158,6 +160,8 @@ pub(super) fn resolve(text: &str, home: &Path) -> Result<Config, ConfigError> {
             endpoints_allowed: file.endpoints.allow,
             sts_endpoint: file.endpoints.sts,
             iam_endpoint: file.endpoints.iam,
+            ec2_endpoint: file.endpoints.ec2,
+            ec2_instance_connect_endpoint: file.endpoints.ec2_instance_connect,
             commands_allowed: file.commands.allow,
             network: Network { proxy, no_proxy, ca_bundle: file.network.ca_bundle.map(at_home) },
             prompt,

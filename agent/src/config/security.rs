@@ -20,6 +20,12 @@ pub struct Security {
     /// `[endpoints] iam`: in place of the partition's endpoint of IAM.
     #[serde(rename = "endpoints.iam")]
     pub iam_endpoint: Option<String>,
+    /// `[endpoints] ec2`: in place of the regional endpoints of EC2.
+    #[serde(rename = "endpoints.ec2")]
+    pub ec2_endpoint: Option<String>,
+    /// `[endpoints] ec2_instance_connect`: in place of the regional endpoints of EC2 Instance Connect.
+    #[serde(rename = "endpoints.ec2_instance_connect")]
+    pub ec2_instance_connect_endpoint: Option<String>,
     /// `[commands] allow`: the only `credential_process` commands that the agent runs, each exactly as in the profile.
     #[serde(rename = "commands.allow")]
     pub commands_allowed: Vec<String>,
@@ -162,6 +168,8 @@ mod tests {
                 endpoints_allowed: vec!["http://127.0.0.1:1".to_owned(), "https://sts.example:443".to_owned()],
                 sts_endpoint: Some("http://127.0.0.1:1".to_owned()),
                 iam_endpoint: Some("http://127.0.0.1:2".to_owned()),
+                ec2_endpoint: Some("http://127.0.0.1:4".to_owned()),
+                ec2_instance_connect_endpoint: Some("http://127.0.0.1:5".to_owned()),
                 commands_allowed: vec!["/usr/bin/true \"a\"".to_owned()],
                 network: Network {
                     proxy: Some("http://proxy.example:3128".to_owned()),
@@ -202,6 +210,8 @@ mod tests {
             "[commands] allow",
             "[endpoints] allow",
             "[endpoints] allow",
+            "[endpoints] ec2",
+            "[endpoints] ec2_instance_connect",
             "[endpoints] iam",
             "[endpoints] sts",
             "[network] ca_bundle",

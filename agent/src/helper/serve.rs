@@ -52,13 +52,10 @@ impl Courtesy<'_> {
         self.stop.set(Some(Box::new(how)));
     }
 
-    /// Tells the operation's end, and ends the process: for what cannot go on.
+    /// Tells the operation's end where a panic is about to end the process.
     pub(super) fn last_words(&self) -> impl Fn(Error) + Send + Sync + 'static {
         let speaker = self.speaker.clone();
-        move |error| {
-            speaker.say(&Report::Done(Err(error)));
-            std::process::exit(0)
-        }
+        move |error| speaker.say(&Report::Done(Err(error)))
     }
 }
 

@@ -9,6 +9,15 @@ use claviger::model::{AccessKeyId, Arn, Name};
 use claviger::secret::SecretAccessKey;
 use std::sync::Arc;
 
+/// From this age on a key is told of: what audits ask for (CIS AWS Foundations Benchmark, "access keys are rotated every 90
+/// days or less").
+pub const OLD_DAYS: u64 = 90;
+
+/// The age of a key in whole days.
+pub fn age_days(made: WallTime, now: WallTime) -> u64 {
+    u64::try_from(now.0.saturating_sub(made.0) / 86_400_000).unwrap_or(0)
+}
+
 /// Whose the key is, asked of AWS (STS API, GetCallerIdentity). Only an IAM user's key can be kept: the root user's
 /// should not exist, and a session's ends by itself.
 pub async fn owner(

@@ -3,8 +3,9 @@
 
 use super::Error;
 use super::access_key::edit;
+use super::iam_user::IamUser;
 use crate::ask::Audience;
-use crate::aws::{self, Endpoint, MfaProof, SessionCredentials};
+use crate::aws::{self, Endpoint, IamAccess, MfaProof, SessionCredentials};
 use crate::device::{Card, oath};
 use crate::mfa;
 use crate::session::{self, Office};
@@ -25,7 +26,7 @@ pub async fn find_serial(
     iam: &Endpoint,
 ) -> Result<MfaSerial, Error> {
     let key = custody.signing_key(access_key)?;
-    let listed = match office.aws().list_mfa_devices(session::signing(&key), iam).await {
+    let listed = match office.aws().list_mfa_devices(IamAccess { by: session::signing(&key), at: iam }, None).await {
         Ok(listed) => listed,
         // Many users may not list their own devices without MFA: then the serial must be given.
         Err(aws::Error::AccessDenied { .. }) => return Err(Error::SerialUnknown(Vec::new())),
@@ -120,6 +121,13 @@ pub async fn prove_with(
     }
 }
 
+/// What AWS calls an account in its QR code, with the device's name; as long as an OATH applet takes.
+pub fn account_name(serial: &MfaSerial) -> String {
+    let device = serial.as_str().rsplit('/').next().unwrap_or_default();
+    let account = serial.account().map(|account| format!("@{account}")).unwrap_or_default();
+    format!("Amazon Web Services:{device}{account}").chars().take(64).collect()
+}
+
 /// Stores a device, unless a lock ends the leave first.
 pub async fn add(
     custody: Arc<Custody>,
@@ -169,6 +177,49 @@ pub async fn rename(custody: Arc<Custody>, name: Name, new_name: Name, now: Wall
         Ok(())
     })
     .await
+}
+
+/// Tells AWS how far a device's clock is off: two codes that follow each other (IAM API, ResyncMFADevice).
+pub async fn resync(
+    office: &Office,
+    user: &IamUser,
+    serial: &MfaSerial,
+    maker: Maker<'_>,
+    audience: &Audience,
+) -> Result<(), Error> {
+    let first = office.burn_pair(serial, audience).await?;
+    let one = maker.code(office, serial, first).await?;
+    let two = maker.code(office, serial, first.saturating_add(1)).await?;
+    match office.aws().resync_mfa_device(user.access(), user.name(), serial, [&one, &two]).await {
+        Err(aws::Error::CodeRefused { .. }) => Err(Error::CodeRefused(serial.clone())),
+        answer => Ok(answer?),
+    }
+}
+
+/// Takes a device from its user at AWS, deletes it there where it is virtual, and moves what the vault has of it to the
+/// trash. Each step may have been taken before. The last device of a user only with `last`.
+pub async fn deactivate(
+    office: &Office,
+    user: &IamUser,
+    (name, serial): (&Name, &MfaSerial),
+    last: bool,
+    now: WallTime,
+) -> Result<(), Error> {
+    let aws = office.aws();
+    let devices = aws.list_mfa_devices(user.access(), Some(user.name())).await?;
+    if devices.contains(serial) {
+        if devices.len() == 1 && !last {
+            return Err(Error::LastDevice(name.clone()));
+        }
+        aws.deactivate_mfa_device(user.access(), user.name(), serial).await?;
+    }
+    if serial.as_str().contains(":mfa/") {
+        match aws.delete_virtual_mfa_device(user.access(), serial).await {
+            Err(error) if error.is_refusal("NoSuchEntity") => {}
+            answer => answer?,
+        }
+    }
+    remove(office.custody().clone(), name.clone(), now).await
 }
 
 /// Moves a device to the trash. The device at AWS stays.

@@ -3,14 +3,18 @@
 pub mod access_key;
 pub mod adoption;
 pub mod doctor;
+pub mod enrolment;
+pub mod iam_user;
 pub mod mfa_device;
+pub mod password;
+pub mod rotation;
 pub mod ssh_key;
 pub mod trash;
 
 use crate::aws::profile::Origin;
 use crate::session::plan::PlanError;
 use crate::{aws, mfa, session, ssh, vault};
-use claviger::model::{MfaSerial, Name};
+use claviger::model::{AccessKeyId, MfaSerial, Name};
 use std::path::PathBuf;
 
 /// Why a job was not done. The vault is as it was before.
@@ -26,6 +30,36 @@ pub enum Error {
     /// No such access key.
     #[error("no access key is named {0}")]
     AccessKeyNotFound(Name),
+    /// A step towards an access key is not the user's to take.
+    #[error("access key {0} is none of the user's others")]
+    NotAKeyOfUser(AccessKeyId),
+    /// A key that is to be deleted works.
+    #[error("access key {0} is active")]
+    OtherKeyActive(AccessKeyId),
+    /// AWS does not take the key that it has made.
+    #[error("AWS does not take access key {0}")]
+    NewKeyRefused(AccessKeyId),
+    /// The user has two access keys, which is as many as AWS allows: the name of ours, and the other.
+    #[error("the user of access key {0} has another, {1}")]
+    TwoKeys(Name, AccessKeyId, aws::KeyStatus),
+    /// The last device of a user is taken away only if a person says so.
+    #[error("{0} is the last MFA device of its user")]
+    LastDevice(Name),
+    /// No name can be made for a device.
+    #[error("a device needs a name")]
+    MfaNameNeeded,
+    /// AWS has a device of that name.
+    #[error("AWS has an MFA device named {0}")]
+    MfaNameTaken(Name),
+    /// A device of the same user is not done.
+    #[error("device {1} of the user of profile {0} is not done")]
+    MfaUnfinished(String, Name),
+    /// The profile comes from no access key.
+    #[error("profile {0} comes from no stored access key")]
+    NoAccessKey(String),
+    /// The session with which IAM is asked could not be had.
+    #[error("no session")]
+    UserSession(#[source] std::sync::Arc<session::Error>),
     /// Nothing of that name is in the trash.
     #[error("nothing named {0} is in the trash")]
     NotInTrash(Name),

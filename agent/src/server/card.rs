@@ -105,10 +105,10 @@ pub(super) fn card_name(card: &Card) -> String {
 impl Server {
     /// The cards with PIV keys, each asked once an insertion. One that does not answer is passed over.
     pub(super) async fn card_keys(self: &Arc<Self>) -> Vec<Arc<CardKeys>> {
-        if !self.devices.is_installed() {
+        if !self.devices().is_installed() {
             return Vec::new();
         }
-        let cards = match self.devices.cards().await {
+        let cards = match self.devices().cards().await {
             Ok(cards) => cards,
             Err(error) => {
                 tracing::debug!(%error, "no cards are seen");
@@ -135,7 +135,7 @@ impl Server {
     pub(super) async fn read_keys(&self, card: Card) -> Result<Arc<CardKeys>, Error> {
         let (notices, _) = mpsc::unbounded_channel();
         let operation = Operation::Piv(piv::Operation::Keys {});
-        let Answer::Piv(piv::Answer::Keys(keys)) = self.devices.run(&card.found, operation, notices).await? else {
+        let Answer::Piv(piv::Answer::Keys(keys)) = self.devices().run(&card.found, operation, notices).await? else {
             return Err(Error::HelperSpeech);
         };
         let keys = Arc::new(CardKeys { card, keys, turn: tokio::sync::Mutex::default() });
@@ -268,7 +268,7 @@ impl<'a> Tries<'a> {
     /// Tries that are left, where the card tells. With one, a person has said that it may be used.
     async fn left(&self) -> Result<Option<u8>, NotDone> {
         let (notices, _) = mpsc::unbounded_channel();
-        let told = self.server.devices.run(&self.card.found, Operation::DescribeCard {}, notices).await?;
+        let told = self.server.devices().run(&self.card.found, Operation::DescribeCard {}, notices).await?;
         let Answer::Card(info) = told else { return Err(Error::HelperSpeech.into()) };
         let left = info.piv.and_then(|piv| match self.reference {
             Reference::Pin => piv.pin_tries,

@@ -22,6 +22,7 @@ mod doctor;
 mod doctor_devices;
 mod endpoint;
 mod fido;
+mod iam;
 mod items;
 mod keeping;
 mod mfa_card;
@@ -141,6 +142,16 @@ impl Server {
             | Request::SshKeyNew { .. }
             | Request::SshKeyPublic { .. }
             | Request::SshKeyRemove { .. } => self.ssh_key_request(request, conversation).await,
+            Request::AccessKeyRotate(_)
+            | Request::MfaDeactivate { .. }
+            | Request::MfaEnroll(_)
+            | Request::MfaResync { .. }
+            | Request::PasswordChange(_)
+            | Request::PasswordSuggest { .. } => {
+                self.open_by_keyring().await;
+                self.custody.require_unlocked().map_err(fault::vault)?;
+                self.iam_request(request, conversation).await
+            }
             Request::UnlockByKeyring {} => match self.open_by_keyring().await {
                 true => Ok(Reply::Done {}),
                 false => Err(fault::closed(&self.custody)),

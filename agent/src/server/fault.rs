@@ -14,6 +14,7 @@ use claviger::wire::{Code, Fault, ProfileRow};
 use std::path::{Path, PathBuf};
 
 mod adoption;
+mod iam;
 mod pins;
 mod prompt;
 mod source;
@@ -297,7 +298,7 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
         Error::SerialUnknown(listed) => serial_unknown(listed),
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),
-        error => ssh_key::fault(error).unwrap_or_else(|| adoption::fault(error)),
+        error => ssh_key::fault(error).or_else(|| iam::fault(error)).unwrap_or_else(|| adoption::fault(error)),
     }
 }
 
@@ -366,6 +367,7 @@ fn aws_fault(error: &aws::Error, profile: &str) -> Fault {
         Error::Expired { .. } => (Code::AwsInvalidCredentials, asked(login)),
         Error::InvalidCredentials { .. } => (Code::AwsInvalidCredentials, access_keys()),
         Error::InvalidRequest { .. } | Error::Unsendable { .. } => (Code::AwsInvalidRequest, asked(show)),
+        Error::Refused { .. } => (Code::AwsRefused, None),
         Error::RegionDisabled { .. } => (Code::AwsRegionDisabled, asked(show)),
         Error::ServiceError { .. } => (Code::AwsServiceError, None),
         Error::Throttled { .. } => (Code::AwsThrottled, None),

@@ -90,7 +90,7 @@ impl Server {
         });
         let ended = locked.await.ok();
         // And with them the PINs that they remember.
-        self.devices.end().await;
+        self.devices().end().await;
         // The idle watch sleeps without a limit now.
         self.activity.wake.notify_one();
         if by == LockedBy::Command {

@@ -81,9 +81,7 @@ pub struct Server {
     desktop: desktop::Desktop,
     /// The SSH agent.
     pub(crate) ssh: Arc<ssh::Door>,
-    /// The hardware.
-    pub(crate) devices: Arc<Devices>,
-    /// What the cards among it have told of their keys.
+    /// What the cards that are plugged in have told of their keys.
     cards: card::KnownCards,
     /// Questions to a person: `prompts.confirm(&Question { … })`.
     pub(crate) prompts: Arc<Prompts>,
@@ -113,8 +111,6 @@ pub struct Rooms {
     pub keyring: Arc<dyn KeyStore>,
     /// The audit record.
     pub journal: Arc<Journal>,
-    /// The hardware.
-    pub devices: Arc<Devices>,
     /// Questions to a person.
     pub prompts: Arc<Prompts>,
     /// Folders that may hold sockets and token files, best first.
@@ -163,19 +159,8 @@ struct Activity {
 impl Server {
     /// A server that nobody can reach yet.
     pub fn new(world: World, rooms: Rooms) -> Arc<Self> {
-        let Rooms {
-            settings,
-            files,
-            home,
-            custody,
-            office,
-            keyring,
-            journal,
-            devices,
-            prompts,
-            run_folders,
-            succession,
-        } = rooms;
+        let Rooms { settings, files, home, custody, office, keyring, journal, prompts, run_folders, succession } =
+            rooms;
         journal.note(Entry::new(Event::AgentStart));
         let activity = Activity {
             last: AtomicU64::new(world.clock.boot().0),
@@ -202,7 +187,6 @@ impl Server {
             office,
             desktop,
             ssh,
-            devices,
             cards: card::KnownCards::default(),
             prompts,
             endpoints,
@@ -212,6 +196,11 @@ impl Server {
             succession,
             phase,
         })
+    }
+
+    /// The hardware, which the office has.
+    fn devices(&self) -> &Arc<Devices> {
+        &self.office.hardware().devices
     }
 
     /// The settings of the office.

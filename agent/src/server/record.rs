@@ -9,8 +9,8 @@ use crate::vault::{LockedBy, Version, Witness};
 use crate::world::{WallTime, rfc3339};
 use claviger::model::{AuditAws, AuditPeer, AuditSubject, AuditVault, Name, SlotKind, SlotProof};
 use claviger::wire::{
-    AccessKeyExport, Change, ConfigScope, Fault, MfaOnDevice, NewSlot, PivCertificate, PivCertificateDeed, PivChange,
-    PivManagementKey, PivNew, PivReference, Reply, Request,
+    AccessKeyExport, AccessKeyRotate, Change, ConfigScope, Fault, MfaEnroll, MfaOnDevice, NewSlot, PasswordChange,
+    PivCertificate, PivCertificateDeed, PivChange, PivManagementKey, PivNew, PivReference, Reply, Request,
 };
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
@@ -168,6 +168,7 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
             (Event::AccessKeyImport, about(change), false)
         }
         Request::AccessKeyRemove { name } => (Event::AccessKeyRemove, named(name), false),
+        Request::AccessKeyRotate(AccessKeyRotate { name, .. }) => (Event::AccessKeyRotate, named(name), false),
         Request::Backup { .. } => (Event::VaultBackup, AuditSubject::default(), true),
         Request::ConfigAccept { scope, .. } => (Event::ConfigAccept, accepted(scope), false),
         Request::Init { .. } => (Event::VaultCreate, AuditSubject::default(), false),
@@ -179,9 +180,13 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
             (Event::MfaAdd, name.as_ref().map_or_else(|| named(access_key), named), false)
         }
         Request::MfaCode { name, .. } => (Event::MfaCode, any(name), true),
+        Request::MfaDeactivate { name, .. } => (Event::MfaDeactivate, named(name), false),
+        Request::MfaEnroll(MfaEnroll { profile, show, .. }) => (Event::MfaEnroll, by_profile(profile), *show),
         Request::MfaExport { name, .. } => (Event::MfaExport, named(name), true),
         Request::MfaRemove { name } => (Event::MfaRemove, named(name), false),
         Request::MfaRename { name, .. } => (Event::MfaRename, named(name), false),
+        Request::MfaResync { name } => (Event::MfaResync, named(name), false),
+        Request::PasswordChange(PasswordChange { profile, .. }) => (Event::PasswordChange, by_profile(profile), false),
         Request::PivCertificate(PivCertificate {
             device,
             slot,
@@ -221,6 +226,11 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
         Request::VaultAccept { .. } => (Event::VaultAccept, AuditSubject::default(), false),
         _ => return None,
     })
+}
+
+/// The user of a profile.
+fn by_profile(profile: &str) -> AuditSubject {
+    AuditSubject { profile: Some(profile.to_owned()), ..AuditSubject::default() }
 }
 
 /// A place on a card, which is the only one where no serial number is given.

@@ -1,6 +1,6 @@
 //! The settings that the agent runs by: config.toml as last read well, and of the security settings what was accepted.
 
-use crate::aws::{AwsEdge, EndpointRules, HyperHttp, Unplugged};
+use crate::aws::{AwsEdge, EndpointRules, HyperHttp, Service, Unplugged};
 use crate::config::{Accepted, Config, ConfigSource, ConfigStamps};
 use crate::source::{SourceRules, Sources};
 use crate::world::Clock;
@@ -146,8 +146,12 @@ fn rules(accepted: &Accepted) -> Result<(EndpointRules, SourceRules), String> {
         .map_err(|error| format!("[sources]: {error}"))?;
     let endpoints = EndpointRules::new(
         &security.endpoints_allowed,
-        security.sts_endpoint.as_deref(),
-        security.iam_endpoint.as_deref(),
+        &[
+            (Service::Ec2, security.ec2_endpoint.as_deref()),
+            (Service::Ec2InstanceConnect, security.ec2_instance_connect_endpoint.as_deref()),
+            (Service::Iam, security.iam_endpoint.as_deref()),
+            (Service::Sts, security.sts_endpoint.as_deref()),
+        ],
     )
     .map_err(|error| format!("[endpoints]: {error}"))?;
     Ok((endpoints, sources))

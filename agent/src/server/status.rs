@@ -2,7 +2,9 @@
 
 use super::Server;
 use super::listen::{Way, path_of};
-use crate::vault::VaultState;
+use crate::jobs::access_key;
+use crate::vault::{Items, VaultState};
+use claviger::model::Name;
 use claviger::wire::{OlderVault, SessionRow, SshStatus, Status};
 
 /// The warning of an older vault.
@@ -43,6 +45,12 @@ impl Server {
             warnings.push(format!("no SSH agent is at {}: see [ssh] upstream in config.toml", missing.display()));
         }
         warnings.extend(self.settings.warnings());
+        warnings.extend(
+            self.old_keys()
+                .into_iter()
+                .map(|(name, days)| format!("access key {name} is {days} days old: claviger access-key rotate {name}")),
+        );
+        warnings.extend(self.unfinished());
         match self.office.unsaved_pins() {
             0 => {}
             count => {
@@ -71,6 +79,31 @@ impl Server {
             older,
             warnings,
         }
+    }
+
+    /// The access keys that it is time to replace, with their age in days since they were added.
+    fn old_keys(&self) -> Vec<(Name, u64)> {
+        let now = self.world.clock.wall();
+        let old = |items: &Items| {
+            let ages = items.access_keys.iter().map(|(name, key)| (name.clone(), access_key::age_days(key.added, now)));
+            ages.filter(|(_, days)| *days >= access_key::OLD_DAYS).collect()
+        };
+        self.custody.with_items(old).unwrap_or_default()
+    }
+
+    /// Work at AWS that was cut off.
+    fn unfinished(&self) -> Vec<String> {
+        let told = |items: &Items| {
+            let devices = items.enrolments.iter().map(|(name, enrolment)| {
+                let key = &enrolment.access_key;
+                format!("the enrolment of device {name} was cut off: claviger mfa enroll {key}")
+            });
+            let keys = items.rotations.keys();
+            let keys =
+                keys.map(|name| format!("the rotation of {name} was cut off: claviger access-key rotate {name}"));
+            devices.chain(keys).collect()
+        };
+        self.custody.with_items(told).unwrap_or_default()
     }
 
     fn ssh_status(&self) -> Option<SshStatus> {

@@ -12,6 +12,7 @@ mod judge;
 mod key;
 mod obtain;
 mod office;
+mod pair;
 mod pins;
 pub mod plan;
 mod plans;
@@ -19,6 +20,7 @@ mod resolve;
 mod seal;
 mod settings;
 mod spend;
+mod user;
 mod view;
 
 pub use base::Base;

@@ -91,6 +91,11 @@ impl Office {
         known.on_card.as_ref().map(|account| account.card)
     }
 
+    /// Whether the vault has a device's seed.
+    fn is_here(&self, serial: &MfaSerial) -> bool {
+        self.custody.knowledge().devices.iter().any(|device| device.serial == *serial && device.is_here)
+    }
+
     /// Burns the next step of one of the devices and gives its code, once the step has begun. Without `wait` a spent
     /// step is an error.
     pub async fn spend(
@@ -193,8 +198,7 @@ impl Codes<'_> {
                 if let Some(code) = office.code_of_card(access_key, serials, self.plan, self.audience).await? {
                     return Ok(Some(code));
                 }
-                let (here, away): (Vec<_>, Vec<_>) =
-                    serials.iter().cloned().partition(|serial| office.card_of(serial).is_none());
+                let (here, away): (Vec<_>, Vec<_>) = serials.iter().cloned().partition(|serial| office.is_here(serial));
                 if let (true, Some(serial)) = (here.is_empty(), away.first()) {
                     return self.typed_for(serial, skew_millis).await.map(Some);
                 }

@@ -7,9 +7,10 @@ use super::items::{
 };
 use super::json::{Extra, Fields, Node};
 use super::slot::PublicHalf;
+use super::unfinished::{Enrolment, Rotation, seed};
 use crate::world::World;
 use claviger::model::Name;
-use claviger::secret::{DeviceSecret, SecretAccessKey, SecretText, SshPrivateKey, TotpSeed};
+use claviger::secret::{DeviceSecret, SecretAccessKey, SecretText, SshPrivateKey};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -95,6 +96,15 @@ impl Contents {
         if !on_card.is_empty() {
             members.push(("oath_authenticators", Node::Object(on_card.into_iter().map(written).collect())));
         }
+        let (enrolments, rotations) = (&self.items.enrolments, &self.items.rotations);
+        if !enrolments.is_empty() {
+            let all = enrolments.iter().map(|(name, enrolment)| (name.as_str(), enrolment.write()));
+            members.push(("enrolments", Node::Object(all.collect())));
+        }
+        if !rotations.is_empty() {
+            let all = rotations.iter().map(|(name, rotation)| (name.as_str(), rotation.write()));
+            members.push(("rotations", Node::Object(all.collect())));
+        }
         let access = &self.items.oath_access;
         if !access.is_empty() {
             let keys = access.iter().map(|(id, key)| (id.as_str(), Node::Text(key.expose())));
@@ -122,10 +132,9 @@ impl Contents {
             authenticators: read_authenticators(&mut fields)?,
             oath_access: read_oath_access(&mut fields)?,
             pins: read_pins(&mut fields)?,
-            ssh_keys: match fields.has("ssh_keys") {
-                true => named(&mut fields, "ssh_keys", read_ssh_key)?,
-                false => BTreeMap::new(),
-            },
+            enrolments: named_if_any(&mut fields, "enrolments", Enrolment::read)?,
+            rotations: named_if_any(&mut fields, "rotations", Rotation::read)?,
+            ssh_keys: named_if_any(&mut fields, "ssh_keys", read_ssh_key)?,
             trash: fields.list("trash")?.into_iter().map(read_trashed).collect::<Result<_>>()?,
         };
         let contents = Self {
@@ -174,11 +183,10 @@ fn authenticator(totp: &TotpDevice) -> Node<'_> {
     ];
     match &totp.seed {
         Seed::Here(seed) => members.push(("seed", Node::Bytes(seed.expose()))),
-        Seed::OnCard(account) => members.extend([
-            ("account", Node::Bytes(&account.name)),
-            ("card", Node::count(account.card.into())),
-            ("touch", Node::Boolean(account.touch)),
-        ]),
+        Seed::OnCard { account, backup } => {
+            members.extend(account.members());
+            members.extend(backup.as_ref().map(|seed| ("seed", Node::Bytes(seed.expose()))));
+        }
     }
     Node::object(members, &totp.extra)
 }
@@ -196,15 +204,12 @@ fn read_authenticators(fields: &mut Fields) -> Result<BTreeMap<Name, TotpDevice>
 }
 
 fn read_oath_authenticator(mut fields: Fields) -> Result<TotpDevice> {
-    let account = OathAccount {
-        card: fields.number("card")?,
-        name: std::mem::take(&mut *fields.bytes("account")?),
-        touch: fields.boolean("touch")?,
-    };
+    let account = OathAccount::read(&mut fields)?;
+    let backup = if fields.has("seed") { Some(seed(&mut fields)?) } else { None };
     Ok(TotpDevice {
         serial: fields.noun("serial")?,
         access_key: fields.noun("access_key")?,
-        seed: Seed::OnCard(account),
+        seed: Seed::OnCard { account, backup },
         added: fields.time("added")?,
         extra: fields.rest(),
     })
@@ -223,7 +228,7 @@ fn read_authenticator(mut fields: Fields) -> Result<TotpDevice> {
     Ok(TotpDevice {
         serial: fields.noun("serial")?,
         access_key: fields.noun("access_key")?,
-        seed: Seed::Here(Arc::new(TotpSeed::new(std::mem::take(&mut *fields.bytes("seed")?)))),
+        seed: Seed::Here(seed(&mut fields)?),
         added: fields.time("added")?,
         extra: fields.rest(),
     })
@@ -329,6 +334,10 @@ fn public_half(half: &PublicHalf) -> Node<'_> {
 fn read_public_half(value: Value) -> Result<PublicHalf> {
     let mut fields = Fields::of(value)?;
     Ok(PublicHalf { id: fields.number("id")?, public: fields.array("public")? })
+}
+
+fn named_if_any<T>(fields: &mut Fields, key: &str, read: fn(Fields) -> Result<T>) -> Result<BTreeMap<Name, T>> {
+    if fields.has(key) { named(fields, key, read) } else { Ok(BTreeMap::new()) }
 }
 
 fn named<T>(fields: &mut Fields, key: &str, read: fn(Fields) -> Result<T>) -> Result<BTreeMap<Name, T>> {

@@ -400,7 +400,11 @@ fn lock_pages(vault: &Vault) {
     let seeds = items.authenticators.values().filter_map(|device| Some(device.seed.here()?.expose()));
     let access = items.oath_access.values().map(|key| key.expose().as_bytes());
     let ssh_keys = items.ssh_keys.values().map(|key| key.private.expose());
-    let secrets = keys.chain(seeds).chain(access).chain(ssh_keys).chain([vault.master_key()]);
+    let unused =
+        items.rotations.values().filter_map(|rotation| Some(rotation.new.as_ref()?.secret.expose().as_bytes()));
+    let unproved = items.enrolments.values().filter_map(|enrolment| Some(enrolment.seed.as_ref()?.expose()));
+    let secrets =
+        keys.chain(unused).chain(seeds).chain(unproved).chain(access).chain(ssh_keys).chain([vault.master_key()]);
     let refused = secrets.filter_map(|bytes| keep_in_memory(bytes).err()).fold(None, |_, error| Some(error));
     if let Some(error) = refused {
         tracing::warn!(%error, "some secrets can be swapped out: raise RLIMIT_MEMLOCK");

@@ -1,6 +1,7 @@
 //! What a vault keeps for its owner.
 
 use super::json::Extra;
+use super::unfinished::{Enrolment, Rotation};
 use crate::world::WallTime;
 use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
 use claviger::secret::{DeviceSecret, SecretAccessKey, SshPrivateKey, TotpSeed};
@@ -17,10 +18,14 @@ pub struct Items {
     pub access_keys: BTreeMap<Name, AccessKey>,
     /// TOTP devices, by the name a person gave them.
     pub authenticators: BTreeMap<Name, TotpDevice>,
+    /// Devices that are being made at AWS, by the name they will have.
+    pub enrolments: BTreeMap<Name, Enrolment>,
     /// What a person has accepted, and changes only when a person accepts it.
     pub pins: Pins,
     /// What opens OATH applets that have a password, by the applet's id in base16.
     pub oath_access: BTreeMap<String, Arc<DeviceSecret>>,
+    /// Access keys that are being replaced at AWS, by their name.
+    pub rotations: BTreeMap<Name, Rotation>,
     /// SSH keys, by the name a person gave them.
     pub ssh_keys: BTreeMap<Name, SshKey>,
     /// Removed items, oldest first; swept after 30 days, when the vault is next saved.
@@ -108,7 +113,12 @@ pub enum Seed {
     /// In the vault.
     Here(Arc<TotpSeed>),
     /// On a YubiKey, which does not give it out.
-    OnCard(OathAccount),
+    OnCard {
+        /// Its account there.
+        account: OathAccount,
+        /// The same seed in the vault, where a person wanted a backup there.
+        backup: Option<Arc<TotpSeed>>,
+    },
 }
 
 impl Seed {
@@ -116,7 +126,7 @@ impl Seed {
     pub fn here(&self) -> Option<&Arc<TotpSeed>> {
         match self {
             Self::Here(seed) => Some(seed),
-            Self::OnCard(_) => None,
+            Self::OnCard { backup, .. } => backup.as_ref(),
         }
     }
 
@@ -124,7 +134,7 @@ impl Seed {
     pub fn on_card(&self) -> Option<&OathAccount> {
         match self {
             Self::Here(_) => None,
-            Self::OnCard(account) => Some(account),
+            Self::OnCard { account, .. } => Some(account),
         }
     }
 }

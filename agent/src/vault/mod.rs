@@ -28,6 +28,7 @@ mod save;
 pub mod seams;
 mod slot;
 mod state;
+mod unfinished;
 mod unlocked;
 
 #[cfg(test)]
@@ -49,4 +50,5 @@ pub use kdf::{KdfCost, check_passphrase};
 pub use recovery::{ConfirmedCode, FreshCode};
 pub use slot::{KeyringPlace, SlotInfo};
 pub use state::{AuditHead, Opened, SessionId, State, StateAccess};
+pub use unfinished::{Enrolment, NewKey, Rotation};
 pub use unlocked::Vault;

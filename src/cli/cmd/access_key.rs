@@ -8,11 +8,13 @@ use crate::cli::render::{minute, table};
 use crate::cli::terminal::Terminal;
 use crate::cli::{intake, ui};
 use crate::client::WipedBuffer;
-use crate::model::{AccessKeyId, Name};
+use crate::model::{AccessKeyId, Label, Name};
 use crate::secret::{SecretAccessKey, SecretText};
-use crate::wire::{AccessKeyRow, Fault, Reply, Request};
+use crate::wire::{
+    AccessKeyAtAws, AccessKeyRotate, AccessKeyRotated, AccessKeyRow, AccessKeyUse, Fault, Reply, Request,
+};
 
-/// Access keys of IAM users: add, import, list, remove, export
+/// Access keys of IAM users: add, import, list, rotate, remove, export
 #[derive(clap::Subcommand)]
 pub(in crate::cli) enum AccessKey {
     /// Store an access key, once AWS has accepted it
@@ -34,14 +36,41 @@ Examples:
   claviger access-key import dev
   claviger access-key import --all")]
     Import(Import),
-    /// List the access keys
+    /// List the access keys: age, status, last use
+    ///
+    /// AWS is asked with what is at hand: no code is spent, and what it does not say within 5 seconds is left open. It
+    /// counts uses hours late.
     #[command(after_help = "\
-Example:
-  claviger access-key list --json")]
+Examples:
+  claviger access-key list
+  claviger access-key list --offline --json")]
     List {
+        /// Do not ask AWS
+        #[arg(long)]
+        offline: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        proof: Proof,
+    },
+    /// Replace an access key by a new one at AWS
+    ///
+    /// AWS makes a new key; once it takes that, the vault uses it, and the old one is made inactive and deleted. Whatever
+    /// cuts this off, the same command goes on from there. A user has two keys at most, so there must be room for one.
+    #[command(after_help = "\
+Examples:
+  claviger access-key rotate dev
+  claviger access-key rotate dev --keep-old")]
+    Rotate {
+        /// Its name
+        name: Name,
+        /// Leave the old key inactive at AWS
+        #[arg(long)]
+        keep_old: bool,
+        /// Delete this inactive key of the user first
+        #[arg(long, value_name = "ID")]
+        delete_other: Option<AccessKeyId>,
         #[command(flatten)]
         proof: Proof,
     },
@@ -95,7 +124,10 @@ impl AccessKey {
             Self::Add(add) => add.run(),
             Self::Export { name, json, proof } => export(name, json, &proof),
             Self::Import(import) => import.run(),
-            Self::List { json, proof } => list(json, &proof),
+            Self::List { offline, json, proof } => list(!offline, json, &proof),
+            Self::Rotate { name, keep_old, delete_other, proof } => {
+                rotate(AccessKeyRotate { name, keep_old, delete_other }, &proof)
+            }
             Self::Remove { name, proof } => {
                 let said = format!("Access key {name} is in the vault's trash for 30 days. At AWS it still works.");
                 Desk::open(&proof)?.done(&Request::AccessKeyRemove { name })?;
@@ -139,18 +171,54 @@ fn typed(id: Option<AccessKeyId>) -> Result<(AccessKeyId, SecretAccessKey), Faul
     Ok((id, intake::secret(secret.trim(), "what was typed")?))
 }
 
-fn list(json: bool, proof: &Proof) -> Outcome {
-    let Reply::AccessKeys(rows) = Desk::open(proof)?.ask(&Request::AccessKeyList {})? else {
+fn list(live: bool, json: bool, proof: &Proof) -> Outcome {
+    let Reply::AccessKeys(rows) = Desk::open(proof)?.ask(&Request::AccessKeyList { live })? else {
         return Err(unexpected());
     };
-    if json { ui::json(&rows) } else { ui::data(page(&rows, ui::page_width()).as_bytes()) }
+    if json {
+        return ui::json(&rows);
+    }
+    ui::data(page(&rows, ui::page_width()).as_bytes())?;
+    for (row, fault) in rows.iter().filter_map(|row| Some((row, row.fault.as_ref()?))) {
+        ui::say(&format!("AWS says nothing of {}: {}", row.name, Label(&fault.message)));
+    }
+    Ok(())
+}
+
+fn rotate(asked: AccessKeyRotate, proof: &Proof) -> Outcome {
+    let Reply::AccessKeyRotated(rotated) = Desk::open(proof)?.ask(&Request::AccessKeyRotate(asked))? else {
+        return Err(unexpected());
+    };
+    let AccessKeyRotated { name, access_key_id, old, old_last_used, deleted } = rotated;
+    ui::say(&format!("Access key {name} is now {access_key_id}."));
+    let used = old_last_used.map_or_else(
+        || "AWS knows of no use of it".to_owned(),
+        |used| format!("last used {} for {} in {}", minute(&used.at), Label(&used.service), Label(&used.region)),
+    );
+    let end = if deleted { "deleted" } else { "inactive" };
+    ui::say(&format!("The old key {old} is {end} at AWS ({used})."));
+    Ok(())
 }
 
 fn page(rows: &[AccessKeyRow], width: Option<usize>) -> String {
     let user = |row: &AccessKeyRow| row.user.as_ref().map_or("not asked yet".to_owned(), ToString::to_string);
-    let rows =
-        rows.iter().map(|row| [row.name.to_string(), row.access_key_id.to_string(), user(row), minute(&row.added)]);
-    table(width, ["NAME", "ACCESS KEY ID", "USER", "ADDED"], rows)
+    let known = |row: &AccessKeyRow, shown: fn(&AccessKeyAtAws) -> String| {
+        row.at_aws.as_ref().map_or_else(|| "unknown".to_owned(), shown)
+    };
+    let rows = rows.iter().map(|row| {
+        [
+            row.name.to_string(),
+            row.access_key_id.to_string(),
+            user(row),
+            format!("{} d", row.age_days),
+            known(row, |at_aws| if at_aws.active { "active" } else { "inactive" }.to_owned()),
+            known(row, |at_aws| {
+                let used = |used: &AccessKeyUse| format!("{} {}", minute(&used.at), Label(&used.service));
+                at_aws.last_used.as_ref().map_or_else(|| "never".to_owned(), used)
+            }),
+        ]
+    });
+    table(width, ["NAME", "ACCESS KEY ID", "USER", "AGE", "STATUS", "LAST USED"], rows)
 }
 
 fn export(name: Name, json: bool, proof: &Proof) -> Outcome {

@@ -11,7 +11,7 @@ use crate::secret::{SecretText, TotpSeedText};
 use crate::wire::{Fault, MfaOnDevice, MfaRow, Reply, Request};
 use std::io::IsTerminal;
 
-/// Authenticators: add, list, code, rename, remove, export
+/// Authenticators: add, enroll, list, code, rename, resync, remove, deactivate, export
 #[derive(clap::Subcommand)]
 pub(in crate::cli) enum Mfa {
     /// Store the seed of a virtual MFA device, once AWS has accepted its code
@@ -26,6 +26,7 @@ Examples:
   claviger mfa add --for dev --seed-stdin < seed
   zbarimg -q --raw export.png | claviger mfa add --for dev --seed-stdin --account 2")]
     Add(Add),
+    Enroll(super::enroll::Enroll),
     /// List the authenticators
     #[command(after_help = "\
 Example:
@@ -62,6 +63,33 @@ Example:
         name: Name,
         /// Its new name
         new_name: Name,
+        #[command(flatten)]
+        proof: Proof,
+    },
+    /// Tell AWS how far a device's clock is off, by two codes of it
+    ///
+    /// For a device whose codes AWS refuses though its seed is right. It may wait for a step of half a minute.
+    #[command(after_help = "\
+Example:
+  claviger mfa resync ada")]
+    Resync {
+        /// Its name
+        name: Name,
+        #[command(flatten)]
+        proof: Proof,
+    },
+    /// Take a device away from its user at AWS, and its seed to the vault's trash
+    ///
+    /// The last device of a user is taken only where you say so.
+    #[command(after_help = "\
+Example:
+  claviger mfa deactivate ada")]
+    Deactivate {
+        /// Its name
+        name: Name,
+        /// Also where it is the last device of its user
+        #[arg(long)]
+        last: bool,
         #[command(flatten)]
         proof: Proof,
     },
@@ -124,6 +152,21 @@ impl Mfa {
     pub(super) fn run(self) -> Outcome {
         match self {
             Self::Add(add) => add.run(),
+            Self::Deactivate { name, last, proof } => {
+                let said = format!(
+                    "Device {name} is no longer a device of its user at AWS; its seed is in the vault's trash for 30 days."
+                );
+                Desk::open(&proof)?.done(&Request::MfaDeactivate { name, last })?;
+                ui::say(&said);
+                Ok(())
+            }
+            Self::Enroll(enroll) => enroll.run(),
+            Self::Resync { name, proof } => {
+                let said = format!("AWS knows how far the clock of {name} is off.");
+                Desk::open(&proof)?.done(&Request::MfaResync { name })?;
+                ui::say(&said);
+                Ok(())
+            }
             Self::Code { name, now, proof } => code(name, now, &proof),
             Self::Export { name, proof } => export(name, &proof),
             Self::List { json, proof } => list(json, &proof),
@@ -195,7 +238,8 @@ fn list(json: bool, proof: &Proof) -> Outcome {
 
 fn page(rows: &[MfaRow], width: Option<usize>) -> String {
     let rows = rows.iter().map(|row| {
-        let place = row.card.map_or_else(|| "vault".to_owned(), |card| format!("YubiKey {card}"));
+        let backup = if row.backup { ", vault" } else { "" };
+        let place = row.card.map_or_else(|| "vault".to_owned(), |card| format!("YubiKey {card}{backup}"));
         [row.name.to_string(), row.access_key.to_string(), row.serial.to_string(), place, minute(&row.added)]
     });
     table(width, ["NAME", "ACCESS KEY", "SERIAL", "SEED", "ADDED"], rows)

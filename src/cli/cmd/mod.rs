@@ -9,6 +9,7 @@ mod completion;
 mod config;
 mod device;
 mod doctor;
+mod enroll;
 pub(super) mod env;
 pub(super) mod exec;
 mod fido;
@@ -17,6 +18,7 @@ mod lock;
 mod login;
 mod logout;
 mod mfa;
+mod password;
 mod piv;
 pub(super) mod process;
 mod profile;
@@ -50,6 +52,8 @@ pub(super) enum Command {
     AccessKey(access_key::AccessKey),
     #[command(subcommand)]
     Mfa(mfa::Mfa),
+    #[command(subcommand)]
+    Password(password::Password),
     #[command(subcommand)]
     SshKey(ssh_key::SshKey),
     #[command(subcommand)]
@@ -98,6 +102,7 @@ impl Command {
             Self::Login(verb) => verb.run(),
             Self::Logout(verb) => verb.run(),
             Self::Mfa(verb) => verb.run(),
+            Self::Password(verb) => verb.run(),
             Self::Piv(verb) => verb.run(),
             Self::Process(verb) => process::run(&verb.into()),
             Self::Profile(verb) => verb.run(),

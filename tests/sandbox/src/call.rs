@@ -49,7 +49,12 @@ impl Call<'_> {
 
     /// Ok where the caller may; AccessDenied in AWS's words where not.
     pub(crate) fn authorize(&self, action: &str, resource: &str) -> Result<(), Refusal> {
-        let reason = match self.decide(action, resource, &self.context()) {
+        self.authorize_with(action, resource, &self.context())
+    }
+
+    /// The same with more facts than every call has.
+    pub(crate) fn authorize_with(&self, action: &str, resource: &str, context: &Context) -> Result<(), Refusal> {
+        let reason = match self.decide(action, resource, context) {
             Decision::Allowed => return Ok(()),
             Decision::ExplicitDeny => "with an explicit deny in an identity-based policy".to_owned(),
             Decision::ImplicitDeny => format!("because no identity-based policy allows the {action} action"),
@@ -84,7 +89,7 @@ impl Call<'_> {
             return Err(unknown_device());
         };
         let device = self.world.devices.get_mut(serial).ok_or_else(unknown_device)?;
-        if device.enabled.as_ref().is_none_or(|(owner, _)| owner != user) {
+        if device.enabled.as_ref().is_none_or(|(owner, _)| owner != user) || !device.unsettled.settles(self.now) {
             return Err(unknown_device());
         }
         let centre = totp::step_at(self.now) + device.drift;
@@ -111,7 +116,9 @@ fn unknown_device() -> Refusal {
 /// Runs an action of a service; InvalidAction for one that the double does not have.
 pub(crate) fn perform(service: Service, action: &str, call: &mut Call<'_>) -> Outcome {
     match service {
+        Service::Ec2 => crate::ec2::perform(action, call),
         Service::Iam => crate::iam::perform(action, call),
+        Service::InstanceConnect => crate::instance_connect::perform(action, call),
         Service::Sts => crate::sts::perform(action, call),
     }
 }

@@ -41,6 +41,11 @@ impl Entropy {
         format!("{prefix}{text}")
     }
 
+    /// `key-0`, `r-0` and the like, and 16 hexadecimal digits.
+    pub(crate) fn resource_id(&mut self, prefix: &str) -> String {
+        format!("{prefix}-0{}", HEXLOWER.encode(&self.bytes(8)))
+    }
+
     /// 40 characters of base64.
     pub(crate) fn secret_access_key(&mut self) -> String {
         BASE64.encode(&self.bytes(30))

@@ -1,6 +1,8 @@
 //! `claviger-sandbox`: the double on a port of 127.0.0.1, until stdin closes or a signal comes.
 
-use claviger_sandbox::{Sandbox, Seed, serve};
+mod pushed_keys;
+
+use claviger_sandbox::{Sandbox, Seed, SeedInstance, SeedKeyOrigin, serve};
 use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,13 +12,23 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 const USAGE: &str = "usage: claviger-sandbox [--port PORT] [--seed-file FILE.json]
+       claviger-sandbox pushed-keys ENDPOINT INSTANCE USER
 
-Serves a double of AWS STS and IAM on 127.0.0.1 and prints one line of JSON that says where, and without a seed file
-whom to play. Ends when stdin closes. Nothing in it is real.
+Serves a double of AWS STS, IAM, EC2 and EC2 Instance Connect on 127.0.0.1 and prints one line of JSON that says where,
+and without a seed file whom to play. Ends when stdin closes. Nothing in it is real.
+
+pushed-keys prints the keys that were pushed to an instance for a user, for sshd's AuthorizedKeysCommand.
 ";
 
 fn main() -> ExitCode {
-    match Options::read(std::env::args().skip(1)).and_then(|options| options.map_or_else(help, run)) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let done = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["pushed-keys", endpoint, instance, user] => {
+            pushed_keys::ask(endpoint, instance, user).and_then(|keys| print(&keys))
+        }
+        _ => Options::read(words.into_iter()).and_then(|options| options.map_or_else(help, run)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             let _ = writeln!(std::io::stderr(), "claviger-sandbox: {message}");
@@ -88,6 +100,17 @@ fn introduce(line: &mut serde_json::Value, seed: &Seed) {
     fields.insert("region".to_owned(), json!("us-east-1"));
     fields.insert("roles".to_owned(), json!(roles));
     fields.insert("external_id".to_owned(), json!("partner-42"));
+    let named = |instance: &SeedInstance| Some((instance.name.clone()?, json!(instance.id)));
+    let instances: serde_json::Map<_, _> = seed.instances.iter().filter_map(named).collect();
+    fields.insert("instances".to_owned(), json!(instances));
+    let windows = seed.instances.iter().find_map(|instance| instance.windows_password.as_ref());
+    fields.insert("windows_password".to_owned(), json!(windows));
+    if let Some(pair) = seed.key_pairs.first() {
+        fields.insert("key_pair".to_owned(), json!(pair.name));
+        if let SeedKeyOrigin::Created(pem) = &pair.origin {
+            fields.insert("key_pair_private".to_owned(), json!(pem));
+        }
+    }
     let Some(user) = seed.users.first() else { return };
     fields.insert("user".to_owned(), json!(user.name));
     fields.insert("user_arn".to_owned(), json!(format!("arn:aws:iam::{}:user/{}", seed.account, user.name)));

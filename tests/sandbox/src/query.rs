@@ -4,28 +4,61 @@ use crate::reply::Refusal;
 use bytes::Bytes;
 use http::Request;
 
-/// The parameters of a call, from the query and a form body.
-pub(crate) struct Parameters(Vec<(String, String)>);
+/// What stands before the action in X-Amz-Target.
+const INSTANCE_CONNECT_TARGET: &str = "AWSEC2InstanceConnectService.";
+
+/// The parameters of a call, from the query and a form body, or from a JSON one.
+#[derive(Default)]
+pub(crate) struct Parameters {
+    pairs: Vec<(String, String)>,
+    /// The body promises JSON and is none, or is more than one flat object.
+    unreadable: bool,
+}
 
 impl Parameters {
-    /// Reads them; a body counts only where its type says that it is a form.
+    /// Reads them; a body counts only where its type says what it is. The action of JSON stands in X-Amz-Target.
     pub(crate) fn of(request: &Request<Bytes>) -> Self {
         let mut pairs = Vec::new();
         if let Some(query) = request.uri().query() {
             pairs.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
         }
-        let kind = request.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if kind.is_some_and(|kind| {
-            kind.split(';').next().is_some_and(|kind| kind.trim() == "application/x-www-form-urlencoded")
-        }) {
-            pairs.extend(form_urlencoded::parse(request.body()).into_owned());
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        match header("content-type").and_then(|kind| kind.split(';').next()).map(str::trim) {
+            Some("application/x-www-form-urlencoded") => {
+                pairs.extend(form_urlencoded::parse(request.body()).into_owned());
+                Self { pairs, unreadable: false }
+            }
+            Some("application/x-amz-json-1.1") => {
+                let target = header("x-amz-target").unwrap_or_default();
+                let action = target.strip_prefix(INSTANCE_CONNECT_TARGET).unwrap_or(target).to_owned();
+                let inside = flat(request.body());
+                let unreadable = inside.is_none();
+                pairs.push(("Action".to_owned(), action));
+                pairs.extend(inside.unwrap_or_default());
+                Self { pairs, unreadable }
+            }
+            _ => Self { pairs, unreadable: false },
         }
-        Self(pairs)
+    }
+
+    /// Whether the body was not what its type says.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.unreadable
+    }
+
+    /// The names of all.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// EC2's lists: `Name.1`, `Name.2`, … up to the first gap.
+    pub(crate) fn numbered(&self, name: &str, field: &str) -> Vec<&str> {
+        (1..).map_while(|index: usize| self.text(&format!("{name}.{index}{field}"))).collect()
     }
 
     /// The value of a parameter, where it is there.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// A parameter that must be there.
@@ -54,10 +87,25 @@ impl Parameters {
 
     /// The name of a parameter that was given twice.
     pub(crate) fn repeated(&self) -> Option<&str> {
-        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        let mut names: Vec<&str> = self.names().collect();
         names.sort_unstable();
         names.iter().zip(names.iter().skip(1)).find(|(one, next)| one == next).map(|(name, _)| *name)
     }
+}
+
+/// The members of a JSON object whose values are no objects or lists; null ones are left out.
+fn flat(body: &[u8]) -> Option<Vec<(String, String)>> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).ok()?;
+    let mut pairs = Vec::new();
+    for (name, value) in object {
+        match value {
+            serde_json::Value::Null => {}
+            serde_json::Value::String(text) => pairs.push((name, text)),
+            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => pairs.push((name, value.to_string())),
+            serde_json::Value::Array(_) | serde_json::Value::Object(_) => return None,
+        }
+    }
+    Some(pairs)
 }
 
 fn malformed(name: &str, kind: &str) -> Refusal {

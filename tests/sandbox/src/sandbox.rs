@@ -8,7 +8,7 @@ use crate::query::Parameters;
 use crate::reply::{Refusal, Service, failure, response, success};
 use crate::sigv4::Signature;
 use crate::time;
-use crate::world::{Caller, Principal, Seed, SeedInvalid, World};
+use crate::world::{Caller, Consistency, Principal, Seed, SeedInvalid, World};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ struct State {
 /// What the server is to do with a request.
 pub(crate) enum Answer {
     Hang,
+    /// Done, and held before the reply goes.
+    Mute(Response<Bytes>),
     Reply(Response<Bytes>),
     Reset,
     /// The connection ends after the body, which lacks this many bytes.
@@ -53,12 +55,14 @@ impl Sandbox {
         Ok(Self(Arc::new(Inner { clock, state, releases: watch::Sender::new(0) })))
     }
 
-    /// Answers one request, in this thread and at once. Of the faults, Hang and Reset need the server: here they end
+    /// Answers one request, in this thread and at once. Of the faults, Hang, Mute and Reset need the server: here they end
     /// in a 500 that says so.
     pub fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         match self.answer(&request) {
             Answer::Reply(reply) | Answer::Truncated(reply, _) => reply,
-            Answer::Hang | Answer::Reset => response(500, "text/plain", "this fault needs the server\n"),
+            Answer::Hang | Answer::Mute(_) | Answer::Reset => {
+                response(500, "text/plain", "this fault needs the server\n")
+            }
         }
     }
 
@@ -148,6 +152,21 @@ impl Sandbox {
         }
     }
 
+    /// Sets for how long what IAM makes from now on is not known everywhere.
+    pub fn set_consistency(&self, consistency: Consistency) {
+        self.state().world.consistency = consistency;
+    }
+
+    /// How long a request is held up before it is looked at, in milliseconds.
+    pub(crate) fn delay(&self, request: &Request<Bytes>) -> Option<u64> {
+        if self.state().control.faults.is_empty() {
+            return None;
+        }
+        let parameters = Parameters::of(request);
+        let action = parameters.text("Action").unwrap_or_default();
+        self.state().control.take_delay(action, region_of(request).as_deref())
+    }
+
     /// Answers one request, faults and all.
     pub(crate) fn answer(&self, request: &Request<Bytes>) -> Answer {
         let parameters = Parameters::of(request);
@@ -155,11 +174,15 @@ impl Sandbox {
         let fault = {
             let mut state = self.state();
             state.control.arrived(action, parameters.text("TokenCode").is_some());
-            state.control.take_fault(action)
+            match state.control.faults.is_empty() {
+                true => None,
+                false => state.control.take_fault(action, region_of(request).as_deref()),
+            }
         };
         match fault {
             None => Answer::Reply(self.perform(request, &parameters, None)),
             Some(FaultKind::Hang) => Answer::Hang,
+            Some(FaultKind::Mute) => Answer::Mute(self.perform(request, &parameters, Some(&FaultKind::Mute))),
             Some(FaultKind::Reset { done }) => {
                 if done {
                     self.perform(request, &parameters, Some(&FaultKind::Reset { done }));
@@ -199,18 +222,20 @@ impl Sandbox {
             fault: fault.is_some(),
         };
         let signature = Signature::read(request);
-        let service = signature.as_ref().map_or(Service::Sts, |signature| signature.service);
+        let guess = || Service::guess(request, parameters.text("Version"));
+        let service = signature.as_ref().map_or_else(|_| guess(), |signature| signature.service);
         let mut reply = match fault.and_then(|kind| instead(kind, service, &request_id)) {
             Some(reply) => reply,
             None => {
                 match signature.and_then(|signature| state.run(request, parameters, &signature, now, &mut record)) {
                     Ok(xml) => success(service, &record.action, xml, &request_id),
                     Err(refusal) if refusal.code == UNKNOWN_PATH => {
-                        record.error = Some(refusal.code.to_owned());
+                        record.error = Some(refusal.code.clone().into_owned());
                         response(404, "text/xml", "<UnknownOperationException/>\n")
                     }
                     Err(refusal) => {
-                        record.error = Some(refusal.code.to_owned());
+                        let refusal = refusal.worded(service);
+                        record.error = Some(refusal.code.clone().into_owned());
                         failure(service, &refusal, &request_id)
                     }
                 }
@@ -225,9 +250,21 @@ impl Sandbox {
         reply
     }
 
+    /// Looks at the account, or changes it, behind AWS's back.
+    pub(crate) fn with_world<T>(&self, look: impl FnOnce(&mut World, &mut Entropy) -> T) -> T {
+        let mut state = self.state();
+        let state = &mut *state;
+        look(&mut state.world, &mut state.entropy)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The region that a request is signed for.
+fn region_of(request: &Request<Bytes>) -> Option<String> {
+    Signature::read(request).ok().map(|signature| signature.region)
 }
 
 /// One hanging request.
@@ -255,17 +292,27 @@ impl State {
         record.region = Some(signature.region.clone());
         let caller = self.authenticate(request, signature, now)?;
         record.principal = Some(self.world.principal_arn(&caller.principal));
+        // EC2's answer to a region that the account has not enabled (EC2 API reference, AuthFailure).
+        if signature.service.is_of_regions() && !self.world.ec2.enabled.contains(&signature.region) {
+            return Err(Refusal::invalid_token());
+        }
         if request.uri().path() != "/" || ![Method::GET, Method::POST].contains(request.method()) {
             return Err(Refusal::new(404, UNKNOWN_PATH, ""));
         }
         if let Some(name) = parameters.repeated() {
             return Err(Refusal::new(400, "MalformedQueryString", format!("{name} was given more than once")));
         }
-        let action = parameters.text("Action").ok_or_else(|| {
+        // JSON has its action in a header, and no version.
+        let is_json = signature.service == Service::InstanceConnect;
+        let targeted = !is_json || request.headers().contains_key("x-amz-target");
+        let action = parameters.text("Action").filter(|_| targeted).ok_or_else(|| {
             Refusal::new(400, "MissingAction", "The request is missing an action or a required parameter.")
         })?;
+        if is_json && (parameters.is_unreadable() || request.method() != Method::POST) {
+            return Err(Refusal::new(400, "SerializationException", "The body is not one flat JSON object"));
+        }
         let version = parameters.text("Version").unwrap_or("NO_VERSION_SPECIFIED");
-        if version != signature.service.version() {
+        if !is_json && version != signature.service.version() {
             return Err(invalid_action(action, version));
         }
         let mut call = Call {
@@ -284,7 +331,7 @@ impl State {
         let header_host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let host = header_host.or_else(|| request.uri().host());
         if let Some(key) = self.world.access_keys.get_mut(&signature.access_key_id) {
-            if !key.active || signature.session_token.is_some() {
+            if !key.unsettled.settles(now) || !key.active || signature.session_token.is_some() {
                 return Err(Refusal::invalid_token());
             }
             signature.verify(&key.secret, host, now)?;

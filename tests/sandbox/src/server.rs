@@ -53,11 +53,19 @@ async fn exchange(sandbox: Sandbox, socket: Arc<OwnedFd>, request: Request<Incom
     if request.uri().path().starts_with(PREFIX) {
         return Ok(whole(answer(&sandbox, &request)));
     }
+    if let Some(millis) = sandbox.delay(&request) {
+        // Whoever releases what hangs releases this as well.
+        let _ = tokio::time::timeout(Duration::from_millis(millis), sandbox.hang()).await;
+    }
     match sandbox.answer(&request) {
         Answer::Reply(reply) => Ok(whole(reply)),
         Answer::Hang => {
             sandbox.hang().await;
             Ok(whole(sandbox.resume(&request)))
+        }
+        Answer::Mute(reply) => {
+            sandbox.hang().await;
+            Ok(whole(reply))
         }
         Answer::Reset => {
             // Without lingering, closing sends RST and not FIN.

@@ -9,6 +9,12 @@ pub(crate) fn iso8601(millis: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// `2026-01-31T12:00:00.000Z`, as in EC2's replies.
+pub(crate) fn iso8601_millis(millis: i64) -> String {
+    let seconds = iso8601(millis);
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), millis.rem_euclid(1000))
+}
+
 /// `20260131T120000Z`, as in X-Amz-Date.
 pub(crate) fn amz(millis: i64) -> String {
     let (year, month, day, hour, minute, second) = civil(millis);

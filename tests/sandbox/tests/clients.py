@@ -12,10 +12,12 @@ import json
 import os
 import re
 import shutil
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 import urllib.error
 import urllib.request
@@ -161,6 +163,119 @@ class Cli(World):
         self.refused("NoSuchEntity", serial, "iam", "delete-virtual-mfa-device", "--serial-number", serial)
 
 
+    def shell(self, line):
+        """A line of the shell in the test's folder; what it prints."""
+        done = subprocess.run(["sh", "-euc", line], cwd=self.folder.name, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.strip()
+
+    def test_key_pairs(self):
+        path = lambda name: str(Path(self.folder.name, name))
+        made = self.aws("ec2", "create-key-pair", "--key-name", "made", "--tag-specifications", "ResourceType=key-pair,Tags=[{Key=Team,Value=a b}]")
+        self.assertEqual(made["Tags"], [{"Key": "Team", "Value": "a b"}])
+        Path(path("made")).write_text(made["KeyMaterial"] + "\n")
+        Path(path("made")).chmod(0o600)
+        digest = self.shell("openssl pkcs8 -topk8 -nocrypt -in made -outform DER | openssl sha1 -c").split()[-1]
+        self.assertEqual(made["KeyFingerprint"], digest)
+        self.refused("InvalidKeyPair.Duplicate", "already exists", "ec2", "create-key-pair", "--key-name", "made")
+
+        self.shell("ssh-keygen -q -t ed25519 -N '' -C somebody -f own; ssh-keygen -q -t ecdsa -N '' -f curve")
+        material = lambda name: f"fileb://{path(name)}"
+        own = self.aws("ec2", "import-key-pair", "--key-name", "own", "--public-key-material", material("own.pub"))
+        self.assertEqual(own["KeyFingerprint"], self.shell("ssh-keygen -lf own.pub").split()[1].removeprefix("SHA256:") + "=")
+        self.refused("InvalidKey.Format", "not in valid OpenSSH", "ec2", "import-key-pair", "--key-name", "curve", "--public-key-material", material("curve.pub"))
+
+        shown = self.aws("ec2", "describe-key-pairs", "--include-public-key", "--filters", "Name=key-name,Values=own,made")["KeyPairs"]
+        self.assertEqual([(pair["KeyName"], pair["KeyType"]) for pair in shown], [("made", "rsa"), ("own", "ed25519")])
+        self.assertEqual([pair["PublicKey"].split()[1] for pair in shown], [self.shell(f"ssh-keygen -yf {name}").split()[1] for name in ("made", "own")])
+        self.assertEqual(self.aws("ec2", "describe-key-pairs", "--region", "eu-west-1")["KeyPairs"], [])
+        self.refused("InvalidKeyPair.NotFound", "'own'", "ec2", "describe-key-pairs", "--region", "eu-west-1", "--key-names", "own")
+        self.aws("ec2", "delete-key-pair", "--key-name", "own")
+        self.aws("ec2", "delete-key-pair", "--key-name", "own")
+        self.refused("InvalidKeyPair.NotFound", "'own'", "ec2", "describe-key-pairs", "--key-names", "own")
+        self.assertEqual(len(self.aws("ec2", "describe-regions")["Regions"]), 17)
+
+    def test_a_windows_password(self):
+        desk, web = self.demo["instances"]["desk-1"], self.demo["instances"]["web-1"]
+        found = self.aws("ec2", "describe-instances", "--filters", "Name=tag:Name,Values=desk-1")["Reservations"][0]["Instances"][0]
+        self.assertEqual((found["InstanceId"], found["Platform"], found["KeyName"]), (desk, "windows", self.demo["key_pair"]))
+        launch = Path(self.folder.name, "launch.pem")
+        launch.write_text(self.demo["key_pair_private"])
+        ask = ["ec2", "get-password-data", "--priv-launch-key", str(launch), "--instance-id"]
+        self.assertEqual(self.aws(*ask, desk)["PasswordData"], self.demo["windows_password"])
+        self.assertEqual(self.aws("ec2", "get-password-data", "--instance-id", web)["PasswordData"], "")
+        self.refused("InvalidInstanceID.NotFound", "does not exist", "ec2", "get-password-data", "--instance-id", "i-0a11ce0000000009f")
+
+    def test_a_pushed_key_logs_in_for_a_minute(self):
+        web = self.demo["instances"]["web-1"]
+        user = self.shell("id -un")
+        host = Sshd(self.folder.name, self.demo["endpoint"], web, user)
+        self.addCleanup(host.stop)
+        self.shell("ssh-keygen -q -t ed25519 -N '' -f own; ssh-keygen -q -t ecdsa -N '' -f curve")
+        send = ["ec2-instance-connect", "send-ssh-public-key", "--instance-os-user", user, "--instance-id"]
+        key = lambda name: ["--ssh-public-key", f"file://{self.folder.name}/{name}.pub"]
+        self.assertIn("Permission denied", host.login("own").stderr)
+        self.assertIs(self.aws(*send, web, *key("own"))["Success"], True)
+        self.assertEqual(host.login("own").stdout, "inside\n")
+        self.control("clock", {"advance_millis": 60_000})
+        self.assertIn("Permission denied", host.login("own").stderr)
+        self.control("clock", {"offset_millis": 0})
+        self.refused("InvalidArgsException", "SSH Public key is invalid", *send, web, *key("curve"))
+        self.refused("EC2InstanceStateInvalidException", "not in a valid state", *send, self.demo["instances"]["batch-1"], *key("own"))
+        self.refused("EC2InstanceNotFoundException", "not found", *send, "i-0a11ce0000000009f", *key("own"))
+
+
+class Sshd:
+    """An sshd on the loopback, as whoever runs this, that asks the sandbox whom to let in."""
+
+    def __init__(self, folder, endpoint, instance, user):
+        self.folder, self.user = Path(folder), user
+        if os.geteuid() == 0:
+            os.makedirs("/run/sshd", exist_ok=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / "host"], check=True)
+        for _ in range(20):
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
+            self.process = self.start(endpoint, instance)
+            if self.process:
+                return
+        raise RuntimeError("no free port for sshd")
+
+    def start(self, endpoint, instance):
+        config = self.folder / "sshd_config"
+        config.write_text(
+            f"ListenAddress 127.0.0.1:{self.port}\nHostKey {self.folder}/host\nPidFile none\nStrictModes no\nUsePAM no\n"
+            "PasswordAuthentication no\nKbdInteractiveAuthentication no\nAuthorizedKeysFile none\n"
+            f"AuthorizedKeysCommandUser {self.user}\n"
+            f"AuthorizedKeysCommand /usr/bin/env {BINARY} pushed-keys {endpoint} {instance} %u\n"
+        )
+        words = ["/usr/sbin/sshd", "-D", "-e", "-f", config]
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for line in process.stderr:
+            if "Server listening on" in line:
+                # It must be able to say more.
+                self.reader = threading.Thread(target=process.stderr.read)
+                self.reader.start()
+                return process
+        process.wait()
+        process.stderr.close()
+        return None
+
+    def login(self, name):
+        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "IdentitiesOnly=yes", "BatchMode=yes", "LogLevel=ERROR"]
+        words = ["timeout", "60", "ssh", "-F", "none", "-p", str(self.port), "-l", self.user, "-i", str(self.folder / name)]
+        words += [word for option in options for word in ("-o", option)]
+        environment = {"PATH": os.environ["PATH"]}
+        return subprocess.run([*words, "127.0.0.1", "echo inside"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        self.process.stderr.close()
+
+
 class Boto(World):
     def client(self, service, credentials=None, keys=None, attempts=1):
         config = botocore.config.Config(retries={"total_max_attempts": attempts, "mode": "standard"})
@@ -259,6 +374,62 @@ class Boto(World):
         self.assertEqual(admin.list_groups_for_user(UserName="eve")["Groups"][0]["GroupName"], "readers")
         admin.update_account_password_policy(MinimumPasswordLength=14, RequireSymbols=True)
         self.assertEqual(own.get_account_password_policy()["PasswordPolicy"]["MinimumPasswordLength"], 14)
+
+    def test_key_pairs_and_instances(self):
+        ec2 = self.client("ec2")
+        made = ec2.create_key_pair(KeyName="made", KeyType="ed25519", KeyFormat="ppk")
+        self.assertTrue(made["KeyMaterial"].startswith("PuTTY-User-Key-File-2: ssh-ed25519\r\n"))
+        self.assertRegex(made["KeyPairId"], r"^key-[0-9a-f]{17}$")
+        material = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdamAGCsQq3v+8J4+/ATyjxOyQKIDdMBuVFAAUBjoTh somebody"
+        tags = [{"ResourceType": "key-pair", "Tags": [{"Key": "Team", "Value": "&<"}]}]
+        own = ec2.import_key_pair(KeyName="own", PublicKeyMaterial=material, TagSpecifications=tags)
+        digest = hashlib.sha256(base64.b64decode(material.split()[1])).digest()
+        self.assertEqual(own["KeyFingerprint"], base64.b64encode(digest).decode())
+        ec2.create_tags(Resources=[own["KeyPairId"]], Tags=[{"Key": "More", "Value": "x"}])
+        shown = ec2.describe_key_pairs(KeyPairIds=[own["KeyPairId"]], IncludePublicKey=True)["KeyPairs"][0]
+        self.assertEqual({tag["Key"]: tag["Value"] for tag in shown["Tags"]}, {"Team": "&<", "More": "x"})
+        self.assertEqual(shown["PublicKey"].split()[1].encode(), material.split()[1])
+        self.assertIsInstance(shown["CreateTime"], datetime.datetime)
+        by_tag = ec2.describe_key_pairs(Filters=[{"Name": "tag:Team", "Values": ["&*"]}])["KeyPairs"]
+        self.assertEqual([pair["KeyName"] for pair in by_tag], ["own"])
+        reply = ec2.delete_key_pair(KeyPairId=own["KeyPairId"])
+        self.assertEqual((reply["Return"], reply["KeyPairId"]), (True, own["KeyPairId"]))
+        self.assertNotIn("KeyPairId", ec2.delete_key_pair(KeyName="own"))
+        self.refused("InvalidKeyPair.NotFound", ec2.describe_key_pairs, KeyNames=["own"])
+        self.refused("DryRunOperation", ec2.create_key_pair, KeyName="dry", DryRun=True)
+        self.refused("InvalidAction", ec2.run_instances, MinCount=1, MaxCount=1)
+
+        pages = ec2.get_paginator("describe_instances").paginate(PaginationConfig={"PageSize": 5})
+        instances = [instance for page in pages for reservation in page["Reservations"] for instance in reservation["Instances"]]
+        self.assertEqual(
+            {instance["InstanceId"]: instance["State"]["Name"] for instance in instances},
+            {self.demo["instances"][name]: state for name, state in (("web-1", "running"), ("batch-1", "stopped"), ("desk-1", "running"))},
+        )
+        self.refused("InvalidInstanceID.Malformed", ec2.describe_instances, InstanceIds=["web-1"])
+        data = ec2.get_password_data(InstanceId=self.demo["instances"]["desk-1"])["PasswordData"]
+        self.assertTrue(data.startswith("\r\n") and data.endswith("\r\n"), data)
+
+        wrong = self.keys() | {"aws_secret_access_key": "junk"}
+        self.refused("AuthFailure", self.client("ec2", keys=wrong).describe_regions)
+        self.refused("InvalidSignatureException", self.client("ec2-instance-connect", keys=wrong).send_ssh_public_key,
+                     InstanceId=self.demo["instances"]["web-1"], InstanceOSUser="ada", SSHPublicKey=material.decode())
+        session = self.client("sts").get_session_token()["Credentials"]
+        self.client("ec2", session).describe_regions()
+        self.control("clock", {"advance_millis": 43_201_000})
+        # botocore corrects its own clock by the first reply.
+        self.refused("RequestExpired", self.client("ec2", session).describe_regions)
+
+    def test_iam_may_be_slow_to_know(self):
+        self.control("consistency", {"calls": 1, "millis": 0})
+        made = self.client("iam").create_access_key()["AccessKey"]
+        keys = {"aws_access_key_id": made["AccessKeyId"], "aws_secret_access_key": made["SecretAccessKey"]}
+        self.refused("InvalidClientTokenId", self.client("sts", keys=keys).get_caller_identity)
+        self.client("sts", keys=keys).get_caller_identity()
+        refuse = {"status": 409, "code": "EntityTemporarilyUnmodifiable", "message": "Wait."}
+        self.control("faults", {"action": "DeactivateMFADevice", "kind": {"refuse": refuse}})
+        iam = self.client("iam")
+        with self.assertRaises(iam.exceptions.EntityTemporarilyUnmodifiableException):
+            iam.deactivate_mfa_device(UserName="ada", SerialNumber=self.demo["mfa_serial"])
 
     def test_a_presigned_url(self):
         url = self.client("sts").generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")

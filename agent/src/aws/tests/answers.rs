@@ -120,7 +120,7 @@ async fn devices_are_listed_over_pages_and_an_endless_list_ends() {
     let last = "<IsTruncated>false</IsTruncated>";
     let desk = Desk::playing([aws(200, &page("a", more)), aws(200, &page("b", last))]);
     let iam = desk.edge.rules().iam(Partition::by_id("aws").expect("aws"), None).expect("AWS's own");
-    let serials = desk.edge.list_mfa_devices(desk.by(), &iam).await.expect("devices");
+    let serials = desk.edge.list_mfa_devices(desk.iam(&iam), None).await.expect("devices");
     let serials: Vec<_> = serials.iter().map(|serial| serial.as_str()).collect();
     assert_eq!(serials, ["arn:aws:iam::123456789012:mfa/a", "arn:aws:iam::123456789012:mfa/b"]);
     let seen = desk.http.seen();
@@ -131,11 +131,11 @@ async fn devices_are_listed_over_pages_and_an_endless_list_ends() {
     let none =
         "<ListMFADevicesResponse><ListMFADevicesResult><MFADevices/></ListMFADevicesResult></ListMFADevicesResponse>";
     let desk = Desk::playing([aws(200, none)]);
-    assert!(desk.edge.list_mfa_devices(desk.by(), &iam).await.expect("none").is_empty());
+    assert!(desk.edge.list_mfa_devices(desk.iam(&iam), None).await.expect("none").is_empty());
 
-    let desk = Desk::playing((0..50).map(|_| aws(200, &page("a", more))));
-    assert!(matches!(desk.edge.list_mfa_devices(desk.by(), &iam).await, Err(Error::BadAnswer { .. })));
-    assert_eq!(desk.http.seen().len(), 10);
+    let desk = Desk::playing((0..150).map(|_| aws(200, &page("a", more))));
+    assert!(matches!(desk.edge.list_mfa_devices(desk.iam(&iam), None).await, Err(Error::BadAnswer { .. })));
+    assert_eq!(desk.http.seen().len(), 100);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Where calls may go.
 
-use crate::aws::{Endpoint, EndpointRules, Error};
+use crate::aws::{Endpoint, EndpointRules, Error, Service};
 use claviger::model::{Partition, Region};
 
 fn region(text: &str) -> Region {
@@ -9,7 +9,7 @@ fn region(text: &str) -> Region {
 
 fn rules(allow: &[&str]) -> EndpointRules {
     let allow: Vec<String> = allow.iter().map(|entry| (*entry).to_owned()).collect();
-    EndpointRules::new(&allow, None, None).expect("rules")
+    EndpointRules::new(&allow, &[]).expect("rules")
 }
 
 fn shown(endpoint: &Endpoint) -> (String, String) {
@@ -122,12 +122,16 @@ fn an_entry_allows_its_scheme_host_and_port_alone() {
 #[test]
 fn a_configured_endpoint_holds_for_all_but_a_profile_with_its_own() {
     let allow = ["http://127.0.0.1:1".to_owned(), "http://127.0.0.1:2".to_owned()];
-    let rules = EndpointRules::new(&allow, Some("http://127.0.0.1:1"), Some("http://127.0.0.1:1")).expect("rules");
+    let rules = EndpointRules::new(
+        &allow,
+        &[(Service::Sts, Some("http://127.0.0.1:1")), (Service::Iam, Some("http://127.0.0.1:1"))],
+    )
+    .expect("rules");
     let aws = Partition::by_id("aws").expect("aws");
     assert_eq!(rules.sts(&region("eu-west-1"), None).expect("allowed").host(), "127.0.0.1:1");
     assert_eq!(rules.iam(aws, None).expect("allowed").host(), "127.0.0.1:1");
     assert_eq!(rules.sts(&region("eu-west-1"), Some("http://127.0.0.1:2")).expect("allowed").host(), "127.0.0.1:2");
-    let unlisted = EndpointRules::new(&[], Some("http://127.0.0.1:1"), None).expect("rules");
+    let unlisted = EndpointRules::new(&[], &[(Service::Sts, Some("http://127.0.0.1:1"))]).expect("rules");
     assert!(matches!(unlisted.sts(&region("eu-west-1"), None), Err(Error::EndpointNotAllowed { .. })));
 }
 
@@ -155,7 +159,7 @@ fn what_is_no_plain_url_is_refused() {
     ] {
         let result = rules.sts(&region("eu-west-1"), Some(url));
         assert!(matches!(result, Err(Error::EndpointInvalid { .. })), "{url:?}");
-        assert!(EndpointRules::new(&[url.to_owned()], None, None).is_err(), "{url:?}");
+        assert!(EndpointRules::new(&[url.to_owned()], &[]).is_err(), "{url:?}");
     }
-    assert!(EndpointRules::new(&["https://sts.corp.example/path".to_owned()], None, None).is_err());
+    assert!(EndpointRules::new(&["https://sts.corp.example/path".to_owned()], &[]).is_err());
 }

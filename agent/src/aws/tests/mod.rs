@@ -1,7 +1,7 @@
 //! The room as a whole, over a network that plays what is written down; the real network in `network`.
 
 use super::fake::{Play, ReplayHttp};
-use super::{AwsEdge, Endpoint, EndpointRules, MfaProof, SigningCredentials};
+use super::{AwsEdge, Endpoint, EndpointRules, IamAccess, MfaProof, SigningCredentials};
 use crate::testing::{self, FakeClock};
 use crate::world::WallTime;
 use claviger::model::{AccessKeyId, MfaSerial};
@@ -76,6 +76,10 @@ impl Desk {
 
     fn by(&self) -> SigningCredentials<'_> {
         SigningCredentials { access_key_id: &self.id, secret: &self.secret, token: None }
+    }
+
+    fn iam<'a>(&'a self, at: &'a Endpoint) -> IamAccess<'a> {
+        IamAccess { by: self.by(), at }
     }
 
     fn by_session(&self) -> SigningCredentials<'_> {

@@ -56,7 +56,7 @@ fn call(input: &[u8]) -> Result<(), Error> {
                     .rules()
                     .iam(claviger::model::Partition::by_id("aws").expect("aws"), None)
                     .expect("AWS's own");
-                assert!(desk.edge.list_mfa_devices(desk.by(), &iam).await?.len() <= 10_000);
+                assert!(desk.edge.list_mfa_devices(desk.iam(&iam), None).await?.len() <= 10_000);
             }
             _ => session(desk.edge.get_session_token(desk.by(), &desk.sts(), 3600, desk.proof()).await?),
         }

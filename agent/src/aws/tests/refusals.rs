@@ -1,8 +1,10 @@
 //! What AWS's error codes become, and what their texts may show.
 
 use super::{Desk, aws, refusal};
-use crate::aws::Error;
 use crate::aws::fake::Play;
+use crate::aws::{Endpoint, EndpointRules, Error};
+use claviger::model::Partition;
+use claviger::secret::{ConsolePassword, SecretText};
 
 async fn refused_with_code(play: Play) -> Error {
     let desk = Desk::playing([play]);
@@ -62,6 +64,33 @@ async fn each_error_code_has_its_variant() {
     assert_eq!(refused_with_code(aws(429, "slow down")).await, Error::Throttled { action });
     let unavailable = Error::ServiceError { action, error_code: said("no code"), status: 503 };
     assert_eq!(refused_with_code(aws(503, "<html>Service Unavailable</html>")).await, unavailable);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_has_its_code_in_the_words_of_iam_and_of_ec2() {
+    let iam: Endpoint = EndpointRules::default().iam(Partition::commercial(), None).expect("allowed");
+    for code in ["EntityAlreadyExists", "LimitExceeded", "NoSuchEntity", "NoSuchEntityException"] {
+        let desk = Desk::playing([refusal(409, code, "it stands in the way")]);
+        let error = desk.edge.create_access_key(desk.iam(&iam), "ada").await.err().expect("an error");
+        assert!(error.is_refusal(code.trim_end_matches("Exception")), "{code}: {error:?}");
+        assert!(!error.may_be_done());
+    }
+    let ec2 = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors>\
+               <RequestID>1</RequestID></Response>";
+    let desk = Desk::playing([aws(403, ec2)]);
+    let error = desk.edge.create_access_key(desk.iam(&iam), "ada").await.err().expect("an error");
+    assert!(matches!(&error, Error::AccessDenied { message, .. } if message == "no"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_password_is_not_repeated() {
+    let iam: Endpoint = EndpointRules::default().iam(Partition::commercial(), None).expect("allowed");
+    let [old, new] = ["old-Password-1", "new-Password-2"].map(|text| ConsolePassword::from_text(text.to_owned()));
+    for (said, shown) in [("too short", "too short"), ("new-Password-2 is too short", ""), ("not old-Password-1", "")] {
+        let desk = Desk::playing([refusal(400, "PasswordPolicyViolation", said)]);
+        let error = desk.edge.change_password(desk.iam(&iam), &old, &new).await.expect_err("refused");
+        assert!(matches!(&error, Error::Refused { message, .. } if message == shown), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 
 use super::{CALLER, Desk, NOW, SESSION, aws, refusal};
 use crate::aws::fake::{Play, ReplayHttp};
-use crate::aws::{Caller, Error, HttpError, NetworkFault};
+use crate::aws::{Caller, EndpointRules, Error, HttpError, NetworkFault};
 use crate::world::{Clock, WallTime};
+use claviger::model::Partition;
 
 async fn caller(desk: &Desk) -> Result<Caller, Error> {
     desk.edge.get_caller_identity(desk.by(), &desk.sts()).await
@@ -51,6 +52,30 @@ async fn a_code_is_sent_once_whatever_happens() {
 }
 
 #[tokio::test]
+async fn what_makes_something_is_asked_again_only_where_it_was_not_done() {
+    let iam = EndpointRules::default().iam(Partition::commercial(), None).expect("allowed");
+    for play in passing() {
+        let desk = Desk::playing([play.clone(), aws(200, NEW_KEY)]);
+        let made = desk.edge.create_access_key(desk.iam(&iam), "ada").await;
+        let not_done = match &play {
+            Play::Fail(error) => matches!(error, HttpError::NotSent(_)),
+            Play::Answer { status, .. } => *status < 500,
+            Play::Hang => false,
+        };
+        assert_eq!((made.is_ok(), desk.http.seen().len()), (not_done, if not_done { 2 } else { 1 }), "{play:?}");
+        assert!(made.err().is_none_or(|error| error.may_be_done()), "{play:?}");
+    }
+}
+
+const NEW_KEY: &str = concat!(
+    r#"<CreateAccessKeyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><CreateAccessKeyResult><AccessKey>"#,
+    "<UserName>ada</UserName><AccessKeyId>AKIAIOSFODNN7EXAMPLF</AccessKeyId><Status>Active</Status>",
+    "<SecretAccessKey>made/Secret+Key</SecretAccessKey><CreateDate>2026-11-22T00:00:00Z</CreateDate></AccessKey>",
+    "</CreateAccessKeyResult><ResponseMetadata><RequestId>01234567-89ab-cdef-0123-456789abcdef</RequestId>",
+    "</ResponseMetadata></CreateAccessKeyResponse>"
+);
+
+#[tokio::test]
 async fn what_will_not_pass_is_tried_once() {
     for play in [
         refusal(403, "AccessDenied", "no"),
@@ -77,7 +102,7 @@ async fn waits_differ_from_one_machine_to_the_next() {
     for seed in 0..8 {
         let mut desk = Desk::playing(vec![refusal(400, "Throttling", "x"); 4]);
         let world = crate::testing::world(desk.clock.clone(), seed);
-        desk.edge = crate::aws::AwsEdge::new(world, desk.http.clone(), crate::aws::EndpointRules::default());
+        desk.edge = crate::aws::AwsEdge::new(world, desk.http.clone(), EndpointRules::default());
         assert!(caller(&desk).await.is_err());
         waits.push(desk.clock.wall().0 - NOW.0);
     }

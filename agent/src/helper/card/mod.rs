@@ -32,14 +32,12 @@ impl Card {
 
 impl Device for Card {
     fn run(&mut self, operation: Operation, courtesy: &Courtesy<'_>) -> Result<Answer, Error> {
-        // Whether it is there, answers, and is nobody else's for now.
-        self.reader.check()?;
-        courtesy.begun();
-        let touch = || courtesy.touch();
+        let (begun, touch) = (|| courtesy.begun(), || courtesy.touch());
+        let mut turn = self.reader.turn(&begun);
         match operation {
-            Operation::DescribeCard {} => self.reader.with_card(describe::describe).map(Answer::Card),
-            Operation::Oath(operation) => self.reader.with_card(|link| oath::run(link, operation, &touch)),
-            Operation::Piv(operation) => piv::run(&mut self.reader, &mut self.piv, operation, &touch),
+            Operation::DescribeCard {} => turn.with_card(describe::describe).map(Answer::Card),
+            Operation::Oath(operation) => turn.with_card(|link| oath::run(link, operation, &touch)),
+            Operation::Piv(operation) => piv::run(&mut turn, &mut self.piv, operation, &touch),
             Operation::Fido(_) => Err(Error::Unsupported(None)),
         }
     }

@@ -13,26 +13,49 @@ pub(super) struct Reader {
     card: Option<Card>,
 }
 
+/// The time of one operation, which has begun once the card is there, answers, and is nobody else's.
+pub(super) struct Turn<'a> {
+    reader: &'a mut Reader,
+    /// Called once, when it has begun.
+    begun: Option<&'a dyn Fn()>,
+}
+
+impl Turn<'_> {
+    /// The reader's name.
+    pub(super) fn name(&self) -> &str {
+        &self.reader.name
+    }
+
+    /// Works on the card in one transaction: nobody else comes between.
+    pub(super) fn with_card<T>(&mut self, work: impl FnOnce(&mut dyn Link) -> Result<T, Error>) -> Result<T, Error> {
+        let begun = self.begun.take();
+        self.reader.with_transaction(|transaction| {
+            if let Some(begun) = begun {
+                begun();
+            }
+            let buffer = Zeroizing::new(vec![0; ANSWER_LIMIT]);
+            work(&mut CardLink { transaction, buffer })
+        })
+    }
+
+    /// Lets go of the card for a connection of somebody else's making, once it is sure that there is one to be had.
+    pub(super) fn leave(&mut self) -> Result<(), Error> {
+        if self.begun.is_some() {
+            self.with_card(|_| Ok(()))?;
+        }
+        self.reader.release();
+        Ok(())
+    }
+}
+
 impl Reader {
     pub(super) fn new(name: String) -> Self {
         Self { name, card: None }
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Opens and closes a transaction: an error where the card went, or somebody holds it.
-    pub(super) fn check(&mut self) -> Result<(), Error> {
-        self.with_transaction(|_| Ok(()))
-    }
-
-    /// Works on the card in one transaction: nobody else comes between.
-    pub(super) fn with_card<T>(&mut self, work: impl FnOnce(&mut dyn Link) -> Result<T, Error>) -> Result<T, Error> {
-        self.with_transaction(|transaction| {
-            let buffer = Zeroizing::new(vec![0; ANSWER_LIMIT]);
-            work(&mut CardLink { transaction, buffer })
-        })
+    /// For one operation.
+    pub(super) fn turn<'a>(&'a mut self, begun: &'a dyn Fn()) -> Turn<'a> {
+        Turn { reader: self, begun: Some(begun) }
     }
 
     /// Lets go of the card.
@@ -43,42 +66,34 @@ impl Reader {
         }
     }
 
-    fn with_transaction<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        let mut card = match self.card.take() {
-            Some(card) => card,
-            None => self.connect()?,
-        };
-        // A card that somebody has reset, or that was pulled and put back: once more.
-        let stale = card.transaction().err();
-        if let Some(error) = stale {
-            if !matches!(
-                error,
-                pcsc::Error::ResetCard
-                    | pcsc::Error::RemovedCard
-                    | pcsc::Error::InvalidHandle
-                    | pcsc::Error::ServiceStopped
-                    | pcsc::Error::NoService
-            ) {
-                self.card = Some(card);
-                return Err(self.error(error));
-            }
+    fn with_transaction<T, W>(&mut self, mut work: W) -> Result<T, Error>
+    where
+        W: FnOnce(&Transaction<'_>) -> Result<T, Error>,
+    {
+        loop {
+            let (mut card, is_new) = match self.card.take() {
+                Some(card) => (card, false),
+                None => (self.connect()?, true),
+            };
+            let done = in_transaction(&mut card, work);
             self.card = Some(card);
-            self.release();
-            card = self.connect()?;
-        }
-        let outcome = match card.transaction() {
-            Ok(transaction) => {
-                let outcome = work(&transaction);
-                drop(transaction.end(Disposition::LeaveCard));
-                outcome
+            match done {
+                Ok(outcome) => {
+                    if matches!(outcome, Err(Error::Gone)) {
+                        self.release();
+                    }
+                    return outcome;
+                }
+                Err((failed, undone)) if is_stale(failed) => {
+                    self.release();
+                    if is_new {
+                        return Err(self.error(failed));
+                    }
+                    work = undone;
+                }
+                Err((failed, _)) => return Err(self.error(failed)),
             }
-            Err(error) => Err(self.error(error)),
-        };
-        self.card = Some(card);
-        if matches!(outcome, Err(Error::Gone)) {
-            self.release();
         }
-        outcome
     }
 
     fn connect(&self) -> Result<Card, Error> {
@@ -93,6 +108,27 @@ impl Reader {
             error => to_error(error),
         }
     }
+}
+
+/// Works in one transaction; gives back what was not done where there is none to be had.
+fn in_transaction<T, W>(card: &mut Card, work: W) -> Result<T, (pcsc::Error, W)>
+where
+    W: FnOnce(&Transaction<'_>) -> T,
+{
+    match card.transaction() {
+        Ok(transaction) => {
+            let outcome = work(&transaction);
+            drop(transaction.end(Disposition::LeaveCard));
+            Ok(outcome)
+        }
+        Err(failed) => Err((failed, work)),
+    }
+}
+
+/// Whether the card is to be connected to once more: somebody has reset it, or it was pulled and put back.
+fn is_stale(error: pcsc::Error) -> bool {
+    use pcsc::Error as Pcsc;
+    matches!(error, Pcsc::ResetCard | Pcsc::RemovedCard | Pcsc::InvalidHandle | Pcsc::ServiceStopped | Pcsc::NoService)
 }
 
 impl Drop for Reader {

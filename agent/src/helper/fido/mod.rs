@@ -112,7 +112,7 @@ impl Session<'_> {
     }
 }
 
-/// Works with the crate. Where it panics the agent is told, and the process ends: nobody knows what it has left.
+/// Works with the crate. Where it panics the agent is told, and the process ends with it: nobody knows what it has left.
 fn told_where_it_panics<T>(node: &Node, courtesy: &Courtesy<'_>, work: impl FnOnce() -> T) -> T {
     let (node, tell) = (node.clone(), courtesy.last_words());
     let before = std::panic::take_hook();

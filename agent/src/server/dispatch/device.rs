@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 impl Server {
     /// What is plugged in, each asked what it is, all at once: one that hangs holds up nobody for long.
     pub(super) async fn device_list(self: &Arc<Self>) -> Result<Reply, Fault> {
-        let present = self.devices.present().await.map_err(|error| fault::device::fault(&error, None))?;
+        let present = self.devices().present().await.map_err(|error| fault::device::fault(&error, None))?;
         let faults = present.cards.iter().chain(&present.fido).map(|error| fault::device::fault(error, None)).collect();
         let devices = join_all(present.devices.iter().map(|found| self.device_row(found))).await;
         Ok(Reply::Devices(DeviceList { devices, faults }))
@@ -34,7 +34,7 @@ impl Server {
         };
         // Nobody is asked to touch anything for this.
         let (notices, _) = mpsc::unbounded_channel();
-        match self.devices.run(found, question, notices).await {
+        match self.devices().run(found, question, notices).await {
             Ok(Answer::Card(card)) => describe_card(&mut row, &card),
             Ok(Answer::Fido(fido::Answer::Info(info))) => describe_fido(&mut row, &info),
             Ok(_) => row.fault = Some(fault::device::fault(&Error::HelperSpeech, None)),

@@ -12,7 +12,7 @@ const TRIES_WARNED: u8 = 2;
 impl Server {
     /// One line about all that is well, else a line for each thing that is not.
     pub(super) async fn diagnose_devices(self: &Arc<Self>) -> Vec<Finding> {
-        if !self.devices.is_installed() {
+        if !self.devices().is_installed() {
             let text = "no device helper is installed: YubiKeys and FIDO2 devices are not used";
             return vec![Finding::new("devices", Level::Note, text)];
         }

@@ -91,7 +91,7 @@ impl Server {
 
     /// The only device, or the one that is called so: by its path, or a part of what `device list` shows of it.
     async fn fido_device(self: &Arc<Self>, named: Option<&str>) -> Result<Found, Fault> {
-        let present = self.devices.present().await.map_err(|error| fault::device::fault(&error, None))?;
+        let present = self.devices().present().await.map_err(|error| fault::device::fault(&error, None))?;
         let mut found = present.devices.into_iter().filter(|found| match &found.address {
             Address::Fido(path) => named.is_none_or(|named| path == named || found.product.contains(named)),
             Address::Card(_) => false,
@@ -107,7 +107,7 @@ impl Server {
     /// Refuses where one try of the PIN is left: that is for a person to type, where they see it.
     async fn fido_spare(&self, device: &Found) -> Result<(), Fault> {
         let (tell, _) = mpsc::unbounded_channel();
-        let info = self.devices.run(device, Operation::Fido(Do::Describe {}), tell).await;
+        let info = self.devices().run(device, Operation::Fido(Do::Describe {}), tell).await;
         match info.map_err(|error| told(device, &error))? {
             Answer::Fido(FidoAnswer::Info(Info { pin_tries: Some(1), .. })) => {
                 Err(Fault::new(Code::DevicePinBlocked, "one try of the PIN is left, and it is not used here"))

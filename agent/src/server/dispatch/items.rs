@@ -74,7 +74,8 @@ impl Server {
                     export.map_err(fault::vault)?.ok_or_else(|| fault::job(jobs::Error::AccessKeyNotFound(name)))?;
                 Ok(Reply::AccessKeyExport(export))
             }
-            Request::AccessKeyList {} => Ok(Reply::AccessKeys(self.access_key_rows()?)),
+            Request::AccessKeyList { live: false } => Ok(Reply::AccessKeys(self.access_key_rows()?)),
+            Request::AccessKeyList { live: true } => Ok(Reply::AccessKeys(self.access_keys_at_aws().await?)),
             Request::AccessKeyRemove { name } => {
                 access_key::remove(custody, self.office.clone(), name, now).await.map_err(fault::job)?;
                 Ok(Reply::Done {})
@@ -227,8 +228,8 @@ impl Server {
         let device = device.ok_or_else(|| fault::job(jobs::Error::MfaNotFound(name)))?;
         // A touch is its own presence.
         let touch = device.on_card.as_ref().is_some_and(|account| account.touch);
-        if !touch && self.office.presence_left().is_none() {
-            return Err(fault::job(crate::session::Error::PresenceNeeded.into()));
+        if !touch {
+            self.require_presence()?;
         }
         let (office, serial) = (self.office.clone(), device.serial.clone());
         let work = |listener| async move {
@@ -239,7 +240,14 @@ impl Server {
         let (turn, code) = match device.on_card.clone() {
             Some(account) => {
                 let (key, serial) = (device.access_key.clone(), device.serial.clone());
-                self.code_of_card(key, serial, account, wait, conversation).await?
+                match self.code_of_card(key, serial, account, wait, conversation).await {
+                    // The vault has its seed as well.
+                    Err(fault) if fault.code == Code::DeviceNotPresent && device.is_here => {
+                        self.require_presence()?;
+                        conversation.attend(self, work).await.map_err(|error| fault::job(error.into()))?
+                    }
+                    outcome => outcome?,
+                }
             }
             None => conversation.attend(self, work).await.map_err(|error| fault::job(error.into()))?,
         };
@@ -252,6 +260,13 @@ impl Server {
         Ok(Reply::MfaCode { code, seconds_left: ends / 1000 })
     }
 
+    fn require_presence(&self) -> Result<(), Fault> {
+        match self.office.presence_left() {
+            Some(_) => Ok(()),
+            None => Err(fault::job(crate::session::Error::PresenceNeeded.into())),
+        }
+    }
+
     /// A slot opened afresh, by a person.
     pub(super) async fn prove(self: &Arc<Self>, proof: SlotProof, conversation: &Conversation) -> Result<(), Fault> {
         let (custody, leave) = (self.custody.clone(), conversation.leave.clone());
@@ -260,7 +275,8 @@ impl Server {
         Ok(())
     }
 
-    fn access_key_rows(&self) -> Result<Vec<AccessKeyRow>, Fault> {
+    pub(super) fn access_key_rows(&self) -> Result<Vec<AccessKeyRow>, Fault> {
+        let now = self.world.clock.wall();
         let rows = self.custody.with_items(|items| {
             items
                 .access_keys
@@ -270,6 +286,9 @@ impl Server {
                     access_key_id: key.access_key_id.clone(),
                     user: key.user.clone(),
                     added: rfc3339(key.added),
+                    age_days: access_key::age_days(key.added, now),
+                    at_aws: None,
+                    fault: None,
                 })
                 .collect()
         });
@@ -286,6 +305,7 @@ impl Server {
                     serial: device.serial.clone(),
                     access_key: device.access_key.clone(),
                     card: device.seed.on_card().map(|account| account.card),
+                    backup: device.seed.on_card().is_some() && device.seed.here().is_some(),
                     added: rfc3339(device.added),
                 })
                 .collect()

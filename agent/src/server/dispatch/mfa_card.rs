@@ -12,7 +12,7 @@ use crate::session::{asked_by, named};
 use crate::vault::{Extra, OathAccount, Seed, TotpDevice};
 use claviger::model::{MfaSerial, Name};
 use claviger::secret::{DeviceSecret, SecretText, TotpSeed};
-use claviger::wire::{Code, Fault, Reply};
+use claviger::wire::{Code, EnrollOnDevice, Fault, Reply};
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl Server {
         let (there, access_key, proved) = conversation.attend(self, work).await?;
         let now = self.world.clock.wall();
         let told = serial.to_string();
-        let seed = Seed::OnCard(there.account);
+        let seed = Seed::OnCard { account: there.account, backup: None };
         let device = TotpDevice { serial, access_key: access_key.clone(), seed, added: now, extra: Extra::default() };
         let access = there.access.map(|(id, access)| (id, Arc::new(access)));
         let leave = conversation.leave.clone();
@@ -78,13 +78,7 @@ impl Server {
     ) -> Result<(There, Name, Option<Proved>), Fault> {
         let audience = Arc::new(Audience::default());
         audience.join(listener);
-        let devices = &self.office.hardware().devices;
-        let card = match wanted.card {
-            Some(number) => devices.card(number).await,
-            None => devices.only_card().await,
-        };
-        let what = wanted.card.map(|number| named(Some(number)));
-        let card = card.map_err(|error| fault::device::fault(&error, what.as_deref()))?;
+        let card = self.card(wanted.card).await?;
         let there = self.place_on_card(&card, &wanted, &serial, &audience).await?;
         if !wanted.verify {
             return Ok((there, wanted.access_key, None));
@@ -105,6 +99,74 @@ impl Server {
         }
     }
 
+    /// The card of this serial number, or the only one.
+    async fn card(&self, number: Option<u32>) -> Result<Card, Fault> {
+        let devices = self.devices();
+        let card = match number {
+            Some(number) => devices.card(number).await,
+            None => devices.only_card().await,
+        };
+        let what = number.map(|number| named(Some(number)));
+        card.map_err(|error| fault::device::fault(&error, what.as_deref()))
+    }
+
+    /// The account that a device which is to be made at AWS gets on a card. Refuses a name that the card has.
+    pub(super) async fn account_to_be(
+        &self,
+        wanted: &EnrollOnDevice,
+        serial: &MfaSerial,
+        audience: &Arc<Audience>,
+    ) -> Result<OathAccount, Fault> {
+        let card = self.card(wanted.serial).await?;
+        let failed = |error: device::Error| fault::device::fault(&error, Some(&named(card.info.serial)));
+        let number = card.info.serial.ok_or_else(|| failed(device::Error::Unsupported(None)))?;
+        let name = wanted.account.clone().unwrap_or_else(|| mfa_device::account_name(serial)).into_bytes();
+        let (_, accounts) = self.accounts(&card, audience).await?;
+        if accounts.iter().any(|account| account.name.0 == name) {
+            return Err(failed(device::Error::AlreadyThere));
+        }
+        Ok(OathAccount { card: number, name, touch: wanted.touch })
+    }
+
+    /// Puts the seed of a device that AWS has made on its card, unless an earlier run has, and looks whether the card
+    /// gives its codes. What opens the applet.
+    pub(super) async fn enrol_on_card(
+        &self,
+        account: &OathAccount,
+        seed: &TotpSeed,
+        serial: &MfaSerial,
+        audience: &Arc<Audience>,
+    ) -> Result<Option<(String, DeviceSecret)>, Fault> {
+        let card = self.card(Some(account.card)).await?;
+        let failed = |error: device::Error| fault::device::fault(&error, Some(&named(card.info.serial)));
+        let (access, accounts) = self.accounts(&card, audience).await?;
+        if !accounts.iter().any(|known| known.name.0 == account.name) {
+            self.oath(&card, access.as_ref(), put(account, seed), audience).await.map_err(failed)?;
+        }
+        let step = mfa::step_at(self.office.aws().corrected_now());
+        let purpose = format!("To see that it gives the codes of {serial}.");
+        let opens = access.as_ref().map(|(_, opens)| oath::for_helper(opens));
+        let code = self.office.oath_code(&card, account, (step, opens), &purpose, audience).await;
+        let code = code.map_err(|error| fault::job(error.into()))?;
+        // Both are codes of this machine: nobody can time this.
+        if code.expose() != mfa::code(seed, step).expose() {
+            return Err(failed(device::Error::AlreadyThere));
+        }
+        Ok(access)
+    }
+
+    /// Takes back what was put on a card for a device that is not made after all.
+    pub(super) async fn leave_card(&self, account: &OathAccount, audience: &Arc<Audience>) -> Result<(), Fault> {
+        let card = self.card(Some(account.card)).await?;
+        let failed = |error: device::Error| fault::device::fault(&error, Some(&named(card.info.serial)));
+        let (access, accounts) = self.accounts(&card, audience).await?;
+        if accounts.iter().any(|known| known.name.0 == account.name) {
+            let verb = Verb::Delete { name: Bytes(account.name.clone()) };
+            self.oath(&card, access.as_ref(), verb, audience).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
     async fn place_on_card(
         &self,
         card: &Card,
@@ -117,18 +179,9 @@ impl Server {
         let (access, accounts) = self.accounts(card, audience).await?;
         let name = wanted.account.clone().map(String::into_bytes);
         if let Some(seed) = &wanted.seed {
-            let name = name.unwrap_or_else(|| default_name(serial).into_bytes());
-            let verb = Verb::Put(NewAccount {
-                name: Bytes(name.clone()),
-                kind: Kind::Totp,
-                hash: Hash::Sha1,
-                digits: 6,
-                seed: DeviceSecret::from_text(HEXLOWER.encode(seed.expose())),
-                touch: wanted.touch,
-                counter: 0,
-            });
-            self.oath(card, access.as_ref(), verb, audience).await.map_err(failed)?;
+            let name = name.unwrap_or_else(|| mfa_device::account_name(serial).into_bytes());
             let account = OathAccount { card: number, name, touch: wanted.touch };
+            self.oath(card, access.as_ref(), put(&account, seed), audience).await.map_err(failed)?;
             return Ok(There { account, new: true, access });
         }
         let is_aws = |account: &&oath::Account| {
@@ -239,7 +292,7 @@ impl Server {
             let audience = Arc::new(Audience::default());
             audience.join(listener);
             let failed = |error| fault::device::fault(&error, Some(&named(Some(account.card))));
-            let card = server.office.hardware().devices.card(account.card).await.map_err(failed)?;
+            let card = server.devices().card(account.card).await.map_err(failed)?;
             let job = |error: crate::session::Error| fault::job(error.into());
             let office = &server.office;
             let turn = office.burn(&access_key, std::slice::from_ref(&serial), wait, &audience).await.map_err(job)?;
@@ -256,11 +309,17 @@ impl Server {
     }
 }
 
-/// What AWS calls an account in its QR code, with the device's name; as long as the applet takes.
-fn default_name(serial: &MfaSerial) -> String {
-    let device = serial.as_str().rsplit('/').next().unwrap_or_default();
-    let account = serial.account().map(|account| format!("@{account}")).unwrap_or_default();
-    format!("Amazon Web Services:{device}{account}").chars().take(64).collect()
+/// Puts the seed of a device of AWS there.
+fn put(account: &OathAccount, seed: &TotpSeed) -> Verb {
+    Verb::Put(NewAccount {
+        name: Bytes(account.name.clone()),
+        kind: Kind::Totp,
+        hash: Hash::Sha1,
+        digits: 6,
+        seed: DeviceSecret::from_text(HEXLOWER.encode(seed.expose())),
+        touch: account.touch,
+        counter: 0,
+    })
 }
 
 /// Whether an account is one of AWS, by the issuer that its QR code has.

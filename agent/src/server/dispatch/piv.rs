@@ -83,7 +83,7 @@ impl Server {
         };
         // Without exactly one card the request is refused for that.
         if device.is_none()
-            && let Ok(card) = self.devices.only_card().await
+            && let Ok(card) = self.devices().only_card().await
         {
             *device = card.info.serial;
         }
@@ -92,8 +92,8 @@ impl Server {
 
     async fn piv_card(self: &Arc<Self>, device: Option<u32>) -> Result<Card, Fault> {
         let card = match device {
-            Some(serial) => self.devices.card(serial).await,
-            None => self.devices.only_card().await,
+            Some(serial) => self.devices().card(serial).await,
+            None => self.devices().only_card().await,
         };
         card.map_err(|error| fault::device::fault(&error, None))
     }
@@ -102,7 +102,7 @@ impl Server {
     async fn piv_list(self: &Arc<Self>, device: Option<u32>) -> Result<Reply, Fault> {
         let cards = match device {
             Some(_) => vec![Ok(self.piv_card(device).await?)],
-            None => self.devices.cards().await.map_err(|error| fault::device::fault(&error, None))?,
+            None => self.devices().cards().await.map_err(|error| fault::device::fault(&error, None))?,
         };
         // Of those that do not say what they are, the first says why for all: they have no name yet.
         let silent = cards.iter().find_map(|card| card.as_ref().err()).cloned();

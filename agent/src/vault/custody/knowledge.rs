@@ -29,6 +29,8 @@ pub struct KnownDevice {
     pub access_key: Name,
     /// Its account on a YubiKey, where its seed is there.
     pub on_card: Option<OathAccount>,
+    /// Whether the vault has its seed.
+    pub is_here: bool,
 }
 
 /// An SSH key without its private half: what an agent's list needs.
@@ -52,6 +54,7 @@ impl Knowledge {
             serial: device.serial.clone(),
             access_key: device.access_key.clone(),
             on_card: device.seed.on_card().cloned(),
+            is_here: device.seed.here().is_some(),
         };
         let ssh_key = |(name, key): (&Name, &SshKey)| KnownSshKey {
             name: name.clone(),

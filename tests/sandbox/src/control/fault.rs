@@ -13,6 +13,9 @@ pub struct Fault {
     /// The action that it strikes; none means every one.
     #[serde(default)]
     pub action: Option<String>,
+    /// The region of the signature's scope that it strikes; none means every one.
+    #[serde(default)]
+    pub region: Option<String>,
     /// How many requests it strikes.
     #[serde(default = "once")]
     pub times: u32,
@@ -26,6 +29,9 @@ pub struct Fault {
 pub enum FaultKind {
     /// Not done: an HTML page with status 200.
     CaptivePortal,
+    /// Done after so many milliseconds of the machine's time, or once released; hanging until then. Strikes beside another
+    /// fault. Only over the server.
+    DelayMillis(u64),
     /// Done, but the credentials ended an hour ago by what the reply says.
     ExpirationInPast,
     /// Held until released, then done as usual. Only over the server.
@@ -34,8 +40,19 @@ pub enum FaultKind {
     HugeBody,
     /// Done, but this element is missing from the reply.
     MissingField(String),
+    /// Done, but its reply is held until released. Only over the server.
+    Mute,
     /// Not done: 307 to this address.
     Redirect(String),
+    /// Not done: this error, in the shape of the service.
+    Refuse {
+        /// The HTTP status.
+        status: u16,
+        /// AWS's error code.
+        code: String,
+        /// The message.
+        message: String,
+    },
     /// The connection is reset; `done` says whether the action was done first. Only over the server.
     Reset {
         /// Whether the action is done before its reply is lost.
@@ -52,7 +69,17 @@ pub enum FaultKind {
 impl Fault {
     /// A fault for the next request of this action.
     pub fn next(action: &str, kind: FaultKind) -> Self {
-        Self { action: Some(action.to_owned()), times: 1, kind }
+        Self { action: Some(action.to_owned()), region: None, times: 1, kind }
+    }
+
+    /// Every request of a region takes so long, until the faults are cleared.
+    pub fn latency(region: &str, millis: u64) -> Self {
+        Self { action: None, region: Some(region.to_owned()), times: u32::MAX, kind: FaultKind::DelayMillis(millis) }
+    }
+
+    pub(super) fn strikes(&self, action: &str, region: Option<&str>) -> bool {
+        self.action.as_deref().is_none_or(|wanted| wanted == action)
+            && (self.region.is_none() || self.region.as_deref() == region)
     }
 }
 
@@ -76,20 +103,25 @@ pub(crate) fn instead(kind: &FaultKind, service: Service, request_id: &str) -> O
             }
             response
         }
+        FaultKind::Refuse { status, code, message } => {
+            failure(service, &Refusal::new(*status, code.clone(), message.as_str()), request_id)
+        }
         FaultKind::Throttle(status) => {
             let refusal = match status {
                 503 => Refusal::new(503, "ServiceUnavailable", "Service Unavailable"),
                 429 => Refusal::new(429, "TooManyRequestsException", "Too Many Requests"),
                 other => Refusal::new(*other, "Throttling", "Rate exceeded"),
             };
-            failure(service, &refusal, request_id)
+            failure(service, &refusal.worded(service), request_id)
         }
         FaultKind::WrongXml => {
             response(200, "text/xml", "<?xml version=\"1.0\"?>\n<Catalogue><Book>Emma</Book></Catalogue>\n")
         }
-        FaultKind::ExpirationInPast
+        FaultKind::DelayMillis(_)
+        | FaultKind::ExpirationInPast
         | FaultKind::Hang
         | FaultKind::MissingField(_)
+        | FaultKind::Mute
         | FaultKind::Reset { .. }
         | FaultKind::Truncate(_) => return None,
     })

@@ -3,6 +3,7 @@
 use super::Fault;
 use crate::reply::response;
 use crate::sandbox::Sandbox;
+use crate::world::{InstanceState, SeedInstance};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde::Deserialize;
@@ -19,6 +20,15 @@ enum Clock {
     OffsetMillis(i64),
 }
 
+/// Puts an instance into another state, or says at which port its sshd stands.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InstanceChange {
+    instance: String,
+    state: Option<InstanceState>,
+    ssh_port: Option<u16>,
+}
+
 /// Answers a request of the control side.
 pub(crate) fn answer(sandbox: &Sandbox, request: &Request<Bytes>) -> Response<Bytes> {
     let name = request.uri().path().strip_prefix(PREFIX).unwrap_or_default();
@@ -31,6 +41,7 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &Request<Bytes>) -> Response<By
                 "reused": sandbox.reused(),
                 "hanging": sandbox.hanging(),
                 "faults": sandbox.faults(),
+                "instances": sandbox.instances(),
             });
             json_reply(200, &state)
         }
@@ -41,6 +52,13 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &Request<Bytes>) -> Response<By
                     Clock::AdvanceMillis(millis) => sandbox.advance_millis(millis),
                     Clock::OffsetMillis(millis) => sandbox.set_offset_millis(millis),
                 }
+                done()
+            }
+            Err(error) => junk(&error),
+        },
+        (&Method::POST, "consistency") => match serde_json::from_slice(request.body()) {
+            Ok(consistency) => {
+                sandbox.set_consistency(consistency);
                 done()
             }
             Err(error) => junk(&error),
@@ -56,6 +74,35 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &Request<Bytes>) -> Response<By
             sandbox.clear_faults();
             done()
         }
+        (&Method::GET, "pushed-keys") => {
+            let pairs: Vec<_> = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).collect();
+            let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref());
+            match (value("instance"), value("user")) {
+                (Some(instance), Some(user)) => {
+                    let lines = sandbox.pushed_keys(instance, user).into_iter().map(|line| line + "\n");
+                    response(200, "text/plain", lines.collect::<String>())
+                }
+                _ => json_reply(400, &json!({"error": "instance and user are wanted"})),
+            }
+        }
+        (&Method::POST, "instances") => match serde_json::from_slice::<SeedInstance>(request.body()) {
+            Ok(instance) => match sandbox.launch(&instance) {
+                Ok(()) => done(),
+                Err(invalid) => json_reply(400, &json!({"error": invalid.to_string()})),
+            },
+            Err(error) => junk(&error),
+        },
+        (&Method::POST, "instance") => match serde_json::from_slice::<InstanceChange>(request.body()) {
+            Ok(change) => {
+                let state = change.state.is_none_or(|state| sandbox.set_instance_state(&change.instance, state));
+                let port = change.ssh_port.is_none_or(|port| sandbox.set_ssh_port(&change.instance, port));
+                match state && port {
+                    true => done(),
+                    false => json_reply(400, &json!({"error": "there is no such instance"})),
+                }
+            }
+            Err(error) => junk(&error),
+        },
         (&Method::POST, "release") => {
             sandbox.release();
             done()

@@ -2,8 +2,10 @@
 
 pub(crate) mod fault;
 pub(crate) mod http;
+mod machines;
 
 pub use fault::{Fault, FaultKind};
+pub use machines::InstanceRecord;
 
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -74,10 +76,22 @@ impl Control {
         self.history.push_back(record);
     }
 
-    /// The fault for a request of this action, used up by it.
-    pub(crate) fn take_fault(&mut self, action: &str) -> Option<FaultKind> {
-        let index =
-            self.faults.iter().position(|fault| fault.action.as_deref().is_none_or(|wanted| wanted == action))?;
+    /// The fault for a request of this action in this region, used up by it.
+    pub(crate) fn take_fault(&mut self, action: &str, region: Option<&str>) -> Option<FaultKind> {
+        self.take(|fault| !matches!(fault.kind, FaultKind::DelayMillis(_)) && fault.strikes(action, region))
+    }
+
+    /// How long such a request is held up, in milliseconds.
+    pub(crate) fn take_delay(&mut self, action: &str, region: Option<&str>) -> Option<u64> {
+        let is_delay = |fault: &Fault| matches!(fault.kind, FaultKind::DelayMillis(_)) && fault.strikes(action, region);
+        match self.take(is_delay) {
+            Some(FaultKind::DelayMillis(millis)) => Some(millis),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, wanted: impl Fn(&Fault) -> bool) -> Option<FaultKind> {
+        let index = self.faults.iter().position(wanted)?;
         let fault = self.faults.get_mut(index)?;
         fault.times = fault.times.saturating_sub(1);
         let kind = fault.kind.clone();

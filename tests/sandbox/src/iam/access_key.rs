@@ -24,6 +24,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
         active: true,
         created: call.now,
         last_used: None,
+        unsettled: call.world.unsettled(call.now),
     };
     let mut xml = Xml::default();
     xml.nest("AccessKey", |xml| {
@@ -38,6 +39,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn update(call: &mut Call<'_>) -> Outcome {
+    refuse_implicit_session(call)?;
     let status = call.parameters.required("Status")?;
     let mut shape = Shape::default();
     if !["Active", "Inactive"].contains(&status) {
@@ -58,6 +60,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Outcome {
+    refuse_implicit_session(call)?;
     let name = call.user_name()?;
     call.authorize("iam:ListAccessKeys", &user::resource(call.world, &name))?;
     call.world.user(&name)?;
@@ -73,7 +76,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Outcome {
 
 /// GetAccessKeyLastUsed. IAM shows times of the last hours late; this double shows them at once.
 pub(super) fn last_used(call: &mut Call<'_>) -> Outcome {
-    let id = call.parameters.required("AccessKeyId")?;
+    let id = key_id(call)?;
     let owner = call.world.access_keys.get(id).map(|key| key.user.clone()).unwrap_or_default();
     call.authorize("iam:GetAccessKeyLastUsed", &user::resource(call.world, &owner))?;
     let key = call.world.access_keys.get(id).ok_or_else(|| unknown(id))?;
@@ -92,13 +95,31 @@ pub(super) fn last_used(call: &mut Call<'_>) -> Outcome {
 
 /// The key named by AccessKeyId, where it belongs to the user meant.
 fn owned(call: &Call<'_>, action: &str) -> Result<String, Refusal> {
-    let id = call.parameters.required("AccessKeyId")?;
+    let id = key_id(call)?;
     let name = call.user_name()?;
     call.authorize(action, &user::resource(call.world, &name))?;
     match call.world.access_keys.get(id) {
         Some(key) if key.user == name => Ok(id.to_owned()),
         _ => Err(unknown(id)),
     }
+}
+
+/// AccessKeyId: 16 to 128 word characters.
+fn key_id<'a>(call: &Call<'a>) -> Result<&'a str, Refusal> {
+    let id = call.parameters.required("AccessKeyId")?;
+    let mut shape = Shape::default();
+    shape.length("AccessKeyId", Some(id), 16, 128);
+    shape.characters("AccessKeyId", Some(id), "");
+    shape.verdict()?;
+    Ok(id)
+}
+
+/// Temporary credentials must say whose keys they mean (IAM API, UpdateAccessKey, ListAccessKeys).
+fn refuse_implicit_session(call: &Call<'_>) -> Result<(), Refusal> {
+    if call.caller.session.is_some() && call.parameters.text("UserName").is_none() {
+        return Err(Refusal::validation("Must specify userName when calling with non-User credentials"));
+    }
+    Ok(())
 }
 
 fn unknown(id: &str) -> Refusal {

@@ -30,7 +30,9 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
             .text("Base32StringSeed", BASE64.encode(BASE32_NOPAD.encode(&seed).as_bytes()))
             .text("QRCodePNG", PICTURE);
     });
-    call.world.devices.insert(serial.clone(), Device { serial, seed, enabled: None, drift: 0, last_used: None });
+    let unsettled = call.world.unsettled(call.now);
+    let device = Device { serial: serial.clone(), seed, enabled: None, drift: 0, last_used: None, unsettled };
+    call.world.devices.insert(serial, device);
     Ok(Some(xml))
 }
 
@@ -39,14 +41,18 @@ pub(super) fn enable(call: &mut Call<'_>) -> Outcome {
     if call.world.devices.values().filter(|device| owns(device, &name)).count() >= QUOTA {
         return Err(Refusal::limit_exceeded(format!("Cannot exceed quota for MFADevicesPerUser: {QUOTA}")));
     }
-    let now = call.now;
+    let (now, unsettled) = (call.now, call.world.unsettled(call.now));
     let device = call.world.devices.get_mut(&serial).ok_or_else(|| unknown(&serial))?;
+    if !device.unsettled.settles(now) {
+        return Err(unknown(&serial));
+    }
     if device.enabled.is_some() {
         return Err(Refusal::already_exists("MFA Device is already in use."));
     }
     let first = totp::accept_pair(&device.seed, &codes.0, &codes.1, totp::step_at(now), device.last_used)
         .ok_or_else(bad_code)?;
     device.enabled = Some((name, now));
+    device.unsettled = unsettled;
     device.last_used = Some(first + 1);
     call.world.steps.entry(serial).or_default().extend([first, first + 1]);
     Ok(None)
@@ -65,7 +71,7 @@ pub(super) fn resync(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn deactivate(call: &mut Call<'_>) -> Outcome {
-    let serial = call.parameters.required("SerialNumber")?;
+    let serial = serial_number(call)?;
     let name = call.user_name()?;
     call.authorize("iam:DeactivateMFADevice", &user::resource(call.world, &name))?;
     call.world.user(&name)?;
@@ -77,15 +83,11 @@ pub(super) fn deactivate(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
-    let serial = call.parameters.required("SerialNumber")?;
+    let serial = serial_number(call)?;
     call.authorize("iam:DeleteVirtualMFADevice", serial)?;
     let device = call.world.devices.get(serial).ok_or_else(|| unknown(serial))?;
     if device.enabled.is_some() {
-        return Err(Refusal::new(
-            409,
-            "DeleteConflict",
-            "Cannot delete an MFA device that is assigned to a user: deactivate it first.",
-        ));
+        return Err(Refusal::new(409, "DeleteConflict", "MFA VirtualDevice in use. Must deactivate first."));
     }
     call.world.devices.remove(serial);
     Ok(None)
@@ -144,6 +146,7 @@ fn two_codes(call: &Call<'_>, action: &str) -> Result<(String, String, (String, 
     }
     shape.required("UserName", parameters.text("UserName"));
     shape.required("SerialNumber", parameters.text("SerialNumber"));
+    serial_shape(&mut shape, parameters.text("SerialNumber"));
     shape.verdict()?;
     let name = call.user_name()?;
     call.authorize(action, &user::resource(call.world, &name))?;
@@ -153,6 +156,19 @@ fn two_codes(call: &Call<'_>, action: &str) -> Result<(String, String, (String, 
         return Err(unknown(&serial));
     }
     Ok((name, serial, (first.unwrap_or_default().to_owned(), second.unwrap_or_default().to_owned())))
+}
+
+fn serial_number<'a>(call: &Call<'a>) -> Result<&'a str, Refusal> {
+    let serial = call.parameters.required("SerialNumber")?;
+    let mut shape = Shape::default();
+    serial_shape(&mut shape, Some(serial));
+    shape.verdict()?;
+    Ok(serial)
+}
+
+fn serial_shape(shape: &mut Shape, serial: Option<&str>) {
+    shape.length("SerialNumber", serial, 9, 256);
+    shape.characters("SerialNumber", serial, "+=/:,.@-");
 }
 
 fn owns(device: &Device, user: &str) -> bool {

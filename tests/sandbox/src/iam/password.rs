@@ -65,6 +65,7 @@ pub(super) fn update_policy(call: &mut Call<'_>) -> Outcome {
 pub(super) fn change(call: &mut Call<'_>) -> Outcome {
     let old = call.parameters.required("OldPassword")?;
     let new = call.parameters.required("NewPassword")?;
+    check_shape(call)?;
     let Principal::User(name) = call.caller.principal.clone() else {
         return Err(Refusal::new(400, "InvalidUserType", "Only IAM Users can change their own password."));
     };
@@ -74,6 +75,8 @@ pub(super) fn change(call: &mut Call<'_>) -> Outcome {
         call.authorize("iam:ChangePassword", &resource)?;
     }
     let conforms = conforms(new, call.world.password_policy.as_ref());
+    let kept = call.world.password_policy.as_ref().and_then(|policy| policy.reuse_prevention).unwrap_or(0);
+    let kept = usize::try_from(kept).unwrap_or(0);
     let user = call.world.user_mut(&name)?;
     let current = user
         .password
@@ -82,12 +85,33 @@ pub(super) fn change(call: &mut Call<'_>) -> Outcome {
     if !bool::from(current.as_bytes().ct_eq(old.as_bytes())) {
         return Err(Refusal::access_denied("The old password was incorrect."));
     }
-    if !conforms {
+    let known = user.password.iter().chain(user.earlier_passwords.iter().rev());
+    let comes_again = known.take(kept).any(|known| known == new);
+    if !conforms || comes_again {
         let message = "Password does not conform to the account password policy.";
         return Err(Refusal::new(400, "PasswordPolicyViolation", message));
     }
-    user.password = Some(new.to_owned());
+    user.earlier_passwords.extend(user.password.replace(new.to_owned()));
     Ok(None)
+}
+
+/// One to 128 characters of Latin-1, tabs and line ends. AWS's words for what is none repeat no password.
+fn check_shape(call: &Call<'_>) -> Result<(), Refusal> {
+    let mut shape = Shape::default();
+    for name in ["OldPassword", "NewPassword"] {
+        let password = call.parameters.text(name).unwrap_or_default();
+        if !(1..=128).contains(&password.chars().count()) {
+            shape.fails(name, "***", "Member must have length between 1 and 128");
+        }
+        if !password.chars().all(|c| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{ff}')) {
+            shape.fails(
+                name,
+                "***",
+                "Member must satisfy regular expression pattern: [\\u0009\\u000A\\u000D\\u0020-\\u00FF]+",
+            );
+        }
+    }
+    shape.verdict()
 }
 
 fn conforms(password: &str, policy: Option<&PasswordPolicy>) -> bool {

@@ -13,7 +13,15 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
         return Err(Refusal::already_exists(format!("User with name {name} already exists.")));
     }
     let id = call.entropy.unique_id("AIDA");
-    let user = User { name: name.clone(), path, id, created: call.now, policies: Vec::new(), password: None };
+    let user = User {
+        name: name.clone(),
+        path,
+        id,
+        created: call.now,
+        policies: Vec::new(),
+        password: None,
+        earlier_passwords: Vec::new(),
+    };
     let mut xml = Xml::default();
     xml.nest("User", |xml| write(xml, call.world, &user));
     call.world.users.insert(name, user);

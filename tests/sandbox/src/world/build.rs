@@ -1,6 +1,7 @@
 //! From a seed to an account.
 
-use super::{AccessKey, Device, Group, Role, Seed, SeedInvalid, SeedUser, User, World};
+use super::region::Ec2;
+use super::{AccessKey, Device, Group, Role, Seed, SeedInvalid, SeedUser, Unsettled, User, World};
 use crate::entropy::Entropy;
 use crate::policy::{Document, Kind};
 use crate::reply::Refusal;
@@ -24,6 +25,8 @@ impl World {
             access_keys: BTreeMap::new(),
             sessions: BTreeMap::new(),
             password_policy: seed.password_policy.clone(),
+            consistency: seed.consistency,
+            ec2: Ec2::build(seed, entropy, now)?,
             steps: BTreeMap::new(),
             reused: 0,
         };
@@ -85,6 +88,7 @@ impl World {
                 active: key.active,
                 created: now,
                 last_used: None,
+                unsettled: Unsettled::default(),
             };
             if self.access_keys.insert(key.id.clone(), made).is_some() {
                 return Err(place("its access key id is taken"));
@@ -101,6 +105,7 @@ impl World {
                 enabled: Some((user.name.clone(), now)),
                 drift: 0,
                 last_used: None,
+                unsettled: Unsettled::default(),
             };
             if self.devices.insert(serial, made).is_some() {
                 return Err(place("its MFA device's name is taken"));
@@ -117,6 +122,7 @@ impl World {
             created: now,
             policies: documents(&user.policies, &user.name)?,
             password: user.password.clone(),
+            earlier_passwords: Vec::new(),
         };
         match self.users.insert(user.name.clone(), made) {
             Some(_) => Err(place("two users have this name")),

@@ -1,13 +1,23 @@
 //! One account of the double: its users, keys, devices, groups, roles and sessions.
 
 mod build;
+mod build_ec2;
+mod demo;
+pub(crate) mod region;
 mod seed;
+mod seed_ec2;
 
-pub use seed::{PasswordPolicy, Seed, SeedAccessKey, SeedGroup, SeedInvalid, SeedMfaDevice, SeedRole, SeedUser};
+pub use region::InstanceState;
+pub use seed::{
+    Consistency, PasswordPolicy, Seed, SeedAccessKey, SeedGroup, SeedInvalid, SeedMfaDevice, SeedRole, SeedUser,
+};
+pub(crate) use seed_ec2::{DEFAULT_REGIONS, OPT_IN_REGIONS};
+pub use seed_ec2::{SeedInstance, SeedKeyOrigin, SeedKeyPair};
 
 use crate::policy::{CallerNames, Context, Document};
 use crate::reply::Refusal;
 use crate::time;
+use region::Ec2;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The account.
@@ -23,6 +33,8 @@ pub(crate) struct World {
     /// By access key id.
     pub(crate) sessions: BTreeMap<String, Session>,
     pub(crate) password_policy: Option<PasswordPolicy>,
+    pub(crate) consistency: Consistency,
+    pub(crate) ec2: Ec2,
     /// Every step that was accepted, by serial, also of devices that are gone.
     pub(crate) steps: BTreeMap<String, Vec<i64>>,
     /// Codes that were refused and had been accepted before.
@@ -36,6 +48,8 @@ pub(crate) struct User {
     pub(crate) created: i64,
     pub(crate) policies: Vec<Document>,
     pub(crate) password: Option<String>,
+    /// The ones before, the latest last.
+    pub(crate) earlier_passwords: Vec<String>,
 }
 
 pub(crate) struct Group {
@@ -68,6 +82,7 @@ pub(crate) struct Device {
     /// Steps that it runs ahead of the server, as ResyncMFADevice found.
     pub(crate) drift: i64,
     pub(crate) last_used: Option<i64>,
+    pub(crate) unsettled: Unsettled,
 }
 
 pub(crate) struct AccessKey {
@@ -78,6 +93,23 @@ pub(crate) struct AccessKey {
     pub(crate) created: i64,
     /// When, for which service, in which region.
     pub(crate) last_used: Option<(i64, &'static str, String)>,
+    pub(crate) unsettled: Unsettled,
+}
+
+/// For how long what IAM made is not known everywhere yet.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Unsettled {
+    calls: u32,
+    until: i64,
+}
+
+impl Unsettled {
+    /// Whether it is known now; counts as one of the calls that must find it unknown.
+    pub(crate) fn settles(&mut self, now: i64) -> bool {
+        let spared = self.calls > 0;
+        self.calls = self.calls.saturating_sub(1);
+        !spared && now >= self.until
+    }
 }
 
 /// Temporary credentials.
@@ -114,6 +146,11 @@ pub(crate) struct Caller {
 }
 
 impl World {
+    /// What something made now has before it.
+    pub(crate) fn unsettled(&self, now: i64) -> Unsettled {
+        Unsettled { calls: self.consistency.calls, until: now.saturating_add(self.consistency.millis) }
+    }
+
     pub(crate) fn arn(&self, service: &str, resource: &str) -> String {
         format!("arn:{}:{service}::{}:{resource}", self.partition, self.account)
     }

@@ -1,7 +1,6 @@
 //! The description of an account, as tests build it and `--seed-file` reads it.
 
-use crate::entropy::Entropy;
-use data_encoding::BASE32_NOPAD;
+use super::seed_ec2::{SeedInstance, SeedKeyPair, default_key_pair_quota, default_regions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -29,6 +28,32 @@ pub struct Seed {
     /// The account's password policy; none means AWS's default one.
     #[serde(default)]
     pub password_policy: Option<PasswordPolicy>,
+    /// How long IAM takes to make new things known.
+    #[serde(default)]
+    pub consistency: Consistency,
+    /// The regions that it has enabled.
+    #[serde(default = "default_regions")]
+    pub regions: Vec<String>,
+    /// EC2 key pairs.
+    #[serde(default)]
+    pub key_pairs: Vec<SeedKeyPair>,
+    /// Key pairs that it may have in a region.
+    #[serde(default = "default_key_pair_quota")]
+    pub key_pair_quota: usize,
+    /// EC2 instances.
+    #[serde(default)]
+    pub instances: Vec<SeedInstance>,
+}
+
+/// IAM's eventual consistency: a new access key is no key, a new MFA device no device, and an enabled one no factor, for
+/// its first uses and for a while. What a seed describes is known from the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Consistency {
+    /// Uses that find it unknown.
+    pub calls: u32,
+    /// Milliseconds for which it is unknown.
+    pub millis: i64,
 }
 
 /// An IAM user.
@@ -128,7 +153,7 @@ pub struct PasswordPolicy {
     pub allow_users_to_change: bool,
     /// Days until a password expires; 0 for never.
     pub max_age_days: i64,
-    /// How many earlier passwords may not be used again; kept and shown, not enforced.
+    /// How many earlier passwords may not be used again.
     pub reuse_prevention: Option<i64>,
     /// Whether an expired password needs an administrator.
     pub hard_expiry: bool,
@@ -173,44 +198,12 @@ impl Seed {
             groups: Vec::new(),
             roles: Vec::new(),
             password_policy: None,
+            consistency: Consistency::default(),
+            regions: default_regions(),
+            key_pairs: Vec::new(),
+            key_pair_quota: default_key_pair_quota(),
+            instances: Vec::new(),
         }
-    }
-
-    /// The demo world: user `ada` in `engineers` with one access key and the enabled device `ada-phone`; roles
-    /// `prod-admin` (wants MFA), `audit-read` (from prod-admin), `partner` (wants the external id `partner-42`) and
-    /// `plain`. Keys and seed follow from `entropy`.
-    pub fn demo(entropy: u64) -> Self {
-        let mut random = Entropy::new("demo", entropy);
-        let key = SeedAccessKey { id: random.access_key_id("AKIA"), secret: random.secret_access_key(), active: true };
-        let device = SeedMfaDevice { name: "ada-phone".to_owned(), seed: BASE32_NOPAD.encode(&random.mfa_seed()) };
-        let root = json!({"AWS": "arn:aws:iam::123456789012:root"});
-        let mfa = json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}});
-        let external = json!({"StringEquals": {"sts:ExternalId": "partner-42"}});
-        let mut seed = Self::empty("123456789012");
-        seed.entropy = entropy;
-        seed.groups = vec![SeedGroup { name: "engineers".to_owned(), policies: vec![self_service_policy()] }];
-        seed.users = vec![SeedUser {
-            groups: vec!["engineers".to_owned()],
-            access_keys: vec![key],
-            mfa_devices: vec![device],
-            password: Some("Correct-Horse-7".to_owned()),
-            ..SeedUser::named("ada")
-        }];
-        let all = |actions: Value| policy(json!({"Effect": "Allow", "Action": actions, "Resource": "*"}));
-        seed.roles = vec![
-            SeedRole {
-                max_session_duration: 43_200,
-                policies: vec![all(json!(["iam:*", "sts:*"]))],
-                ..SeedRole::trusting("prod-admin", root.clone(), Some(mfa))
-            },
-            SeedRole {
-                policies: vec![all(json!(["iam:Get*", "iam:List*"]))],
-                ..SeedRole::trusting("audit-read", json!({"AWS": "arn:aws:iam::123456789012:role/prod-admin"}), None)
-            },
-            SeedRole::trusting("partner", root.clone(), Some(external)),
-            SeedRole::trusting("plain", root, None),
-        ];
-        seed
     }
 
     /// Adds a user.
@@ -228,6 +221,18 @@ impl Seed {
     /// Adds a role.
     pub fn with_role(mut self, role: SeedRole) -> Self {
         self.roles.push(role);
+        self
+    }
+
+    /// Adds an EC2 key pair.
+    pub fn with_key_pair(mut self, pair: SeedKeyPair) -> Self {
+        self.key_pairs.push(pair);
+        self
+    }
+
+    /// Adds an EC2 instance.
+    pub fn with_instance(mut self, instance: SeedInstance) -> Self {
+        self.instances.push(instance);
         self
     }
 
@@ -294,33 +299,8 @@ impl SeedRole {
     }
 }
 
-fn policy(statement: Value) -> Value {
+pub(super) fn policy(statement: Value) -> Value {
     json!({"Version": "2012-10-17", "Statement": statement})
-}
-
-fn self_service_policy() -> Value {
-    policy(json!([
-        {
-            "Effect": "Allow",
-            "Action": [
-                "iam:GetUser", "iam:ListMFADevices", "iam:EnableMFADevice", "iam:ResyncMFADevice", "iam:DeactivateMFADevice",
-                "iam:CreateAccessKey", "iam:UpdateAccessKey", "iam:DeleteAccessKey", "iam:ListAccessKeys",
-                "iam:GetAccessKeyLastUsed", "iam:ListGroupsForUser", "iam:ChangePassword"
-            ],
-            "Resource": "arn:aws:iam::*:user/${aws:username}"
-        },
-        {
-            "Effect": "Allow",
-            "Action": ["iam:CreateVirtualMFADevice", "iam:DeleteVirtualMFADevice", "iam:ListVirtualMFADevices"],
-            "Resource": "arn:aws:iam::*:mfa/*"
-        },
-        {"Effect": "Allow", "Action": ["iam:GetAccountPasswordPolicy"], "Resource": "*"},
-        {
-            "Effect": "Allow",
-            "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
-            "Resource": "arn:aws:iam::*:role/*"
-        }
-    ]))
 }
 
 fn default_partition() -> String {

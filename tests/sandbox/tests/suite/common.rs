@@ -80,6 +80,10 @@ impl Rig {
         self.call(keys, "iam", action, parameters)
     }
 
+    pub(crate) fn ec2(&self, keys: &Keys, region: &str, action: &str, parameters: &[(&str, &str)]) -> Reply {
+        read(self.sandbox.handle(signed(keys, "ec2", region, self.now(), form("ec2", action, parameters))))
+    }
+
     fn call(&self, keys: &Keys, service: &str, action: &str, parameters: &[(&str, &str)]) -> Reply {
         read(self.sandbox.handle(signed(keys, service, "us-east-1", self.now(), form(service, action, parameters))))
     }
@@ -140,7 +144,11 @@ pub(crate) fn read(response: Response<Bytes>) -> Reply {
 
 /// An unsigned form request, the way every AWS client sends it.
 pub(crate) fn form(service: &str, action: &str, parameters: &[(&str, &str)]) -> Request<Bytes> {
-    let version = if service == "iam" { "2010-05-08" } else { "2011-06-15" };
+    let version = match service {
+        "ec2" => "2016-11-15",
+        "iam" => "2010-05-08",
+        _ => "2011-06-15",
+    };
     let mut body = form_urlencoded::Serializer::new(String::new());
     body.append_pair("Action", action).append_pair("Version", version).extend_pairs(parameters);
     Request::post("/")

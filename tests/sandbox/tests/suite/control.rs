@@ -7,13 +7,13 @@ use serde_json::json;
 #[test]
 fn faults_strike_their_action_so_often_and_no_more() {
     let rig = demo();
-    rig.sandbox.inject(Fault { action: Some("GetSessionToken".to_owned()), times: 2, kind: FaultKind::Throttle(400) });
+    rig.sandbox.inject(Fault { times: 2, ..Fault::next("GetSessionToken", FaultKind::Throttle(400)) });
     rig.sts(&rig.ada(), "GetCallerIdentity", &[]).ok();
     for _ in 0..2 {
         rig.sts(&rig.ada(), "GetSessionToken", &[]).refused(400, "Throttling", "Rate exceeded");
     }
     rig.sts(&rig.ada(), "GetSessionToken", &[]).ok();
-    rig.sandbox.inject(Fault { action: None, times: 1, kind: FaultKind::Throttle(503) });
+    rig.sandbox.inject(Fault { action: None, region: None, times: 1, kind: FaultKind::Throttle(503) });
     rig.sts(&rig.ada(), "GetCallerIdentity", &[]).refused(503, "ServiceUnavailable", "");
     rig.sandbox.inject(Fault::next("GetCallerIdentity", FaultKind::Throttle(429)));
     assert_eq!(rig.sandbox.faults().len(), 1);

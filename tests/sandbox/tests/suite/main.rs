@@ -5,7 +5,19 @@ mod common;
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod ec2;
+#[cfg(test)]
+mod fingerprints;
+#[cfg(test)]
 mod iam;
+#[cfg(test)]
+mod instance_connect;
+#[cfg(test)]
+mod instances;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod login;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

@@ -107,3 +107,84 @@ async fn a_hanging_request_waits_for_its_release() {
     }
     assert_eq!(rig.sandbox.hanging(), 0);
 }
+
+#[tokio::test]
+async fn instances_and_pushed_keys_are_on_the_control_side() {
+    let rig = demo();
+    let address = start(&rig).await;
+    let ask = |page: &'static str| control(address, "GET", page, "");
+    assert!(ask("pushed-keys?instance=i-0a11ce0000000001a&user=ada").await.ends_with("\r\n\r\n"));
+    assert!(ask("pushed-keys?user=ada").await.starts_with("HTTP/1.1 400"));
+    let state = ask("state").await;
+    assert!(state.contains(r#"{"id":"i-0a11ce0000000002b","name":"batch-1","region":"us-east-1","#), "{state}");
+    let post = |page: &'static str, body: &'static str| control(address, "POST", page, body);
+    let change = r#"{"instance": "i-0a11ce0000000002b", "state": "shutting-down", "ssh_port": 2222}"#;
+    assert!(post("instance", change).await.starts_with("HTTP/1.1 200"));
+    assert!(ask("state").await.contains(r#""ssh_port":2222,"state":"shutting-down""#));
+    let launch = r#"{"region": "eu-west-1", "id": "i-0000000f", "private_ip": "10.0.0.9"}"#;
+    assert!(post("instances", launch).await.starts_with("HTTP/1.1 200"));
+    assert!(post("instances", launch).await.contains("two instances have this id"));
+    assert!(ask("state").await.contains("i-0000000f"));
+    assert!(post("instance", r#"{"instance": "i-00000001", "state": "running"}"#).await.starts_with("HTTP/1.1 400"));
+    for (page, junk) in [("instance", "{}"), ("instances", "{}"), ("instance", r#"{"instance": "i", "state": "on"}"#)] {
+        assert!(control(address, "POST", page, junk).await.contains("is not as expected"), "{page} {junk}");
+    }
+}
+
+/// One slow region and a quick one, asked at once: the slow one is held before it is looked at, the quick one is not.
+#[tokio::test]
+async fn a_region_may_be_slow() {
+    let rig = demo();
+    let address = start(&rig).await;
+    let an_hour = r#"{"region": "eu-west-1", "times": 4, "kind": {"delay_millis": 3600000}}"#;
+    assert!(control(address, "POST", "faults", an_hour).await.starts_with("HTTP/1.1 200"));
+    let ask = |region: &str| {
+        let request = signed(&rig.ada(), "ec2", region, rig.now(), form("ec2", "DescribeKeyPairs", &[]));
+        tokio::spawn(exchange(address, request))
+    };
+    let held = ask("eu-west-1");
+    while rig.sandbox.hanging() < 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(rig.sandbox.faults()[0].times, 3);
+    assert!(ask("us-east-1").await.unwrap().unwrap().starts_with("HTTP/1.1 200"));
+    assert!(!held.is_finished());
+    assert_eq!(rig.sandbox.history().len(), 1);
+    control(address, "POST", "release", "").await;
+    assert!(held.await.unwrap().unwrap().starts_with("HTTP/1.1 200"));
+    // A delay strikes beside another fault.
+    control(address, "DELETE", "faults", "").await;
+    control(address, "POST", "faults", r#"{"region": "eu-west-1", "times": 2, "kind": {"delay_millis": 1}}"#).await;
+    control(address, "POST", "faults", r#"{"kind": {"throttle": 503}}"#).await;
+    assert!(ask("eu-west-1").await.unwrap().unwrap().contains("RequestLimitExceeded"));
+    assert!(ask("eu-west-1").await.unwrap().unwrap().starts_with("HTTP/1.1 200"));
+    assert!(rig.sandbox.faults().is_empty());
+}
+
+#[tokio::test]
+async fn a_mute_reply_is_of_an_action_that_was_done() {
+    let rig = demo();
+    let address = start(&rig).await;
+    control(address, "POST", "faults", r#"{"action": "GetCallerIdentity", "kind": "mute"}"#).await;
+    let asked = tokio::spawn(exchange(address, identity(&rig)));
+    while rig.sandbox.hanging() < 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((asked.is_finished(), rig.sandbox.history().len()), (false, 1));
+    control(address, "POST", "release", "").await;
+    assert!(asked.await.unwrap().unwrap().starts_with("HTTP/1.1 200"));
+    assert_eq!((rig.sandbox.hanging(), rig.sandbox.history().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn consistency_and_errors_are_set_from_outside() {
+    let rig = demo();
+    let address = start(&rig).await;
+    let post = |page: &'static str, body: &'static str| control(address, "POST", page, body);
+    assert!(post("consistency", r#"{"calls": 3, "millis": 500}"#).await.starts_with("HTTP/1.1 200"));
+    assert!(post("consistency", r#"{"seconds": 3}"#).await.starts_with("HTTP/1.1 400"));
+    let fault = r#"{"kind": {"refuse": {"status": 409, "code": "EntityTemporarilyUnmodifiable", "message": "Wait."}}}"#;
+    assert!(post("faults", fault).await.starts_with("HTTP/1.1 200"));
+    let answer = exchange(address, identity(&rig)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 409") && answer.contains("EntityTemporarilyUnmodifiable"), "{answer}");
+}

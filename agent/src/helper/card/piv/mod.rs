@@ -8,7 +8,7 @@ mod provision;
 mod use_key;
 
 use super::link::{Apdu, Link, Status, unexpected};
-use super::reader::Reader;
+use super::reader::Turn;
 use crate::device::piv::{Answer, Operation};
 use crate::device::protocol::Answer as AnyAnswer;
 use crate::device::{Applet, Error, PinRule, Reference};
@@ -34,39 +34,39 @@ pub(super) struct Memory {
 
 /// Does it.
 pub(super) fn run(
-    reader: &mut Reader,
+    turn: &mut Turn<'_>,
     memory: &mut Memory,
     operation: Operation,
     touch: &dyn Fn(),
 ) -> Result<AnyAnswer, Error> {
     let answer = match operation {
-        Operation::Keys {} => Answer::Keys(reader.with_card(keys::list)?),
+        Operation::Keys {} => Answer::Keys(turn.with_card(keys::list)?),
         Operation::Sign { slot, algorithm, input, pin } => {
             let job = use_key::Job { slot, algorithm, input: &input.0, agree: false };
-            let output = reader.with_card(|link| use_key::run(link, memory, &job, pin, touch))?;
+            let output = turn.with_card(|link| use_key::run(link, memory, &job, pin, touch))?;
             Answer::Signature(crate::device::Bytes(output.to_vec()))
         }
         Operation::Agree { slot, algorithm, public, pin } => {
             let job = use_key::Job { slot, algorithm, input: &public.0, agree: true };
-            Answer::Secret(use_key::secret(reader.with_card(|link| use_key::run(link, memory, &job, pin, touch))?))
+            Answer::Secret(use_key::secret(turn.with_card(|link| use_key::run(link, memory, &job, pin, touch))?))
         }
         Operation::Decrypt { slot, algorithm, input, pin } => {
             let job = use_key::Job { slot, algorithm, input: &input.0, agree: false };
-            Answer::Secret(use_key::secret(reader.with_card(|link| use_key::run(link, memory, &job, pin, touch))?))
+            Answer::Secret(use_key::secret(turn.with_card(|link| use_key::run(link, memory, &job, pin, touch))?))
         }
         Operation::VerifyPin { pin } => {
-            reader.with_card(|link| {
+            turn.with_card(|link| {
                 select(link)?;
                 verify(link, &pin)
             })?;
             memory.pin = Some(pin);
             return Ok(AnyAnswer::Nothing {});
         }
-        Operation::Certificate { slot } => Answer::Certificate(reader.with_card(|link| {
+        Operation::Certificate { slot } => Answer::Certificate(turn.with_card(|link| {
             select(link)?;
             keys::certificate(link, slot)
         })?),
-        other => return provision::run(reader, memory, other, touch),
+        other => return provision::run(turn, memory, other, touch),
     };
     Ok(AnyAnswer::Piv(answer))
 }

@@ -1,7 +1,7 @@
 //! What changes a card: keys, certificates, PIN, PUK and management key, by the yubikey crate.
 
 use super::super::link::{Apdu, Link, Status, fields};
-use super::super::reader::{Reader, service_error, to_error};
+use super::super::reader::{Turn, service_error, to_error};
 use super::{MORE, Memory, keys, number, padded, select};
 use crate::device::piv::{Answer, Operation};
 use crate::device::protocol::Answer as AnyAnswer;
@@ -21,7 +21,7 @@ const CERTIFICATE_LIMIT: usize = 3_000;
 
 /// Does it.
 pub(super) fn run(
-    reader: &mut Reader,
+    turn: &mut Turn<'_>,
     memory: &mut Memory,
     operation: Operation,
     touch: &dyn Fn(),
@@ -29,8 +29,8 @@ pub(super) fn run(
     match operation {
         Operation::Generate { slot, algorithm, pin_policy, touch_policy, replace, management_key } => {
             let new = New { slot, algorithm, pin_policy, touch_policy };
-            let management = prepare(reader, slot, replace)?;
-            let public = with_yubikey(reader, |yubikey| {
+            let management = prepare(turn, slot, replace)?;
+            let public = with_yubikey(turn, |yubikey| {
                 new.check(yubikey)?;
                 manage(yubikey, management, management_key.as_ref(), touch)?;
                 new.make(yubikey)
@@ -39,14 +39,14 @@ pub(super) fn run(
         }
         Operation::SetCertificate { slot, certificate, management_key } => {
             let certificate = certificate.map(certificate_of).transpose()?;
-            let management = reader.with_card(|link| {
+            let management = turn.with_card(|link| {
                 let management = management(link)?;
                 if let Some(certificate) = &certificate {
                     keys::check(link, slot, certificate, management.0.is_some())?;
                 }
                 Ok(management)
             })?;
-            with_yubikey(reader, |yubikey| {
+            with_yubikey(turn, |yubikey| {
                 manage(yubikey, management, management_key.as_ref(), touch)?;
                 let written = match certificate {
                     Some(certificate) => certificate.write(yubikey, slot_id(slot)?, CertInfo::Uncompressed),
@@ -56,7 +56,7 @@ pub(super) fn run(
             })?;
             Ok(AnyAnswer::Nothing {})
         }
-        Operation::Attest { slot } => reader.with_card(|link| {
+        Operation::Attest { slot } => turn.with_card(|link| {
             select(link)?;
             let key = keys::attestation(link, slot)?.ok_or(Error::NotThere(Thing::Attestation))?;
             let card = keys::attester(link)?.ok_or(Error::NotThere(Thing::Attestation))?;
@@ -64,16 +64,16 @@ pub(super) fn run(
         }),
         Operation::ChangePin { old, new } => {
             memory.pin = None;
-            change(reader, Change::Pin, Reference::Pin, &old, &new)
+            change(turn, Change::Pin, Reference::Pin, &old, &new)
         }
-        Operation::ChangePuk { old, new } => change(reader, Change::Puk, Reference::Puk, &old, &new),
+        Operation::ChangePuk { old, new } => change(turn, Change::Puk, Reference::Puk, &old, &new),
         Operation::UnblockPin { puk, new } => {
             memory.pin = None;
-            change(reader, Change::Unblock, Reference::Puk, &puk, &new)
+            change(turn, Change::Unblock, Reference::Puk, &puk, &new)
         }
         Operation::SetManagementKey { old, new, touch: wants_touch } => {
-            let management = reader.with_card(management)?;
-            with_yubikey(reader, |yubikey| {
+            let management = turn.with_card(management)?;
+            with_yubikey(turn, |yubikey| {
                 let kind = management.0.unwrap_or_else(|| usual(yubikey));
                 // Before the old one is proven: what cannot be one costs no question.
                 let key = management_key(&new, Some(kind)).map_err(|_| Error::ManagementKeyRefused(length(kind)))?;
@@ -83,10 +83,10 @@ pub(super) fn run(
             })
         }
         Operation::DrawManagementKey {} => {
-            let management = reader.with_card(management)?;
+            let management = turn.with_card(management)?;
             let kind = match management.0 {
                 Some(kind) => kind,
-                None => with_yubikey(reader, |yubikey| Ok(usual(yubikey)))?,
+                None => with_yubikey(turn, |yubikey| Ok(usual(yubikey)))?,
             };
             Ok(AnyAnswer::Piv(Answer::Secret(random_key(kind)?)))
         }
@@ -140,8 +140,8 @@ impl New {
 type Management = (Option<MgmAlgorithmId>, bool);
 
 /// What has to be known before a key is made; refuses a slot that is not to be written over.
-fn prepare(reader: &mut Reader, slot: PivSlot, replace: bool) -> Result<Management, Error> {
-    reader.with_card(|link| {
+fn prepare(turn: &mut Turn<'_>, slot: PivSlot, replace: bool) -> Result<Management, Error> {
+    turn.with_card(|link| {
         let management = management(link)?;
         let holds = keys::metadata(link, slot)?.is_some()
             || keys::attestation(link, slot)?.is_some()
@@ -230,12 +230,12 @@ enum Change {
     Unblock,
 }
 
-fn change(reader: &mut Reader, what: Change, counted: Reference, old: &Pin, new: &Pin) -> Result<AnyAnswer, Error> {
+fn change(turn: &mut Turn<'_>, what: Change, counted: Reference, old: &Pin, new: &Pin) -> Result<AnyAnswer, Error> {
     // What cannot be one costs no try.
     padded(old, counted)?;
     padded(new, if matches!(what, Change::Puk) { Reference::Puk } else { Reference::Pin })?;
     let (old, new) = (old.expose().as_bytes(), new.expose().as_bytes());
-    with_yubikey(reader, |yubikey| {
+    with_yubikey(turn, |yubikey| {
         let changed = match what {
             Change::Pin => yubikey.change_pin(old, new),
             Change::Puk => yubikey.change_puk(old, new),
@@ -253,10 +253,10 @@ fn change(reader: &mut Reader, what: Change, counted: Reference, old: &Pin, new:
 }
 
 /// Works with the library's own connection to the card, and leaves the card as it is.
-fn with_yubikey<T>(reader: &mut Reader, work: impl FnOnce(&mut YubiKey) -> Result<T, Error>) -> Result<T, Error> {
-    reader.release();
+fn with_yubikey<T>(turn: &mut Turn<'_>, work: impl FnOnce(&mut YubiKey) -> Result<T, Error>) -> Result<T, Error> {
+    turn.leave()?;
     let mut context = yubikey::reader::Context::open().map_err(error)?;
-    let found = context.iter().map_err(error)?.find(|found| found.name() == reader.name());
+    let found = context.iter().map_err(error)?.find(|found| found.name() == turn.name());
     let mut yubikey = found.ok_or(Error::Gone)?.open().map_err(error)?;
     let outcome = work(&mut yubikey);
     // Its own end of a connection resets the card.

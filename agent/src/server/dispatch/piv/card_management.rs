@@ -105,7 +105,8 @@ impl Server {
     /// A random management key for a card, which the client has before the card: one that nobody has would cost the card.
     async fn recorded_key(&self, card: &Card, conversation: &mut Conversation) -> Result<DeviceSecret, Fault> {
         let (notices, _) = mpsc::unbounded_channel();
-        let drawn = self.devices.run(&card.found, Operation::Piv(piv::Operation::DrawManagementKey {}), notices).await;
+        let drawn =
+            self.devices().run(&card.found, Operation::Piv(piv::Operation::DrawManagementKey {}), notices).await;
         let key = match drawn {
             Ok(Answer::Piv(piv::Answer::Secret(key))) => key,
             Ok(_) => return Err(refusal(Error::HelperSpeech.into(), card)),

@@ -62,6 +62,7 @@ fn obey(rig: &Rig, words: &[&str]) -> Option<String> {
         ["insert"] => rig.insert(true),
         ["mute", "on"] => rig.mute(true),
         ["mute", "off"] => rig.mute(false),
+        ["mute", next] => rig.mute_at(next.parse().ok()?),
         ["cut", "off"] => rig.cut(0, false),
         ["cut", next] => rig.cut(next.parse().ok()?, false),
         ["cut", next, "after"] => rig.cut(next.parse().ok()?, true),

@@ -51,6 +51,8 @@ struct State {
     /// How often it was pulled; a command belongs to one of these lives.
     life: u64,
     mute: bool,
+    /// The APDU from which on it is mute.
+    mute_at: Option<u64>,
     finger: Finger,
     waiting: bool,
     pressed: bool,
@@ -101,6 +103,7 @@ impl Rig {
             powered: false,
             life: 0,
             mute: false,
+            mute_at: None,
             finger: Finger::Auto,
             waiting: false,
             pressed: false,
@@ -252,7 +255,12 @@ impl Rig {
     }
 
     pub(crate) fn mute(&self, mute: bool) {
-        self.change(|state| state.mute = mute);
+        self.change(|state| (state.mute, state.mute_at) = (mute, None));
+    }
+
+    /// From that APDU on; 1 is the next.
+    pub(crate) fn mute_at(&self, next: u64) {
+        self.change(|state| state.mute_at = Some(state.apdus + next));
     }
 
     pub(crate) fn manner(&self, manner: Manner, only: Option<u8>) {
@@ -276,6 +284,7 @@ impl Rig {
     pub(crate) fn arrive(&self) -> Result<Moment, Gone> {
         let (life, cut) = self.change(|state| {
             state.apdus += 1;
+            state.mute |= state.mute_at.take_if(|at| *at == state.apdus).is_some();
             (state.life, state.cut.filter(|(at, _)| *at == state.apdus))
         });
         let moment = Moment { rig: self.clone(), life, last: cut.is_some() };

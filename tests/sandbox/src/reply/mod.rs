@@ -1,19 +1,24 @@
-//! Replies of the AWS query protocol: XML, and the errors in AWS's words.
+//! Replies: XML, JSON, and the errors in AWS's words.
+
+mod protocol;
+
+pub(crate) use protocol::{Service, failure, success};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use std::borrow::Cow;
 
 /// An error as AWS answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
 }
 
 impl Refusal {
-    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+    pub(crate) fn new(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { status, code: code.into(), message: message.into() }
     }
 
     pub(crate) fn access_denied(message: impl Into<String>) -> Self {
@@ -45,41 +50,6 @@ impl Refusal {
     }
 }
 
-/// A service of the double.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Service {
-    Iam,
-    Sts,
-}
-
-impl Service {
-    pub(crate) fn by_name(name: &str) -> Option<Self> {
-        match name {
-            "iam" => Some(Self::Iam),
-            "sts" => Some(Self::Sts),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Iam => "iam",
-            Self::Sts => "sts",
-        }
-    }
-
-    pub(crate) fn version(self) -> &'static str {
-        match self {
-            Self::Iam => "2010-05-08",
-            Self::Sts => "2011-06-15",
-        }
-    }
-
-    fn namespace(self) -> String {
-        format!("https://{}.amazonaws.com/doc/{}/", self.name(), self.version())
-    }
-}
-
 /// The inside of a reply, being written.
 #[derive(Default)]
 pub(crate) struct Xml(String);
@@ -106,29 +76,6 @@ impl Xml {
     }
 }
 
-/// The reply to an action that was done; `result` is None for those that AWS answers without one.
-pub(crate) fn success(service: Service, action: &str, result: Option<Xml>, request_id: &str) -> Response<Bytes> {
-    let result = result.map(|xml| format!("<{action}Result>{}</{action}Result>", xml.into_text())).unwrap_or_default();
-    let body = format!(
-        "<{action}Response xmlns=\"{}\">{result}<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>\n",
-        service.namespace()
-    );
-    response(200, "text/xml", body)
-}
-
-/// The reply to one that was refused.
-pub(crate) fn failure(service: Service, refusal: &Refusal, request_id: &str) -> Response<Bytes> {
-    let mut xml = Xml::default();
-    xml.nest("Error", |xml| {
-        xml.text("Type", if refusal.status < 500 { "Sender" } else { "Receiver" });
-        xml.text("Code", refusal.code);
-        xml.text("Message", &refusal.message);
-    });
-    xml.text("RequestId", request_id);
-    let body = format!("<ErrorResponse xmlns=\"{}\">{}</ErrorResponse>\n", service.namespace(), xml.into_text());
-    response(refusal.status, "text/xml", body)
-}
-
 /// A reply with this status, type and body.
 pub(crate) fn response(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = Response::new(body.into());
@@ -144,8 +91,10 @@ fn escape(text: &str, out: &mut String) {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
+            // As it is, readers would make a newline of it.
+            '\r' => out.push_str("&#13;"),
             // XML 1.0 has no other control characters.
-            '\n' | '\r' | '\t' => out.push(character),
+            '\n' | '\t' => out.push(character),
             control if control.is_control() => out.push('\u{fffd}'),
             other => out.push(other),
         }
