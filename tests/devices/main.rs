@@ -22,6 +22,7 @@ mod piv;
 mod sandbox;
 mod softkey;
 mod ssh;
+#[expect(dead_code, reason = "the other tests use all of it")]
 mod terminal;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/wire.rs"]
