@@ -29,6 +29,7 @@ mod sandbox;
 mod slots;
 mod softkey;
 mod ssh;
+#[expect(dead_code, reason = "the other tests use all of it")]
 mod terminal;
 mod together;
 #[expect(dead_code, reason = "the other tests use all of it")]
