@@ -101,6 +101,11 @@ impl Sandbox {
         self.control("POST", "clock", &json!({"advance_millis": millis}));
     }
 
+    /// Launches an instance, as the sandbox has one in its seed.
+    pub(crate) fn launch(&self, instance: &Value) {
+        self.control("POST", "instances", instance);
+    }
+
     /// Waits until so many requests hang.
     pub(crate) fn wait_hanging(&self, count: u64) {
         while self.state()["hanging"] != count {
