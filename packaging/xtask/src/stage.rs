@@ -81,7 +81,8 @@ impl Stage {
     fn configure(&self) -> Outcome {
         let (url, aws) = (&self.cast.url, self.aws_config());
         let config = format!(
-            "[aws]\nconfig_file = \"{}\"\n\n[endpoints]\nallow = [\"{url}\"]\nsts = \"{url}\"\niam = \"{url}\"\nec2 = \"{url}\"\n",
+            "[aws]\nconfig_file = \"{}\"\n\n[endpoints]\nallow = [\"{url}\"]\nsts = \"{url}\"\niam = \"{url}\"\nec2 = \"{url}\"\n\
+             ec2_instance_connect = \"{url}\"\n",
             aws.display()
         );
         make_folder(&self.home().join("config"))?;
@@ -129,6 +130,11 @@ impl Stage {
     /// `AWS_CONFIG_FILE`.
     pub(crate) fn aws_config(&self) -> PathBuf {
         self.folder.join("aws-config")
+    }
+
+    /// Where a program of the stage is.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.binaries.join(name)
     }
 
     /// `PATH`, with the stage's programs first.

@@ -1,4 +1,5 @@
-//! A login to OpenSSH's sshd on loopback, with a key that never was a file.
+//! Logins to OpenSSH's sshd on loopback, with keys that never were a file: one that its file of keys names, and one that
+//! an EC2 instance takes for a minute.
 
 use crate::run::{Failure, Job, Outcome, make_folder, say, write};
 use crate::stage::{Act, Stage};
@@ -7,6 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 const SSHD: &str = "/usr/sbin/sshd";
+/// The sandbox's instance `web-1`.
+const INSTANCE: &str = "i-0a11ce0000000001a";
 
 /// An sshd of the demo's own.
 struct Sshd(Child);
@@ -33,7 +36,8 @@ pub(super) fn play(stage: &Stage) -> Outcome {
     let line = String::from_utf8_lossy(&act.play(stage)?.stdout).into_owned();
     say(&format!("  {}", line.trim_end()));
     write(&folder.join("authorized_keys"), &line)?;
-    let (_sshd, port) = serve(&folder)?;
+    let keys = format!("AuthorizedKeysFile {}\n", folder.join("authorized_keys").display());
+    let (_sshd, port) = serve(&folder, &keys)?;
 
     let user = Job::new(["id", "-un"]).stdout()?;
     let target = format!("{}@127.0.0.1", user.trim());
@@ -49,15 +53,45 @@ pub(super) fn play(stage: &Stage) -> Outcome {
     let output = ssh.env("SSH_AUTH_SOCK", socket).stdin(Stdio::null()).output().map_err(Failure::from("ssh"))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     say(&format!("  {}", said.trim_end()));
-    if said.contains("the key has let you in") {
+    check(&folder, &said, "the key has let you in", &output.stderr)?;
+    enter(stage, user.trim())
+}
+
+/// An instance of EC2: its sshd asks the sandbox which keys it takes at this moment.
+fn enter(stage: &Stage, user: &str) -> Outcome {
+    let folder = stage.folder().join("instance");
+    make_folder(&folder)?;
+    let url = &stage.cast().url;
+    // sshd wants the program to be root's: env is.
+    let keys = format!(
+        "AuthorizedKeysFile none\nAuthorizedKeysCommandUser {user}\n\
+         AuthorizedKeysCommand /usr/bin/env {} pushed-keys {url} {INSTANCE} %u\n",
+        stage.program("claviger-sandbox").display()
+    );
+    let (_sshd, port) = serve(&folder, &keys)?;
+    let acts = ["keypair create web --profile prod", "keypair list --profile prod"];
+    super::show(stage, acts.iter().map(|words| Act::new(words, "", "")).collect())?;
+    let (target, port) = (format!("{user}@web-1"), port.to_string());
+    say(&format!("$ claviger ssh --profile prod --port {port} {target} -- echo inside web-1"));
+    let words = ["ssh", "--profile", "prod", "--port", &port, &target, "--", "-F", "none", "-o", "BatchMode=yes"];
+    let words = [&words[..], &["-o", "ConnectionAttempts=20", "echo", "inside", "web-1"]].concat();
+    let output = stage.claviger(&words, "")?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    say(&format!("  {}", said.trim_end()));
+    check(&folder, &said, "inside web-1", &output.stderr)
+}
+
+/// Whether it was said from inside.
+fn check(folder: &Path, said: &str, wanted: &str, stderr: &[u8]) -> Outcome {
+    if said.contains(wanted) {
         return Ok(());
     }
     let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-    Err(Failure::new(format!("ssh did not log in\n{}\n{log}", String::from_utf8_lossy(&output.stderr))))
+    Err(Failure::new(format!("ssh did not log in\n{}\n{log}", String::from_utf8_lossy(stderr))))
 }
 
-/// Starts an sshd for this user on a free port.
-fn serve(folder: &Path) -> Outcome<(Sshd, u16)> {
+/// Starts an sshd for this user on a free port, with these lines about keys.
+fn serve(folder: &Path, keys: &str) -> Outcome<(Sshd, u16)> {
     let host_key = folder.join("host_key");
     Job::new(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f"]).and([&host_key]).stdout()?;
     // Where sshd keeps its unprivileged child; the system's own start makes it.
@@ -67,10 +101,9 @@ fn serve(folder: &Path) -> Outcome<(Sshd, u16)> {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = free.map_err(Failure::from("no free port"))?.port();
     let lines = format!(
-        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\n\
+        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\n{keys}PidFile none\nUsePAM no\nStrictModes no\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\n",
         host_key.display(),
-        folder.join("authorized_keys").display()
     );
     let config = folder.join("sshd_config");
     write(&config, &lines)?;
