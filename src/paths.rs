@@ -82,6 +82,11 @@ impl Paths {
         self.data.join("audit")
     }
 
+    /// The host keys of EC2 instances, as ssh pins them at the first login.
+    pub fn known_instances_file(&self) -> PathBuf {
+        self.data.join("known_instances")
+    }
+
     /// The lock of the one server; never replaced, so that the lock stays with the file.
     pub fn lock_file(&self) -> PathBuf {
         self.data.join("agent.lock")

@@ -54,7 +54,7 @@ macro_rules! secret_text {
 }
 
 secret_text! {
-    /// A user's password for the console.
+    /// A password: a user's for the console, the administrator's of a Windows instance.
     ConsolePassword;
     /// Bytes that a device is given or gives, in base16: an OATH access key or seed, a PIV management key, the output of
     /// hmac-secret.

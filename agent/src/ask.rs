@@ -16,6 +16,13 @@ use tokio::sync::mpsc;
 /// Something a person who waits should see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
+    /// So many regions have answered.
+    RegionsDone {
+        /// How many have.
+        done: usize,
+        /// How many there are.
+        of: usize,
+    },
     /// A device waits to be touched.
     TouchNeeded {
         /// Its number.
@@ -92,6 +99,11 @@ impl Listener {
     /// Who asks.
     pub fn asker(&self) -> Option<Asker> {
         self.asker.clone()
+    }
+
+    /// Tells it alone.
+    pub fn tell(&self, notice: Notice) {
+        drop(self.upcalls.send(Upcall::Notice(notice)));
     }
 
     /// Nobody: for work that no request waits for.
@@ -189,6 +201,13 @@ impl Audience {
             }
         }
         None
+    }
+
+    /// Whether somebody who waits can be asked.
+    pub fn answers(&self) -> bool {
+        let mut listeners = Vec::new();
+        self.collect(&mut listeners);
+        listeners.iter().any(|listener| listener.answers)
     }
 
     /// Asks everyone who can answer. Nothing comes any more once all have declined or left; dropping the receiver takes

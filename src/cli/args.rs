@@ -28,7 +28,7 @@ First steps:
   claviger exec prod -- aws s3 ls  such as this one
 
 PROFILE is AWS_PROFILE where it is left out, else default.
-Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network.";
+Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network, 9 partly.";
 
 /// How a person proves that the vault is theirs.
 #[derive(Args, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub(super) struct Proof {
     /// Prove with a recovery code instead of the passphrase
     #[arg(long)]
     pub(super) recovery: bool,
+    /// Prove with no FIDO2 key or PIV card, also where one is plugged in that opens the vault
+    #[arg(long)]
+    pub(super) no_device: bool,
 }
 
 /// The profile a verb is about.
@@ -232,11 +235,13 @@ mod tests {
           mfa         Authenticators: add, enroll, list, code, rename, resync, remove, deactivate, export
           password    The console password of an IAM user: change
           ssh-key     SSH keys in the vault: new, add, list, public, remove, export
+          keypair     EC2 key pairs: list, create, import, rotate, delete, password
           device      YubiKeys and other devices: list
           piv         PIV cards: list, new, certificate, pin, puk, management-key
           fido        FIDO2 devices: list, new, pin
           profile     Profiles: list, show, explain, adopt, release
           slot        The ways to open the vault: list, add, remove
+          ssh         Log in to an EC2 instance with a key that it takes for a minute
           ssh-agent   The SSH agent: how ssh, git and others find it
           backup      Write a backup of the vault, which a recovery code of its own opens
           restore     Put a backup, or a copy of a vault, in the vault's place
@@ -259,7 +264,7 @@ mod tests {
           claviger exec prod -- aws s3 ls  such as this one
 
         PROFILE is AWS_PROFILE where it is left out, else default.
-        Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network.
+        Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network, 9 partly.
         ");
     }
 
@@ -308,7 +313,7 @@ mod tests {
         usage: the value of --wait <SECONDS> is not valid: a wait is 0 to 86400 seconds (try: claviger process --help)
         usage: --wait <SECONDS> is given twice (try: claviger process --help)
         usage: there is an argument too many (try: claviger process --help)
-        usage: the value of <KIND> is not valid: one of keyring, passphrase, recovery (try: claviger slot add --help)
+        usage: the value of <KIND> is not valid: one of fido2, keyring, passphrase, piv, recovery (try: claviger slot add --help)
         usage: the value of <ID> is not valid: an id is a number that slot list shows (try: claviger slot remove --help)
         usage: there is an argument too many; the command follows on -- (try: claviger exec --help)
         usage: there is no verb status (try: claviger status)

@@ -8,10 +8,14 @@ use super::terminal::Terminal;
 use super::ui::{self, Progress};
 use crate::VERSION;
 use crate::client::{Attendant, Client, Heard};
-use crate::model::{Label, Message};
+use crate::model::{Label, Message, Region};
 use crate::paths::Paths;
 use crate::secret::{Passphrase, RecoveryCode, SecretText, TypedAnswer};
-use crate::wire::{Answer, Code, Event, Fault, Hello, HelloDisplay, PROTOCOL, Reply, Request, SlotProof, Status};
+use crate::wire::{
+    Answer, Code, DeviceProof, Event, Fault, Hello, HelloDisplay, KeypairRow, PROTOCOL, Reply, Request, SlotKind,
+    SlotProof, SlotRow, Status,
+};
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 
 /// How often a person may mistype.
@@ -72,7 +76,21 @@ pub(super) enum Recording {
 pub(super) struct Desk<'a> {
     client: Client,
     proof: &'a Proof,
+    by: By,
+    /// The last proof was left to a device.
+    by_device: bool,
     person: Person,
+}
+
+/// What a proof is made with, where neither a descriptor nor `--recovery` says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum By {
+    /// A device, where the vault has a slot for one and it is plugged in; else the passphrase.
+    Any,
+    /// This device, and nothing else.
+    Device(DeviceProof),
+    /// What a person knows.
+    Word,
 }
 
 struct Person {
@@ -80,6 +98,10 @@ struct Person {
     progress: Progress,
     recording: Recording,
     questions: Questions,
+    /// By region and name.
+    keypairs: BTreeMap<(Region, String), KeypairRow>,
+    /// Whether a new management key was printed.
+    has_shown_key: bool,
 }
 
 impl<'a> Desk<'a> {
@@ -98,13 +120,23 @@ impl<'a> Desk<'a> {
     }
 
     fn at(client: Client, terminal: Option<Terminal>, proof: &'a Proof) -> Self {
-        Self { client, proof, person: Person::at(terminal) }
+        Self { client, proof, by: By::Any, by_device: false, person: Person::at(terminal) }
     }
 
     /// Says what becomes of a recovery code.
     pub(super) fn record(mut self, recording: Recording) -> Self {
         self.person.recording = recording;
         self
+    }
+
+    /// Says what a proof is made with.
+    pub(super) fn by(&mut self, by: By) {
+        self.by = by;
+    }
+
+    /// Whether a new management key was printed, on the way to whatever came of the request.
+    pub(super) fn has_shown_key(&self) -> bool {
+        self.person.has_shown_key
     }
 
     /// Asks. Where the vault is locked and it can be opened here, opens it and asks again.
@@ -146,8 +178,15 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Whether it is a person who has mistyped, and may again: then they are told.
+    /// Whether it is a person who has mistyped, and may again: then they are told. A device that is not there, or that they
+    /// do not want, leaves it to the passphrase.
     fn may_try_again(&mut self, fault: &Fault, tries: &mut u32) -> Result<bool, Fault> {
+        if self.by == By::Any && self.by_device && is_no_device(fault.code) {
+            self.by = By::Word;
+            let Some(terminal) = self.person.terminal.as_mut() else { return Ok(false) };
+            terminal.show(&format!("{}.\n", Message(&fault.message)))?;
+            return Ok(true);
+        }
         let mistyped = matches!(fault.code, Code::VaultWait | Code::VaultWrongProof);
         match self.person.terminal.as_mut() {
             Some(terminal) if mistyped && self.proof.passphrase_fd.is_none() && *tries < TRIES => {
@@ -223,8 +262,19 @@ impl<'a> Desk<'a> {
         })
     }
 
-    /// The passphrase or recovery code, from the descriptor given or from the terminal.
+    /// A device where the vault has a slot for one; else the passphrase or recovery code, from the descriptor given or
+    /// from the terminal.
     pub(super) fn prove(&mut self) -> Result<SlotProof, Fault> {
+        self.by_device = false;
+        let is_open = self.proof.passphrase_fd.is_none() && !self.proof.recovery && !self.proof.no_device;
+        match self.by.clone() {
+            By::Device(wanted) => return Ok(SlotProof::Device(wanted)),
+            By::Any if is_open && self.has_device_slot() => {
+                self.by_device = true;
+                return Ok(SlotProof::Device(DeviceProof::default()));
+            }
+            By::Any | By::Word => {}
+        }
         let what = if self.proof.recovery { "Recovery code: " } else { "Passphrase: " };
         let text = match (self.proof.passphrase_fd, self.person.terminal.as_mut()) {
             (Some(number), _) => intake::descriptor(number)?.to_string(),
@@ -237,6 +287,11 @@ impl<'a> Desk<'a> {
         })
     }
 
+    /// The rows of keypair_list, which come before its answer; by region and name.
+    pub(super) fn keypairs(&mut self) -> Vec<KeypairRow> {
+        std::mem::take(&mut self.person.keypairs).into_values().collect()
+    }
+
     /// Waits until the agent has ended.
     pub(super) fn wait_closed(self) {
         self.client.wait_closed();
@@ -244,6 +299,11 @@ impl<'a> Desk<'a> {
 
     fn can_prove(&self) -> bool {
         self.proof.passphrase_fd.is_some() || self.person.terminal.is_some()
+    }
+
+    fn has_device_slot(&mut self) -> bool {
+        let is_one = |row: &SlotRow| row.kind.is_some_and(SlotKind::is_device);
+        matches!(self.exchange(&Request::SlotList {}), Ok(Reply::Slots(rows)) if rows.iter().any(is_one))
     }
 
     fn unlock(&mut self, proof: SlotProof) -> Result<(), Fault> {
@@ -258,7 +318,7 @@ impl<'a> Desk<'a> {
             Request::AccessKeyList { live: true } => self.person.progress.brief("asking AWS …"),
             Request::AccessKeyRotate(_) => self.person.progress.brief("replacing the key at AWS …"),
             Request::MfaDeactivate { .. } | Request::MfaEnroll(_) => self.person.progress.brief("asking AWS …"),
-            Request::SshKeyNew { .. } => self.person.progress.brief("making the key …"),
+            Request::KeypairRotate(_) | Request::SshKeyNew { .. } => self.person.progress.brief("making the key …"),
             Request::Restore { .. } => self.person.progress.brief("opening the backup …"),
             request if proof_in(request).is_some() => self.person.progress.brief("opening the vault …"),
             _ => {}
@@ -289,7 +349,8 @@ impl Attendant for Person {
 impl Person {
     fn at(terminal: Option<Terminal>) -> Self {
         let (progress, questions) = (Progress::new(), Questions::default());
-        Self { terminal, progress, recording: Recording::Person, questions }
+        let recording = Recording::Person;
+        Self { terminal, progress, recording, questions, keypairs: BTreeMap::new(), has_shown_key: false }
     }
 
     /// Nothing is asked any more: whatever stands on the screen ends there.
@@ -325,6 +386,15 @@ impl Person {
                 };
                 Ok(Some(Answer { value: Some(value), number: None }))
             }
+            Event::ManagementKey { key } => {
+                self.progress.clear();
+                // On stdout before the card has it: whatever happens then, somebody has the key.
+                ui::secret_line(key.expose()).map_err(|_| {
+                    Fault::new(Code::PromptRefused, "stdout cannot be written, and the card keeps its management key")
+                })?;
+                self.has_shown_key = true;
+                Ok(Some(Answer { value: Some(TypedAnswer::from_text(key.expose().to_owned())), number: None }))
+            }
             Event::ConfirmNeeded { .. }
             | Event::ConfirmOver { .. }
             | Event::PinNeeded { .. }
@@ -332,6 +402,18 @@ impl Person {
                 self.progress.clear();
                 if let Some(terminal) = &mut self.terminal {
                     self.questions.event(terminal, &event)?;
+                }
+                Ok(None)
+            }
+            Event::Keypairs { rows } => {
+                // Asked twice, where an agent went away meanwhile: told once.
+                let key = |row: &KeypairRow| (row.region.clone(), row.name.clone());
+                self.keypairs.extend(rows.into_iter().map(|row| (key(&row), row)));
+                Ok(None)
+            }
+            Event::RegionsDone { done, of } => {
+                if !self.questions.is_open() {
+                    self.progress.brief(&format!("{done} of {of} regions …"));
                 }
                 Ok(None)
             }
@@ -376,7 +458,14 @@ fn copy(proof: &SlotProof) -> SlotProof {
     match proof {
         SlotProof::Passphrase(text) => SlotProof::Passphrase(Passphrase::from_text(text.expose().to_owned())),
         SlotProof::Recovery(text) => SlotProof::Recovery(RecoveryCode::from_text(text.expose().to_owned())),
+        SlotProof::Device(wanted) => SlotProof::Device(wanted.clone()),
+        SlotProof::Answered(answer) => SlotProof::Answered(answer.clone()),
     }
+}
+
+/// Whether no device proved anything, and nothing is wrong with one: the passphrase may.
+fn is_no_device(code: Code) -> bool {
+    matches!(code, Code::SlotAmbiguous | Code::SlotNoDevice)
 }
 
 /// A machine has the code as soon as it is written.

@@ -17,6 +17,8 @@ pub(super) enum Failure {
     },
     /// Something a user should know.
     Fault(Fault),
+    /// Nothing more: some of it was done, and what was printed says what was not.
+    Partial,
     /// Nothing more: what was printed says what is wrong.
     Told,
 }
@@ -36,6 +38,7 @@ pub(super) fn code(outcome: Outcome) -> ExitCode {
         Ok(()) | Err(Failure::BrokenPipe) => Exit::Ok as u8,
         Err(Failure::Exec { exit, .. }) => exit,
         Err(Failure::Fault(fault)) => fault.exit() as u8,
+        Err(Failure::Partial) => Exit::Partial as u8,
         Err(Failure::Told) => Exit::Fault as u8,
     })
 }

@@ -67,7 +67,7 @@ fn process(argv: &[OsString]) -> Option<process::Process> {
 fn exec(argv: &[OsString]) -> Option<exec::Exec> {
     let mut words = Words::read(
         argv,
-        &["env", "imds", "recovery"],
+        &["env", "imds", "recovery", "no-device"],
         &["linger", "wait", "region", "passphrase-fd"],
         After::Command,
     )?;
@@ -89,8 +89,12 @@ fn exec(argv: &[OsString]) -> Option<exec::Exec> {
 }
 
 fn env(argv: &[OsString]) -> Option<env::Env> {
-    let mut words =
-        Words::read(argv, &["unset", "recovery"], &["shell", "wait", "region", "passphrase-fd"], After::Positional)?;
+    let mut words = Words::read(
+        argv,
+        &["unset", "recovery", "no-device"],
+        &["shell", "wait", "region", "passphrase-fd"],
+        After::Positional,
+    )?;
     Some(env::Env {
         shell: words.value("shell", env::Form::named)?,
         unset: words.flag("unset"),
@@ -176,7 +180,7 @@ impl<'a> Words<'a> {
 
     fn proof(&mut self) -> Option<Proof> {
         let passphrase_fd = self.value("passphrase-fd", |text| descriptor(text).ok())?;
-        Some(Proof { passphrase_fd, recovery: self.flag("recovery") })
+        Some(Proof { passphrase_fd, recovery: self.flag("recovery"), no_device: self.flag("no-device") })
     }
 
     /// The one argument there may be, the profile.
@@ -253,7 +257,7 @@ mod tests {
             imds: true,
             linger: Some(7200),
             region: Some("eu-central-1".parse().expect("a region")),
-            proof: Proof { passphrase_fd: Some(3), recovery: true },
+            proof: Proof { passphrase_fd: Some(3), recovery: true, no_device: false },
             ..exec(Some("prod"), &["ls"])
         };
         let words = ["exec", "prod", "--imds", "--linger", "2h", "--region=eu-central-1", "--passphrase-fd", "3"];
@@ -338,6 +342,7 @@ mod tests {
                 b"\n--shell=fish",
                 b"\n--passphrase-fd=3",
                 b"\n--recovery",
+                b"\n--no-device",
                 b"\n--imds",
                 b"\n--env",
                 b"\n-",
@@ -372,7 +377,7 @@ mod tests {
         parser.withstands_damage();
     }
 
-    const WORDS: [&str; 52] = [
+    const WORDS: [&str; 53] = [
         "process",
         "exec",
         "env",
@@ -411,6 +416,7 @@ mod tests {
         "--passphrase-fd",
         "--passphrase-fd=3",
         "--recovery",
+        "--no-device",
         "--shell",
         "--shell=fish",
         "fish",

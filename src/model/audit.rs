@@ -104,6 +104,9 @@ pub struct AuditPeer {
     /// Its parents, nearest first; read where a session or a secret is handed out for the first time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<AuditProcess>,
+    /// Its working directory, for questions alone: never on record.
+    #[serde(skip)]
+    pub cwd: Option<String>,
     /// The path of its program, for display only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exe: Option<String>,
@@ -169,7 +172,7 @@ pub struct AuditSsh {
     /// Whether a person allowed it; absent where nobody was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<bool>,
-    /// The host, by the name in the key's destinations.
+    /// The host, by the name in the key's destinations; of a push the instance's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// The fingerprint of the host key that the connection is bound to.
@@ -183,7 +186,8 @@ pub struct AuditSsh {
     /// The namespace of a signature (PROTOCOL.sshsig).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// What was to be signed: `userauth`, `sshsig` or `other`.
+    /// What was to be signed: `userauth`, `sshsig` or `other`; `push` where nothing was, and an EC2 instance was to take the
+    /// key for a minute.
     pub payload: String,
     /// The user on the host, for a login.
     #[serde(default, skip_serializing_if = "Option::is_none")]

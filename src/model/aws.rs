@@ -79,6 +79,26 @@ text_noun! {
     /// An account: twelve digits.
     AccountId, |text| within(text, 12, 12, "an account id is 12 digits", |c| c.is_ascii_digit());
 
+    /// An EC2 instance: `i-` and 8 or 17 hexadecimal digits (EC2 user guide, resource ids).
+    InstanceId, |text| {
+        let rule = "an instance id is i- and 8 or 17 hexadecimal digits";
+        match text.strip_prefix("i-") {
+            Some(digits) if matches!(digits.len(), 8 | 17) => {
+                within(digits, 8, 17, rule, |c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+            }
+            _ => Err(Invalid(rule)),
+        }
+    };
+
+    /// The name of an EC2 key pair: up to 255 printable ASCII characters, no space at either end (EC2 API, CreateKeyPair).
+    KeyPairName, |text| {
+        let rule = "the name of a key pair is 1 to 255 ASCII characters without a space at its ends";
+        if text.trim() != text {
+            return Err(Invalid(rule));
+        }
+        within(text, 1, 255, rule, |c| c.is_ascii_graphic() || c == ' ')
+    };
+
     /// A region such as `eu-central-1`.
     Region, |text| within(text, 3, 40, "a region is lower-case letters, digits and dashes", |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
 

@@ -153,6 +153,28 @@ pub enum PinPolicy {
     MatchAlways,
 }
 
+impl PinPolicy {
+    /// Its name, as it is written everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Once => "once",
+            Self::Always => "always",
+            Self::MatchOnce => "match-once",
+            Self::MatchAlways => "match-always",
+        }
+    }
+}
+
+impl FromStr for PinPolicy {
+    type Err = NotOne;
+
+    fn from_str(text: &str) -> Result<Self, NotOne> {
+        let all = [Self::Never, Self::Once, Self::Always, Self::MatchOnce, Self::MatchAlways];
+        all.into_iter().find(|policy| policy.as_str() == text).ok_or(NotOne("a PIN policy"))
+    }
+}
+
 /// When a PIV key wants to be touched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -169,6 +191,24 @@ impl TouchPolicy {
     /// Whether a use may have to wait for a touch.
     pub fn wants_touch(self) -> bool {
         self != Self::Never
+    }
+
+    /// Its name, as it is written everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Always => "always",
+            Self::Cached => "cached",
+        }
+    }
+}
+
+impl FromStr for TouchPolicy {
+    type Err = NotOne;
+
+    fn from_str(text: &str) -> Result<Self, NotOne> {
+        let all = [Self::Never, Self::Always, Self::Cached];
+        all.into_iter().find(|policy| policy.as_str() == text).ok_or(NotOne("a touch policy"))
     }
 }
 
@@ -192,6 +232,19 @@ mod tests {
     fn the_firmware_of_roca_is_known() {
         let weak = |a, b, c| Firmware(a, b, c).makes_weak_rsa();
         assert!(weak(4, 2, 6) && weak(4, 3, 4) && !weak(4, 2, 5) && !weak(4, 3, 5) && !weak(5, 0, 0));
+    }
+
+    #[test]
+    fn policies_are_written_as_they_are_shown() {
+        use super::{PinPolicy, TouchPolicy};
+        for policy in [PinPolicy::Never, PinPolicy::Once, PinPolicy::MatchOnce, PinPolicy::MatchAlways] {
+            assert_eq!(serde_json::to_string(&policy).unwrap(), format!("\"{}\"", policy.as_str()));
+            assert_eq!(policy.as_str().parse(), Ok(policy));
+        }
+        for policy in [TouchPolicy::Never, TouchPolicy::Always, TouchPolicy::Cached] {
+            assert_eq!(serde_json::to_string(&policy).unwrap(), format!("\"{}\"", policy.as_str()));
+            assert_eq!(policy.as_str().parse(), Ok(policy));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub mod label;
 pub mod slot;
 
 pub use audit::{AuditAws, AuditPeer, AuditProcess, AuditRecord, AuditSsh, AuditSubject, AuditVault, Since};
-pub use aws::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Partition, Region};
+pub use aws::{AccessKeyId, AccountId, Arn, InstanceId, KeyPairName, MfaSerial, Name, Partition, Region};
 pub use device::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 pub use label::{Label, Message};
-pub use slot::{SlotKind, SlotProof};
+pub use slot::{DeviceProof, SlotAnswer, SlotDevice, SlotKind, SlotProof};

@@ -25,6 +25,8 @@ pub enum Exit {
     Device = 7,
     /// The network, or AWS beyond it.
     Network = 8,
+    /// Done in some of several places, and not in others.
+    Partial = 9,
 }
 
 macro_rules! catalogue {
@@ -157,7 +159,27 @@ catalogue! {
     EndpointRefused, "endpoint.refused", Refused, "an endpoint refused an HTTP request, and does not say why", None;
     FileChanged, "file.changed", Fault, "a file was changed since it was read", None;
     FileUnsaved, "file.unsaved", Fault, "a file cannot be written; the old one stands", None;
+    InstanceAmbiguous, "instance.ambiguous", Usage, "several instances could be meant", None;
+    InstanceHostKeyChanged, "instance.host_key_changed", Refused, "the instance shows another host key than at the first login", None;
+    InstanceKeyUnusable, "instance.key_unusable", Usage, "the SSH key is of a type that EC2 Instance Connect does not take", Some("claviger ssh-key new NAME");
+    InstanceNoAddress, "instance.no_address", Refused, "the instance has no address that ssh could connect to", None;
+    InstanceNotFound, "instance.not_found", NotFound, "the account has no such instance in the region", Some("claviger whoami");
+    InstanceNotRunning, "instance.not_running", Refused, "the instance does not run", None;
+    InstancePluginMissing, "instance.plugin_missing", NotFound, "the programs that the session manager needs are not installed", None;
+    InstanceUnreachable, "instance.unreachable", Network, "the instance does not answer at its address", None;
     Internal, "internal", Fault, "a defect of claviger", None;
+    KeypairExists, "keypair.exists", Refused, "a key pair of that name has another key", Some("claviger keypair list");
+    KeypairInUse, "keypair.in_use", Refused, "instances were launched with the key pair, and nobody has agreed that it goes", Some("claviger keypair list");
+    KeypairInstanceNotFound, "keypair.instance_not_found", NotFound, "the instance is not in the account and region", None;
+    KeypairInvalid, "keypair.invalid", Usage, "a tag, or the name for the vault, is not valid", Some("claviger keypair import --help");
+    KeypairKeyMissing, "keypair.key_missing", NotFound, "the private half of the key pair is neither in the vault nor on a card that is plugged in", Some("claviger keypair list");
+    KeypairLimit, "keypair.limit", Refused, "the region has as many key pairs as the account may have", Some("claviger keypair list");
+    KeypairNoPassword, "keypair.no_password", Refused, "the instance has no password that a key could decrypt", None;
+    KeypairNoRegion, "keypair.no_region", Usage, "neither the request nor the profile names a region", None;
+    KeypairNotFound, "keypair.not_found", NotFound, "no key pair of that name is in the region", Some("claviger keypair list");
+    KeypairPasswordNotReady, "keypair.password_not_ready", Fault, "the instance has not made its password yet", None;
+    KeypairStranded, "keypair.stranded", Fault, "a key pair may stand at AWS whose private half nobody has", None;
+    KeypairUnsupported, "keypair.unsupported", Refused, "no key of that type or size is taken by EC2", Some("claviger ssh-key new NAME");
     KeyringUnavailable, "keyring.unavailable", Fault, "the desktop's keyring cannot be used", Some("claviger slot add keyring");
     MfaCodeNeeded, "mfa.code_needed", Person, "a code must be typed, and nobody here can be asked", None;
     MfaCodeRefused, "mfa.code_refused", Refused, "AWS refused the code", None;
@@ -185,13 +207,18 @@ catalogue! {
     ProfileUnsupported, "profile.unsupported", Usage, "the profile's source is not served", None;
     PromptNoTerminal, "prompt.no_terminal", Person, "questions can be answered at a terminal alone, and here is none", None;
     PromptRefused, "prompt.refused", Refused, "a person who was asked declined", None;
-    PromptSilenced, "prompt.silenced", Refused, "too many questions of one session were refused or left unanswered, so nobody is asked for a while", Some("claviger prompts");
+    PromptSilenced, "prompt.silenced", Refused, "too many questions were refused or left unanswered, so nobody is asked for a while, or until that is lifted", Some("claviger prompts");
     PromptUnanswered, "prompt.unanswered", Person, "nobody could be asked, or nobody answered", Some("claviger prompts");
     RequestCancelled, "request.cancelled", Fault, "the request was cancelled", None;
     RequestTimedOut, "request.timed_out", Person, "the wait ended before an answer came", None;
+    SlotAmbiguous, "slot.ambiguous", Usage, "more than one device that is plugged in opens the vault", Some("claviger slot list");
     SlotCopiesLeft, "slot.copies_left", Fault, "the slot is gone, but older copies of the vault still open with it", Some("claviger status");
+    SlotKeyUnfit, "slot.key_unfit", Refused, "the key on the card cannot open a vault slot: it is not of P-256, or does not want both PIN and touch", Some("claviger piv list");
     SlotLast, "slot.last", Refused, "the last slot of its kind that a person can open cannot be removed", Some("claviger slot add passphrase");
+    SlotNoDevice, "slot.no_device", Person, "no device that opens the vault is plugged in, or the person does not want to use it", Some("claviger unlock --no-device");
     SlotNotFound, "slot.not_found", NotFound, "no such slot", Some("claviger slot list");
+    SlotOnlyDevices, "slot.only_devices", Refused, "devices alone would open the vault then: lost or broken ones take it with them", Some("claviger slot add recovery");
+    SlotWrongDevice, "slot.wrong_device", Refused, "the device is not the one that the slot was made with, or one of both was changed since", Some("claviger unlock --recovery");
     SlotsFull, "slot.full", Refused, "the vault has as many slots as it takes", Some("claviger slot list");
     SourceBadAnswer, "source.bad_answer", Network, "what a source of credentials gave is none, or has ended", None;
     SourceLongLived, "source.long_lived", Refused, "a command gives long-lived keys, which are not handed out", Some("claviger access-key add NAME");

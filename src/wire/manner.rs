@@ -1,6 +1,7 @@
 //! What holds of each request: its name, whether it brings secrets, whether it may be asked twice.
 
 use super::Request;
+use crate::model::SlotProof;
 
 impl Request {
     /// The request's name on the wire, for logs: never its content.
@@ -26,6 +27,12 @@ impl Request {
             Self::Doctor { .. } => "doctor",
             Self::EndpointOpen { .. } => "endpoint_open",
             Self::Init { .. } => "init",
+            Self::KeypairCreate(_) => "keypair_create",
+            Self::KeypairDelete(_) => "keypair_delete",
+            Self::KeypairImport(_) => "keypair_import",
+            Self::KeypairList(_) => "keypair_list",
+            Self::KeypairPassword(_) => "keypair_password",
+            Self::KeypairRotate(_) => "keypair_rotate",
             Self::Lock {} => "lock",
             Self::Login { .. } => "login",
             Self::Logout { .. } => "logout",
@@ -57,6 +64,7 @@ impl Request {
             Self::SlotAdd { .. } => "slot_add",
             Self::SlotList {} => "slot_list",
             Self::SlotRemove { .. } => "slot_remove",
+            Self::SshInstance(_) => "ssh_instance",
             Self::SshKeyAdd { .. } => "ssh_key_add",
             Self::SshKeyExport { .. } => "ssh_key_export",
             Self::SshKeyList { .. } => "ssh_key_list",
@@ -75,6 +83,24 @@ impl Request {
         }
     }
 
+    /// The slot proof that it brings, if it brings one.
+    pub fn proof_mut(&mut self) -> Option<&mut SlotProof> {
+        match self {
+            Self::AccessKeyExport { proof, .. }
+            | Self::Backup { proof, .. }
+            | Self::ConfigAccept { proof, .. }
+            | Self::MfaExport { proof, .. }
+            | Self::Restore { proof, .. }
+            | Self::SlotAdd { proof, .. }
+            | Self::SlotRemove { proof, .. }
+            | Self::SshKeyExport { proof, .. }
+            | Self::TrashEmpty { proof }
+            | Self::Unlock { proof }
+            | Self::VaultAccept { proof, .. } => Some(proof),
+            _ => None,
+        }
+    }
+
     /// Whether it brings or asks for a long-lived secret, a code or a proof: then a lock ends it. `prompts` does not: a PIN
     /// among its answers belongs to the request that asks for it.
     pub fn holds_secrets(&self) -> bool {
@@ -89,6 +115,9 @@ impl Request {
                 | Self::FidoNew { .. }
                 | Self::FidoPin(_)
                 | Self::Init { .. }
+                | Self::KeypairCreate(_)
+                | Self::KeypairPassword(_)
+                | Self::KeypairRotate(_)
                 | Self::MfaAdd { .. }
                 | Self::MfaAddOnDevice(_)
                 | Self::MfaCode { .. }
@@ -127,6 +156,8 @@ impl Request {
             | Self::DeviceList {}
             | Self::Doctor { .. }
             | Self::EndpointOpen { .. }
+            | Self::KeypairList(_)
+            | Self::KeypairPassword(_)
             | Self::Lock {}
             | Self::Logout { .. }
             | Self::MfaExport { .. }
@@ -138,6 +169,7 @@ impl Request {
             | Self::ProfileShow { .. }
             | Self::Prompts {}
             | Self::SlotList {}
+            | Self::SshInstance(_)
             | Self::SshKeyExport { .. }
             | Self::SshKeyList { .. }
             | Self::SshKeyPublic { .. }
@@ -156,6 +188,10 @@ impl Request {
             | Self::FidoNew { .. }
             | Self::FidoPin(_)
             | Self::Init { .. }
+            | Self::KeypairCreate(_)
+            | Self::KeypairDelete(_)
+            | Self::KeypairImport(_)
+            | Self::KeypairRotate(_)
             | Self::Login { .. }
             | Self::MfaAdd { .. }
             | Self::MfaAddOnDevice(_)

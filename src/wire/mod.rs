@@ -15,13 +15,16 @@ mod fault;
 mod fido;
 mod iam;
 mod keeping;
+mod keypair;
 mod manner;
 mod piv;
 mod reply;
 mod request;
+mod slot;
+mod ssh_instance;
 mod ssh_key;
 
-pub use crate::model::{SlotKind, SlotProof};
+pub use crate::model::{DeviceProof, SlotDevice, SlotKind, SlotProof};
 pub use adoption::{Change, Changes, ImportedKey, SkippedProfile};
 pub use agent::Restarted;
 pub use audit::{AuditBad, AuditPage, AuditStory, AuditVerdict};
@@ -37,6 +40,10 @@ pub use iam::{
     PasswordChange,
 };
 pub use keeping::{OlderVault, TrashKind, TrashRow};
+pub use keypair::{
+    InstancePassword, KeypairCreate, KeypairDeed, KeypairDelete, KeypairImport, KeypairInstance, KeypairKind,
+    KeypairOutcome, KeypairPassword, KeypairRegion, KeypairRotate, KeypairRow, KeypairScope, KeypairSource,
+};
 pub use piv::{
     PivCard, PivCertificate, PivCertificateDeed, PivChange, PivKeyRow, PivManagementKey, PivNew, PivReference,
 };
@@ -44,10 +51,12 @@ pub use reply::{
     AccessKeyExport, AccessKeyRow, ChainStep, Credentials, Explanation, MfaRow, OpenEndpoint, ProfileRow, Reply,
     SessionRow, Setting, SlotRow, SshStatus, Status, Whoami,
 };
-pub use request::{EndpointKind, Hello, HelloDisplay, NewSlot, Request};
-pub use ssh_key::{SshKeyExport, SshKeyKind, SshKeyOptions, SshKeyRow};
+pub use request::{EndpointKind, Hello, HelloDisplay, Request};
+pub use slot::{NewFido2Slot, NewPivSlot, NewSlot};
+pub use ssh_instance::{SshInstance, SshInstanceRow, SshLogin};
+pub use ssh_key::{SshKeyExport, SshKeyFormat, SshKeyKind, SshKeyOptions, SshKeyRow};
 
-use crate::secret::{RecoveryCode, TypedAnswer, text};
+use crate::secret::{DeviceSecret, RecoveryCode, TypedAnswer, text};
 use serde::{Deserialize, Serialize};
 
 /// The protocol this build speaks. An agent also accepts the one before it.
@@ -180,6 +189,18 @@ pub enum Event {
         /// Its number.
         number: u64,
     },
+    /// Rows of keypair_list, as many as fit in a line; there may be more such lines.
+    Keypairs {
+        /// The rows.
+        rows: Vec<KeypairRow>,
+    },
+    /// A random management key for a PIV card, shown once; the client answers with it once it has been recorded, and
+    /// only then does the card get it.
+    ManagementKey {
+        /// In base16.
+        #[serde(with = "text")]
+        key: DeviceSecret,
+    },
     /// A person should type a secret of a device, which the client does not show; it answers with the same id and number.
     /// An empty answer is a refusal. Only where it can answer.
     PinNeeded {
@@ -218,6 +239,13 @@ pub enum Event {
         /// The code.
         #[serde(with = "text")]
         code: RecoveryCode,
+    },
+    /// So many regions have answered.
+    RegionsDone {
+        /// How many have.
+        done: usize,
+        /// How many there are.
+        of: usize,
     },
     /// A device waits to be touched.
     TouchNeeded {

@@ -10,11 +10,13 @@ use super::doctor::Finding;
 use super::fido::FidoRow;
 use super::iam::{AccessKeyAtAws, AccessKeyRotated, MfaEnrolled};
 use super::keeping::{OlderVault, TrashRow};
+use super::keypair::{InstancePassword, KeypairOutcome};
 use super::piv::{PivCard, PivKeyRow};
+use super::ssh_instance::SshInstanceRow;
 use super::ssh_key::{SshKeyExport, SshKeyRow};
 use super::{AuditPage, AuditStory, AuditVerdict};
-use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotKind};
-use crate::secret::{ConsolePassword, DeviceSecret, EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
+use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotDevice, SlotKind};
+use crate::secret::{ConsolePassword, EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
 /// One variant per shape of answer.
@@ -53,6 +55,10 @@ pub enum Reply {
     FidoCredentials(Vec<FidoRow>),
     /// To doctor.
     Findings(Vec<Finding>),
+    /// To keypair_password.
+    InstancePassword(InstancePassword),
+    /// To keypair_create, keypair_delete, keypair_import and keypair_rotate; to keypair_list, after its rows.
+    Keypairs(KeypairOutcome),
     /// To login.
     Session(SessionRow),
     /// To mfa_add and mfa_rename.
@@ -87,12 +93,6 @@ pub enum Reply {
     PivCertificates(Vec<String>),
     /// To piv_new.
     PivKey(PivKeyRow),
-    /// To piv_management_key, where it was left out.
-    PivManagementKey {
-        /// In base16.
-        #[serde(with = "text")]
-        key: DeviceSecret,
-    },
     /// To profile_list.
     Profiles(Vec<ProfileRow>),
     /// To restart.
@@ -101,6 +101,8 @@ pub enum Reply {
     Settings(Vec<Setting>),
     /// To slot_list and slot_add.
     Slots(Vec<SlotRow>),
+    /// To ssh_instance.
+    SshInstance(SshInstanceRow),
     /// To ssh_key_add, ssh_key_new and ssh_key_public.
     SshKey(SshKeyRow),
     /// To ssh_key_export.
@@ -279,6 +281,9 @@ pub struct SlotRow {
     pub kind: Option<SlotKind>,
     /// When it was added, RFC 3339.
     pub added: String,
+    /// The device that opens it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<SlotDevice>,
 }
 
 /// What the agent holds and does.

@@ -6,8 +6,11 @@ use super::device::MfaOnDevice;
 use super::fido::{FidoOptions, FidoPins};
 use super::iam::{AccessKeyRotate, MfaEnroll, PasswordChange};
 use super::keeping::TrashKind;
+use super::keypair::{KeypairCreate, KeypairDelete, KeypairImport, KeypairPassword, KeypairRotate, KeypairScope};
 use super::piv::{PivCertificate, PivChange, PivManagementKey, PivNew};
-use super::ssh_key::{SshKeyKind, SshKeyOptions};
+use super::slot::NewSlot;
+use super::ssh_instance::SshInstance;
+use super::ssh_key::{SshKeyFormat, SshKeyKind, SshKeyOptions};
 use crate::model::{AccessKeyId, MfaSerial, Name, Region, Since, SlotProof};
 use crate::secret::{Passphrase, Pin, SecretAccessKey, SshKeyFile, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
@@ -47,18 +50,6 @@ pub struct HelloDisplay {
     /// The session bus beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dbus_session_bus_address: Option<String>,
-}
-
-/// A slot to add.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NewSlot {
-    /// An item in the desktop's keyring.
-    Keyring {},
-    /// A further passphrase.
-    Passphrase(#[serde(with = "text")] Passphrase),
-    /// A further recovery code, which the agent makes and shows by event.
-    Recovery {},
 }
 
 /// What an endpoint speaks.
@@ -235,6 +226,18 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         keyring: Option<bool>,
     },
+    /// Has AWS make a key pair, and takes its private half into the vault.
+    KeypairCreate(KeypairCreate),
+    /// Deletes key pairs of a name. A person is asked where instances use them.
+    KeypairDelete(KeypairDelete),
+    /// Imports a public key as a key pair.
+    KeypairImport(KeypairImport),
+    /// Lists key pairs, matched with the keys that claviger knows. The rows come by event.
+    KeypairList(KeypairScope),
+    /// The password of a Windows instance.
+    KeypairPassword(KeypairPassword),
+    /// Gives key pairs of a name another key.
+    KeypairRotate(KeypairRotate),
     /// Wipes keys and sessions from memory.
     Lock {},
     /// Obtains the credentials of a profile now, with a person present.
@@ -392,7 +395,12 @@ pub enum Request {
         proof: SlotProof,
         /// The slot's id.
         slot: u32,
+        /// Also where only devices are left then, and the keyring.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        only_devices: bool,
     },
+    /// Finds an EC2 instance, and has it take an SSH key for a minute (EC2 Instance Connect).
+    SshInstance(SshInstance),
     /// Stores an SSH private key from a file.
     SshKeyAdd {
         /// Its name here.
@@ -410,10 +418,13 @@ pub enum Request {
         #[serde(default)]
         options: SshKeyOptions,
     },
-    /// Hands out an SSH private key as a file of OpenSSH, against a slot proof.
+    /// Hands out an SSH private key as a file, against a slot proof.
     SshKeyExport {
         /// Which.
         name: Name,
+        /// How the file is written.
+        #[serde(default, skip_serializing_if = "SshKeyFormat::is_usual")]
+        format: SshKeyFormat,
         /// What the file is to be encrypted with; in the clear without it.
         #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
         key_passphrase: Option<Passphrase>,

@@ -27,6 +27,26 @@ pub enum SshKeyKind {
     Rsa4096,
 }
 
+/// How the file of a private key is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SshKeyFormat {
+    /// As OpenSSH writes it (PROTOCOL.key).
+    #[default]
+    Openssh,
+    /// PEM of PKCS#1, `RSA PRIVATE KEY`: RSA alone, in the clear.
+    Pkcs1,
+    /// PEM of PKCS#8, `PRIVATE KEY`: in the clear.
+    Pkcs8,
+}
+
+impl SshKeyFormat {
+    /// Whether it is what is written where none is named.
+    pub(super) fn is_usual(&self) -> bool {
+        *self == Self::Openssh
+    }
+}
+
 /// How a key is called and used. All of it may be left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SshKeyOptions {

@@ -156,7 +156,8 @@ impl Home {
         self.write(
             "config/config.toml",
             &format!(
-                "[endpoints]\nallow = [\"{endpoint}\"]\nsts = \"{endpoint}\"\niam = \"{endpoint}\"\n[vault]\nargon2_memory_mib = 64\n"
+                "[endpoints]\nallow = [\"{endpoint}\"]\nsts = \"{endpoint}\"\niam = \"{endpoint}\"\n\
+                 ec2 = \"{endpoint}\"\nec2_instance_connect = \"{endpoint}\"\n[vault]\nargon2_memory_mib = 64\n"
             ),
         );
         self.write("config/profiles", PROFILES);

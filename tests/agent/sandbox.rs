@@ -79,6 +79,12 @@ impl Sandbox {
         self.control("POST", "faults", &json!({"action": action, "times": times, "kind": kind}));
     }
 
+    /// The same in one region.
+    pub(crate) fn fault_in(&self, region: &str, action: &str, times: u32, kind: &Value) {
+        let fault = json!({"region": region, "action": action, "times": times, "kind": kind});
+        self.control("POST", "faults", &fault);
+    }
+
     pub(crate) fn clear_faults(&self) {
         self.control("DELETE", "faults", &Value::Null);
     }
@@ -89,6 +95,15 @@ impl Sandbox {
 
     pub(crate) fn set_offset(&self, millis: i64) {
         self.control("POST", "clock", &json!({"offset_millis": millis}));
+    }
+
+    pub(crate) fn advance(&self, millis: i64) {
+        self.control("POST", "clock", &json!({"advance_millis": millis}));
+    }
+
+    /// Launches an instance, as the sandbox has one in its seed.
+    pub(crate) fn launch(&self, instance: &Value) {
+        self.control("POST", "instances", instance);
     }
 
     /// Waits until so many requests hang.

@@ -4,7 +4,7 @@ use crate::agent::Home;
 use crate::program::OnTerminal;
 use crate::{no_request, status};
 use claviger::secret::{RecoveryCode, SecretText};
-use claviger::wire::{Code, Event, Fault, Reply, Request, SessionRow, SlotProof};
+use claviger::wire::{Code, Event, Fault, Reply, Request, SessionRow, SlotKind, SlotProof, SlotRow};
 
 #[test]
 fn init_asks_twice_shows_the_recovery_code_and_has_it_typed_back() {
@@ -149,4 +149,49 @@ fn a_wait_for_a_code_counts_down_and_is_erased() {
     let ended = person.end();
     assert_eq!((ended.exit, ended.stdout.as_str()), (0, "123456\n"));
     assert!(ended.stderr.ends_with("\r\u{1b}[K"), "{:?}", ended.stderr);
+}
+
+#[test]
+fn a_device_comes_first_and_the_passphrase_where_there_is_none() {
+    let home = Home::new();
+    home.serve("run", |request, _| match request {
+        Request::Status {} => Ok(status("locked")),
+        Request::SlotList {} => {
+            Ok(Reply::Slots(vec![row(1, SlotKind::Passphrase), row(3, SlotKind::Fido2), row(4, SlotKind::Recovery)]))
+        }
+        Request::Unlock { proof: SlotProof::Passphrase(text) } if text.expose() == "good" => Ok(Reply::Done {}),
+        Request::Unlock { proof: SlotProof::Recovery(_) } => {
+            Err(Fault::new(Code::VaultWrongProof, "that opens no slot"))
+        }
+        Request::Unlock { proof: SlotProof::Device(wanted) } if wanted.slot == Some(3) => Ok(Reply::Done {}),
+        Request::Unlock { proof: SlotProof::Device(wanted) } if wanted.device.as_deref() == Some("blue") => {
+            Err(Fault::new(Code::DevicePinWrong, "the PIN is wrong"))
+        }
+        Request::Unlock { proof: SlotProof::Device(_) } => Err(Fault::new(Code::SlotNoDevice, "none is plugged in")),
+        other => no_request(other),
+    });
+    let mut person = OnTerminal::start(&home, &["unlock"]);
+    person.wait_for("none is plugged in.\r\n");
+    person.wait_for("Passphrase: ");
+    person.enter_hidden("good");
+    // The scripted vault stays locked; what is opened is what the status says.
+    assert_eq!(person.end().exit, 0);
+    for words in [&["unlock", "--no-device"][..], &["unlock", "--slot", "passphrase"], &["unlock", "--slot", "1"]] {
+        let mut person = OnTerminal::start(&home, words);
+        person.wait_for("Passphrase: ");
+        person.enter_hidden("good");
+        let ended = person.end();
+        assert_eq!((ended.exit, ended.stderr.contains("none is")), (0, false), "{words:?}: {}", ended.stderr);
+    }
+    // One that is named stands for itself, and trouble with a device is no reason to ask for less.
+    assert_eq!(OnTerminal::start(&home, &["unlock", "--slot", "3"]).end().exit, 0);
+    assert_eq!(OnTerminal::start(&home, &["unlock", "--slot", "piv"]).end().exit, 4);
+    assert_eq!(OnTerminal::start(&home, &["unlock", "--device", "blue"]).end().exit, 5);
+    assert_eq!(OnTerminal::start(&home, &["unlock", "--slot", "9"]).end().exit, 6);
+    let mut person = OnTerminal::start(&home, &["unlock", "--slot", "4"]);
+    person.wait_for("Recovery code: ");
+}
+
+fn row(id: u32, kind: SlotKind) -> SlotRow {
+    SlotRow { id, kind: Some(kind), added: "2026-11-22T01:00:00Z".to_owned(), device: None }
 }

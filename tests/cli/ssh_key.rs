@@ -216,7 +216,7 @@ fn an_export_goes_to_stdout_or_to_a_new_file_of_its_own() {
     let home = Home::new();
     home.serve("run", |request, _| match request {
         Request::Status {} => Ok(status("unlocked")),
-        Request::SshKeyExport { name, key_passphrase, proof: SlotProof::Passphrase(passphrase) } => {
+        Request::SshKeyExport { name, key_passphrase, proof: SlotProof::Passphrase(passphrase), .. } => {
             assert_eq!(passphrase.expose(), "good");
             assert_eq!(key_passphrase.as_ref().map(SecretText::expose), (name.as_str() == "own").then_some("mine"));
             let certificate = (name.as_str() == "certified").then(|| "a line".to_owned());

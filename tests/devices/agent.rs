@@ -19,12 +19,16 @@ impl Installed {
     /// Its agent runs. The helper is a script that adds to the environment, and becomes the helper: the agent itself
     /// passes none on.
     pub(crate) fn start(home: Home, environment: &[(&str, PathBuf)]) -> Self {
+        Self::start_with(home, environment, &format!("'{}'", program("claviger-device-helper").display()))
+    }
+
+    /// The same with these words of a shell as the helper.
+    pub(crate) fn start_with(home: Home, environment: &[(&str, PathBuf)], helper: &str) -> Self {
         let programs = tempfile::tempdir().expect("a folder");
         install(&program("claviger-agent"), &programs.path().join("claviger-agent"), "");
         let exports: String =
             environment.iter().map(|(name, value)| format!("export {name}='{}'\n", value.display())).collect();
-        let helper = program("claviger-device-helper");
-        let script = format!("#!/bin/sh\n{exports}exec '{}'\n", helper.display());
+        let script = format!("#!/bin/sh\n{exports}exec {helper}\n");
         install(Path::new("/dev/stdin"), &programs.path().join("claviger-device-helper"), &script);
         let mut installed = Self { home, programs, _agent: None };
         let mut agent = Agent::spawn(&mut installed.agent_command());
@@ -38,6 +42,15 @@ impl Installed {
         let installed = Self::start(Home::new(), environment);
         installed.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
         installed
+    }
+
+    /// The agent ends, and another one starts.
+    pub(crate) fn again(&mut self) {
+        self.run(&["agent", "stop"], "").good();
+        self._agent = None;
+        let mut agent = Agent::spawn(&mut self.agent_command());
+        assert_eq!(agent.word(), "ready");
+        self._agent = Some(agent);
     }
 
     fn agent_command(&self) -> Command {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const PIN: &str = "123456";
 const MANAGEMENT_KEY: &str = "010203040506070801020304050607080102030405060708";
-const FOREIGN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/devices/foreign.py");
+pub(crate) const FOREIGN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/devices/foreign.py");
 /// The seed of RFC 4226 and RFC 6238, in base32.
 const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 

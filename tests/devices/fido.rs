@@ -20,7 +20,7 @@ impl Bridge {
     }
 
     /// Runs a program to its end on a terminal; answers each of these questions once, in turn, with what is not shown.
-    fn answer(&self, words: &[&str], answers: &[(&str, &str)]) -> Ended {
+    pub(crate) fn answer(&self, words: &[&str], answers: &[(&str, &str)]) -> Ended {
         let mut run = OnTerminal::start(self.command_with(&["setsid", "--wait", "--ctty"], words));
         for (question, answer) in answers {
             run.wait_for(question);
@@ -34,7 +34,7 @@ impl Bridge {
     }
 
     /// Lists resident keys, which takes the PIN.
-    fn resident(&self, key: &Softkey, pin: &str) -> Ended {
+    pub(crate) fn resident(&self, key: &Softkey, pin: &str) -> Ended {
         self.answer(&["fido2-token", "-L", "-r", &key.node], &[("Enter PIN for", pin)])
     }
 

@@ -12,18 +12,26 @@ mod fido;
 #[path = "../agent/home.rs"]
 mod home;
 mod hotplug;
+#[expect(dead_code, reason = "the other tests use all of it")]
+#[path = "../agent/instance.rs"]
+mod instance;
+mod instance_login;
+mod keypair;
 mod keys;
 mod keys_agent;
 mod oath;
 mod person;
 mod piv;
+mod piv_slots;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/sandbox.rs"]
 mod sandbox;
+mod slots;
 mod softkey;
 mod ssh;
 #[expect(dead_code, reason = "the other tests use all of it")]
 mod terminal;
+mod together;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/wire.rs"]
 mod wire;

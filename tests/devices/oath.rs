@@ -3,7 +3,7 @@
 use crate::agent::Installed;
 use crate::home::{Ended, Home, PASSPHRASE};
 use crate::sandbox::Sandbox;
-use crate::yubikey::{Card, Rig};
+use crate::yubikey::{Bad, Card, Rig};
 use claviger_sandbox::Seed;
 use std::process::{Child, Command, Stdio};
 
@@ -203,7 +203,7 @@ fn codes_agree_with_another_client_and_the_ledger_holds() {
 }
 
 #[test]
-fn one_that_is_pulled_at_any_command_leaves_agent_and_vault_as_they_were() {
+fn one_that_is_pulled_or_bad_leaves_agent_and_vault_as_they_were() {
     let stage = Stage::new();
     stage.add(&["--name", "key", "--no-touch", "--no-verify", "--account", "AWS:ada"]).good();
     let before = stage.card.apdus();
@@ -218,6 +218,17 @@ fn one_that_is_pulled_at_any_command_leaves_agent_and_vault_as_they_were() {
         stage.card.plug();
         // As soon as pcscd has told of it.
         stage.agent.devices_until(|devices| devices.first().is_some_and(|device| device["serial"] == CARD));
+    }
+    // A reader without a card, and a card that answers badly.
+    stage.card.eject();
+    stage.agent.devices_until(<[_]>::is_empty);
+    stage.agent.run(&["mfa", "code", "key"], "").fault_told(7, "no such device is plugged in");
+    stage.card.insert();
+    stage.agent.devices_until(|devices| devices.first().is_some_and(|device| device["serial"] == CARD));
+    for manner in [Bad::Garbage, Bad::Short, Bad::Empty, Bad::Endless61, Bad::Status(0x6f00)] {
+        stage.card.answer(Some(manner), None);
+        stage.agent.run(&["mfa", "code", "key"], "").fault_told(7, "what its specification does not have");
+        stage.card.answer(None, None);
     }
     assert!(vault() == before, "the vault is untouched");
     stage.agent.run(&["mfa", "code", "key"], "").good();

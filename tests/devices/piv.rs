@@ -3,14 +3,15 @@
 use crate::agent::Installed;
 use crate::home::{Ended, PASSPHRASE, run};
 use crate::person::Person;
+use crate::wire::Wire;
 use crate::yubikey::{Bad, Card, Rig, python};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-const SERIAL: u32 = 12_345_678;
-const PIN: &str = "123456";
+pub(crate) const SERIAL: u32 = 12_345_678;
+pub(crate) const PIN: &str = "123456";
 
 /// An agent with an open vault, and a card in its reader.
 fn stage(firmware: &str) -> (Rig, Installed, Card) {
@@ -22,20 +23,25 @@ fn stage(firmware: &str) -> (Rig, Installed, Card) {
 }
 
 /// Has the card make a key; its public line, in a file too.
-fn make(agent: &Installed, slot: &str, options: &[&str]) -> String {
+pub(crate) fn make(agent: &Installed, slot: &str, options: &[&str]) -> String {
     let line = agent.run(&[&["piv", "new", slot], options].concat(), "").good();
     agent.write(&format!("{slot}.pub"), &line);
     line
 }
 
-fn openssh(agent: &Installed, words: &[&str], stdin: &str) -> Ended {
+/// A program at the agent's socket.
+pub(crate) fn at_agent(agent: &Installed, words: &[&str]) -> Command {
     let mut command = Command::new("timeout");
     command.arg("120").args(words).current_dir(agent.path()).env("SSH_AUTH_SOCK", agent.file("run/ssh.sock"));
-    run(&mut command, stdin)
+    command
+}
+
+pub(crate) fn openssh(agent: &Installed, words: &[&str], stdin: &str) -> Ended {
+    run(&mut at_agent(agent, words), stdin)
 }
 
 /// Signs with a key of the agent, by ssh-keygen; OpenSSH has the last word.
-fn sign(agent: &Installed, slot: &str) -> Ended {
+pub(crate) fn sign(agent: &Installed, slot: &str) -> Ended {
     let public = format!("{slot}.pub");
     let signed = openssh(agent, &["ssh-keygen", "-Y", "sign", "-n", "file", "-f", &public], "data");
     if signed.exit == Some(0) {
@@ -48,7 +54,12 @@ fn sign(agent: &Installed, slot: &str) -> Ended {
 }
 
 /// Logs in to an sshd that lets this key in, and no other.
-fn login(agent: &Installed, slot: &str) -> Ended {
+pub(crate) fn login(agent: &Installed, slot: &str) -> Ended {
+    ssh(agent, slot, &[], &["echo", "here"], "")
+}
+
+/// Runs a command there, with these options of ssh.
+fn ssh(agent: &Installed, slot: &str, options: &[&str], there: &[&str], stdin: &str) -> Ended {
     if rustix::process::geteuid().is_root() {
         fs::create_dir_all("/run/sshd").expect("/run/sshd");
     }
@@ -65,14 +76,14 @@ fn login(agent: &Installed, slot: &str) -> Ended {
     agent.write("sshd_config", &config);
     let proxy = format!("ProxyCommand=/usr/sbin/sshd -i -f {}", at("sshd_config"));
     let identity = at(&format!("{slot}.pub"));
-    let options = ["-F", "none", "-o", &proxy, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+    let host = ["-F", "none", "-o", &proxy, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
     let how = ["-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-i", &identity];
-    openssh(agent, &[&["ssh"], &options[..], &how[..], &["host", "echo", "here"]].concat(), "")
+    openssh(agent, &[&["ssh"], &host[..], &how[..], options, &["host"], there].concat(), stdin)
 }
 
 /// It failed by itself.
 #[track_caller]
-fn bad(ended: Ended) {
+pub(crate) fn bad(ended: Ended) {
     assert!(ended.exit.is_some_and(|code| !matches!(code, 0 | 101 | 124..=137)), "{ended:?}");
 }
 
@@ -143,6 +154,40 @@ fn keys_of_a_card_log_in() {
 }
 
 #[test]
+fn older_firmware_logs_in_with_p256_and_rsa() {
+    let (_rig, agent, _key) = stage("5.4.3");
+    let person = Person::attend(&agent, &[PIN]);
+    for kind in ["ecdsa-p256", "rsa-2048"] {
+        make(&agent, "9a", &["--type", kind, "--replace"]);
+        assert_eq!(login(&agent, "9a").good(), "here\n", "{kind}");
+    }
+    assert_eq!(person.take("pin_needed").len(), 1);
+    agent.run(&["piv", "new", "9c", "--type", "ed25519"], "").fault_told(7, "firmware 5.7.0 can");
+}
+
+#[test]
+fn a_forwarded_agent_asks_each_time() {
+    let (_rig, agent, _key) = stage("5.4.3");
+    make(&agent, "9a", &["--type", "ecdsa-p256", "--pin-policy", "never"]);
+    let person = Person::attend(&agent, &[PIN]);
+    let public = agent.file("9a.pub").display().to_string();
+    let sign_there = || ssh(&agent, "9a", &["-A"], &["ssh-keygen", "-Y", "sign", "-n", "file", "-f", &public], "data");
+    for _ in 0..2 {
+        assert!(sign_there().good().contains("BEGIN SSH SIGNATURE"));
+        let asked = person.take("confirm_needed");
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert!(asked[0].to_string().contains("piv 12345678 9a"), "{asked:?}");
+    }
+    person.says("n");
+    let refused = sign_there();
+    assert!(refused.exit != Some(0) && refused.stderr.contains("refused"), "{refused:?}");
+    assert_eq!(person.take("confirm_needed").len(), 1);
+    // Here nobody is asked.
+    sign(&agent, "9a").good();
+    assert!(person.take("confirm_needed").is_empty());
+}
+
+#[test]
 fn pins_are_counted_and_never_spent_unasked() {
     let (_rig, agent, _key) = stage("5.4.3");
     make(&agent, "9a", &["--type", "ecdsa-p256"]);
@@ -176,6 +221,11 @@ fn pins_are_counted_and_never_spent_unasked() {
     change(&["pin", "--unblock", "--pin-fd", "0", "--new-pin-fd", "0"], "12345678", PIN).good();
     change(&["puk", "--puk-fd", "0", "--new-puk-fd", "0"], "12345678", "87654321").good();
     change(&["pin", "--pin-fd", "0", "--new-pin-fd", "0"], PIN, "1").fault_told(2, "shorter than 6");
+    let long = "1".repeat(65);
+    for (old, new) in [(PIN, &*long), (&long, PIN)] {
+        change(&by_pin, old, new).fault_told(2, "longer than 8 bytes");
+    }
+    assert_eq!(tries(&agent), 3, "what cannot be a PIN costs no try");
     sign(&agent, "9a").good();
     let record = agent.run(&["audit", "log", "--json", "--event", "piv"], "").good();
     assert!(record.contains("piv.change") && record.contains("piv.new") && !record.contains("654321"), "{record}");
@@ -348,8 +398,35 @@ fn certificates_go_in_and_out() {
         ykman(&rig, &agent, &format!("piv keys import -m {FACTORY} 9c in.key")).good();
         agent.run(&["piv", "certificate", "9c", "--attest"], "").fault_told(6, "no such attestation");
         let record = agent.run(&["audit", "log", "--json", "--event", "piv.certificate"], "").good();
-        assert!(record.contains("\"piv 9a\"") && record.contains("device.certificate_refused"), "{record}");
+        assert!(record.contains("\"piv 12345678 9a\"") && record.contains("device.certificate_refused"), "{record}");
     }
+}
+
+#[test]
+fn certificates_that_are_compressed_or_missing_are_told() {
+    let (rig, agent, _key) = stage("5.4.3");
+    make(&agent, "9a", &["--type", "ecdsa-p256", "--pin-policy", "never"]);
+    let certificate = |options: &[&str]| agent.run(&[&["piv", "certificate", "9a"], options].concat(), "");
+    ykman(&rig, &agent, "piv keys export 9a public.pem").good();
+    ykman(&rig, &agent, &format!("piv certificates generate -m {FACTORY} -P {PIN} -s CN=ada 9a public.pem")).good();
+    let plain = certificate(&[]).good();
+    agent.write("ada.pem", &plain);
+    ykman(&rig, &agent, &format!("piv certificates import --compress -m {FACTORY} 9a ada.pem")).good();
+    ykman(&rig, &agent, "piv objects export 5fc105 object").good();
+    let object = fs::read(agent.file("object")).expect("an object");
+    assert!(object.windows(2).any(|two| two == [0x1f, 0x8b]), "it is compressed: {object:?}");
+    assert_eq!(certificate(&[]).good(), plain);
+    assert_eq!(cards(&agent)[0]["keys"][0]["certificate"], "CN=ada");
+    // An object that says that it is compressed, and is not: 53 { 70 { "nothing" }, 71 { 1 }, fe {} }.
+    agent.write("bad", "p\u{7}nothingq\u{1}\u{1}");
+    ykman(&rig, &agent, &format!("piv objects import -m {FACTORY} 5fc105 bad")).good();
+    certificate(&[]).fault_told(7, "a certificate badly compressed");
+    certificate(&["--attest"]).good();
+    ykman(&rig, &agent, &format!("piv certificates delete -m {FACTORY} f9")).good();
+    certificate(&["--attest"]).fault_told(6, "no such attestation");
+    // The key signs on.
+    certificate(&["--remove"]).good();
+    sign(&agent, "9a").good();
 }
 
 #[test]
@@ -357,6 +434,20 @@ fn management_keys_are_changed() {
     for (firmware, kind) in [("5.4.3", "TDES"), ("5.7.1", "AES192")] {
         let (rig, agent, key) = stage(firmware);
         let generate = |key: &str| ykman(&rig, &agent, &format!("piv keys generate -a ECCP256 -m {key} 9a public.pem"));
+        // A client that leaves once it is shown, one that declines, and one that has something else: nothing is set.
+        for answer in [None, Some(Value::Null), Some(FACTORY.into())] {
+            let mut wire = Wire::silent(&agent.file("run/agent.sock"));
+            wire.say(&json!({"id": 1, "hello": {"protocol": 1, "client": "test/0"}}));
+            wire.hear();
+            wire.request(2, &json!({"piv_management_key": {}}));
+            assert_eq!(wire.hear()["event"]["management_key"]["key"].as_str().map(str::len), Some(48));
+            if let Some(value) = answer {
+                wire.say(&json!({"id": 2, "answer": {"value": value}}));
+                assert_eq!(wire.hear()["fault"]["code"], "prompt.refused");
+            }
+            drop(wire);
+        }
+        generate(FACTORY).good();
         let told = agent.run(&["piv", "management-key"], "").good();
         let first = told.strip_suffix('\n').expect("a line");
         assert!(first.len() == 48 && first.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first:?}");
@@ -389,6 +480,6 @@ fn management_keys_are_changed() {
         agent.run(&["piv", "new", "9d", "--type", "ecdsa-p256"], "").good();
         assert_eq!(person.take("touch_needed").len(), 1);
         let record = agent.run(&["audit", "log", "--json", "--event", "piv.management_key"], "").good();
-        assert!(record.contains("\"piv management key\"") && !record.contains(second), "{record}");
+        assert!(record.contains("\"piv 12345678 management key\"") && !record.contains(second), "{record}");
     }
 }

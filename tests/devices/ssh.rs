@@ -182,7 +182,7 @@ fn each_kind_logs_in_with_a_touch_and_where_it_wants_it_the_pin() {
 
 #[test]
 fn the_key_that_has_it_is_found_among_several() {
-    let (bridge, first, agent) = stage();
+    let (bridge, mut first, agent) = stage();
     let public = hand_over(&bridge, &agent, "plain", "ed25519-sk", &[]);
     let host = Host::start(&agent, &public);
     let other = bridge.key("OTHER", &["--touch=never"]);
@@ -190,6 +190,21 @@ fn the_key_that_has_it_is_found_among_several() {
     let asked = other.figure("asked");
     Ended::from(host.login(&agent, &public).output().expect("its end")).good();
     assert_eq!(other.figure("asked"), asked, "the other one waited for no touch");
+    // From now on it is known which one has the key: the other is not even spoken to.
+    // Its answer to the question before was no longer waited for; that is over once it says what it is.
+    agent.devices();
+    let (heard, heard_first) = (other.reports(), first.reports());
+    Ended::from(host.login(&agent, &public).output().expect("its end")).good();
+    assert_eq!(other.reports(), heard);
+    assert!(first.reports() > heard_first);
+    // Until it is pulled: then it is looked for again.
+    first.unplug();
+    agent.devices_until(|devices| devices.len() == 1);
+    first.plug();
+    agent.devices_until(|devices| devices.len() == 2);
+    let heard = other.reports();
+    Ended::from(host.login(&agent, &public).output().expect("its end")).good();
+    assert!(other.reports() > heard);
     drop(first);
     agent.devices_until(|devices| devices.len() == 1);
     let refused = Ended::from(host.login(&agent, &public).output().expect("its end"));
@@ -263,7 +278,36 @@ fn a_key_is_made_on_a_device_for_the_vault() {
     let person = person(&agent, &[PIN]);
     Ended::from(host.login(&agent, &work).output().expect("its end")).good();
     person.join().expect("a person");
+    agent.run(&["ssh", "--key", "plain", "web-1"], "").fault_told(2, "plain is sk-ssh-ed25519@openssh.com");
     agent.run(&["fido", "new", "other", "--device", "SOMEBODY"], "").fault_told(7, "no such device");
+}
+
+#[test]
+fn the_last_try_is_a_persons_and_a_blocked_pin_is_told() {
+    let (bridge, mut key, agent) = stage();
+    let list = |pin: &str| agent.run(&["fido", "list", "--pin-fd", "0"], pin);
+    list(&"1".repeat(65)).fault_told(2, "longer than 63 bytes");
+    list(PIN).good();
+    let tries = |left: u64| {
+        agent.devices_until(|devices| devices.first().is_some_and(|device| device["pin_tries"] == left));
+    };
+    for left in [7, 6, 5, 4, 3, 2, 1] {
+        // Two at a time: a third in a row is not counted.
+        if left % 2 == 1 {
+            key.cycle();
+            tries(left + 1);
+        }
+        list("wrong").fault_told(5, "the PIN is wrong");
+        tries(left);
+    }
+    key.cycle();
+    tries(1);
+    list("wrong").fault_told(7, "one try of the PIN is left");
+    tries(1);
+    // Another program spends it.
+    assert_ne!(bridge.resident(&key, "wrong").exit, Some(0));
+    tries(0);
+    list(PIN).fault_told(7, "the PIN is blocked");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! An error of each kind of each room, with what the world fed in.
 
-use claviger::model::{AccessKeyId, Arn, Firmware, MfaSerial, Name};
+use claviger::model::{AccessKeyId, Arn, Firmware, InstanceId, KeyPairName, MfaSerial, Name, Region};
 use claviger::wire::Fault;
 use claviger_agent::aws::profile::{Origin, Problem, What};
 use claviger_agent::aws::{self, FilesError, NetworkFault};
@@ -84,6 +84,8 @@ pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
     faults.push(seams::changed_at(&changed(world, "role/read", "role/admin"), &origin(world)));
     faults.extend(of_files(world).into_iter().map(seams::files));
     faults.extend(of_jobs(world).into_iter().map(seams::job));
+    faults.extend(of_key_pairs(world).into_iter().map(seams::job));
+    faults.extend(seams::keypair(&pair(world), &world.profile));
     faults.extend(of_vault().into_iter().map(seams::vault));
     faults.extend(of_audit(world));
     faults.extend(of_devices(world).iter().map(|error| seams::device(error, Some("YubiKey 12345678"))));
@@ -98,16 +100,46 @@ pub(crate) fn faults(world: &Outside) -> Vec<Fault> {
     faults
 }
 
+/// The name of a key pair: what EC2 allows in one.
+fn pair(world: &Outside) -> KeyPairName {
+    let text =
+        if world.profile == "prod" { "web".to_owned() } else { format!("{CANARY}'; rm -rf ~ #{}", "x".repeat(230)) };
+    text.parse().expect("a name")
+}
+
+fn of_key_pairs(world: &Outside) -> Vec<jobs::Error> {
+    use jobs::Error;
+    let region: Region = "eu-central-1".parse().expect("a region");
+    let instance: InstanceId = "i-0123456789abcdef0".parse().expect("an id");
+    vec![
+        Error::KeypairExists(pair(world), region.clone()),
+        Error::KeypairInstanceNotFound(instance.clone(), region.clone()),
+        Error::KeypairInvalid("a key pair has 45 tags at most"),
+        Error::KeypairKeyMissing(world.profile.clone()),
+        Error::KeypairLimit(region.clone()),
+        Error::KeypairNoPassword(instance.clone(), "it does not run Windows"),
+        Error::KeypairNoPassword(instance.clone(), "it was launched with an ed25519 key, which decrypts nothing"),
+        Error::KeypairNotFound(pair(world)),
+        Error::KeypairPasswordNotReady(instance),
+        Error::KeypairStranded(pair(world), region),
+        Error::KeypairUnsupported(key::Ec2Fitness::WrongSize(3072)),
+        Error::KeypairUnsupported(key::Ec2Fitness::WrongType),
+    ]
+}
+
 fn of_prompt() -> Vec<Fault> {
-    let not_started = Unasked::NotStarted { program: "pinentry", source: denied() };
+    let not_started = Unasked::NotStarted { program: "pinentry", source: Arc::new(denied()) };
     let nobody = [
         Unasked::BadAnswer("the askpass program"),
+        Unasked::Blocked,
         Unasked::Busy,
         Unasked::Failed(83),
         Unasked::NoDisplay,
         Unasked::Nobody,
         not_started,
+        Unasked::Silent,
         Unasked::TimedOut,
+        Unasked::TooMany,
         Unasked::Unusable,
         Unasked::Weary,
     ];
@@ -255,6 +287,17 @@ fn of_jobs(world: &Outside) -> Vec<jobs::Error> {
         Error::Session(session::Error::PresenceNeeded),
         Error::Session(session::Error::StepSpent(29_001)),
         Error::Vault(vault::Error::Locked),
+        Error::InstanceAmbiguous(world.profile.clone(), instances(2)),
+        Error::InstanceAmbiguous(world.profile.clone(), instances(1000)),
+        Error::InstanceKeyNotFound(world.profile.clone()),
+        Error::InstanceKeyUnusable(Some((world.profile.clone(), "sk-ssh-ed25519@openssh.com".to_owned()))),
+        Error::InstanceKeyUnusable(None),
+        Error::InstanceManaged("mi-0123456789abcdef0".to_owned()),
+        Error::InstanceNoAddress(instance(1)),
+        Error::InstanceNotFound(world.profile.clone(), region()),
+        Error::InstanceNotRunning(instance(1), aws::InstanceState::Stopped),
+        Error::InstanceNotRunning(instance(1), aws::InstanceState::Pending),
+        Error::InstanceRegionUnknown(world.profile.clone()),
         Error::WouldChange(world.profile.clone()),
     ]
 }
@@ -402,6 +445,7 @@ fn of_vault() -> Vec<vault::Error> {
         Error::Newer,
         Error::NoEntropy { source: denied() },
         Error::NoMemory,
+        Error::OnlyDevices,
         Error::PassphraseNeeded,
         Error::RolledBack { found: 5, known: 9 },
         Error::SlotNotFound,
@@ -414,8 +458,21 @@ fn of_vault() -> Vec<vault::Error> {
         Error::Unsynced { source: full() },
         Error::Wait { seconds: 8 },
         Error::WeakPassphrase,
+        Error::WrongDevice,
         Error::WrongProof,
     ]
+}
+
+fn instance(number: usize) -> InstanceId {
+    format!("i-{number:017x}").parse().expect("an id")
+}
+
+fn instances(count: usize) -> Vec<(InstanceId, aws::InstanceState)> {
+    (0..count).map(|number| (instance(number), aws::InstanceState::ShuttingDown)).collect()
+}
+
+fn region() -> Region {
+    "ap-southeast-1".parse().expect("a region")
 }
 
 fn origin(world: &Outside) -> Origin {

@@ -31,6 +31,8 @@ REGION = "us-east-1"
 PASSPHRASE = "correct horse battery staple"
 BIN = pathlib.Path(os.environ["CLAVIGER_BIN"]).resolve()
 VENV = pathlib.Path(sys.executable).parent
+# What the instances of the sandbox's demo account were launched with.
+LAUNCH_KEY = pathlib.Path(__file__).resolve().parents[1] / "sandbox/src/world/demo-launch-key.pem"
 
 
 def totp(seed, step=None):
@@ -45,13 +47,13 @@ def now_step():
     return int(time.time()) // 30
 
 
-def client(service, cast, key=None):
+def client(service, cast, key=None, region=None):
     """A boto3 client of a double; `key` is (id, secret) or (id, secret, token), the double's root without one."""
     key = key or cast.root
     return boto3.client(
         service,
         endpoint_url=cast.url,
-        region_name=REGION,
+        region_name=region or REGION,
         aws_access_key_id=key[0],
         aws_secret_access_key=key[1],
         aws_session_token=key[2] if len(key) > 2 else None,
@@ -209,7 +211,7 @@ class Claviger:
         url = cast.url
         (config / "config.toml").write_text(
             f'[aws]\nconfig_file = "{self.aws_config}"\n\n'
-            f'[endpoints]\nallow = ["{url}"]\nsts = "{url}"\niam = "{url}"\n'
+            f'[endpoints]\nallow = ["{url}"]\nsts = "{url}"\niam = "{url}"\nec2 = "{url}"\n'
         )
         self.aws_config.write_text(
             f"[profile dev]\nregion = {REGION}\n\n"

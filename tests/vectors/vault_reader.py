@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads claviger vaults and their state, from docs/reference/vault-format.md alone.
 
-    vault_reader.py VAULT (--passphrase TEXT | --code TEXT | --keyring BASE64) [--state FILE]
+    vault_reader.py VAULT (--passphrase TEXT | --code TEXT | --keyring BASE64 | --device BASE64) [--state FILE]
     vault_reader.py --check FOLDER        the golden files, as FOLDER/expected.json describes them
 
 Prints the names of the items and a digest of the document; no secret. Needs argon2-cffi and cryptography.
@@ -11,6 +11,7 @@ import argparse, base64, hashlib, hmac, json, pathlib, struct, sys, unicodedata
 from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -55,8 +56,14 @@ def code_bits(text):
     return bits
 
 
-def opener(slot, passphrase, code, keyring):
-    salt = unbase64(slot["salt"])
+def opener(slot, passphrase, code, keyring, device):
+    if slot["kind"] == "piv" and device is not None:
+        points = unbase64(slot["ephemeral"]) + unbase64(slot["public"])
+        return derive(unbase64(device), points, "claviger/v1/slot/piv")
+    salt = unbase64(slot.get("salt", ""))
+    if slot["kind"] == "fido2" and device is not None:
+        need(slot["verified"] is True, "the secret of a user who was not verified")
+        return derive(unbase64(device), salt, "claviger/v1/slot/fido2")
     if slot["kind"] == "passphrase" and passphrase is not None:
         text = unicodedata.normalize("NFC", passphrase).encode()
         stretched = hash_secret_raw(text, salt, slot["passes"], slot["memory_kib"], slot["lanes"], 32, Type.ID, 19)
@@ -68,9 +75,9 @@ def opener(slot, passphrase, code, keyring):
     return None
 
 
-def master_key(header, passphrase, code, keyring):
+def master_key(header, passphrase, code, keyring, device):
     for slot in header["slots"]:
-        key = opener(slot, passphrase, code, keyring)
+        key = opener(slot, passphrase, code, keyring, device)
         if key is None:
             continue
         public_part = {k: v for k, v in slot.items() if k not in ("key", "master", "share")}
@@ -87,7 +94,7 @@ def master_key(header, passphrase, code, keyring):
     raise Bad("the proof opens no slot")
 
 
-def read_vault(file, passphrase=None, code=None, keyring=None):
+def read_vault(file, passphrase=None, code=None, keyring=None, device=None):
     need(len(file) >= 12 and file[:4] == b"CLVG", "no vault")
     _format, min_reader, length = struct.unpack(">HHI", file[4:12])
     need(min_reader <= 1, "needs a newer reader")
@@ -99,7 +106,7 @@ def read_vault(file, passphrase=None, code=None, keyring=None):
     need(canonical(header) == text, "the header is not canonical")
     need(header["critical"] == [] and header["payload_algorithm"] == "chacha20poly1305-stream-64k", "newer")
     need(header["payload_length"] == len(payload), "cut off")
-    master, salt = master_key(header, passphrase, code, keyring), unbase64(header["salt"])
+    master, salt = master_key(header, passphrase, code, keyring, device), unbase64(header["salt"])
     found = hmac.digest(derive(master, salt, "claviger/v1/header-mac"), covered, "sha256")
     need(hmac.compare_digest(found, mac), "the header MAC is wrong")
     key, plain = derive(master, salt, "claviger/v1/payload"), b""
@@ -149,6 +156,14 @@ def read_state(file, header, document):
     return records
 
 
+def agreed(header, number, private):
+    """What a card with this private key agrees on."""
+    slot = next(slot for slot in header["slots"] if slot["id"] == number)
+    key = ec.derive_private_key(int.from_bytes(unbase64(private), "big"), ec.SECP256R1())
+    peer = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), unbase64(slot["ephemeral"]))
+    return key.exchange(ec.ECDH(), peer)
+
+
 def names(document):
     trash = [entry["name"] for entry in document["trash"]]
     more = [list(document.get(kind, {})) for kind in ("oath_authenticators", "enrolments", "rotations", "ssh_keys")]
@@ -169,11 +184,15 @@ def check(folder):
         file = (folder / name).read_bytes()
         proofs = [{"passphrase": p} for p in vault["passphrases"]] + [{"code": c} for c in vault["codes"]]
         proofs += [{"keyring": secret} for secret in vault.get("keyring", {}).values()]
+        proofs += [{"device": secret} for secret in vault.get("devices", {}).values()]
         for proof in proofs:
             header, document, digest = read_vault(file, **proof)
             need(digest == vault["digest"], f"{name}: another document")
             need(names(document) == vault["names"], f"{name}: other items")
             need(header["generation"] == vault["generation"], f"{name}: another generation")
+        for slot, private in vault.get("piv_private", {}).items():
+            shared = agreed(header, int(slot), private)
+            need(shared == unbase64(vault["devices"][slot]), f"{name}: the card agrees on something else")
         need(refuses(lambda: read_vault(file, passphrase="wrong")), f"{name}: opens with anything")
         need(refuses(lambda: read_vault(file[:-1] + bytes([file[-1] ^ 1]), **proofs[0])), f"{name}: damage unseen")
         print(f"{name}: {len(proofs)} proofs, generation {vault['generation']}, {', '.join(names(document))}, {digest}")
@@ -193,6 +212,7 @@ def main():
     parser.add_argument("--passphrase")
     parser.add_argument("--code")
     parser.add_argument("--keyring", metavar="BASE64")
+    parser.add_argument("--device", metavar="BASE64")
     parser.add_argument("--state", type=pathlib.Path)
     parser.add_argument("--check", type=pathlib.Path, metavar="FOLDER")
     given = parser.parse_args()
@@ -201,7 +221,9 @@ def main():
             return check(given.check)
         if not given.vault:
             parser.error("name a vault, or --check FOLDER")
-        header, document, digest = read_vault(given.vault.read_bytes(), given.passphrase, given.code, given.keyring)
+        header, document, digest = read_vault(
+            given.vault.read_bytes(), given.passphrase, given.code, given.keyring, given.device
+        )
         print(f"generation {header['generation']}: {', '.join(names(document))}\n{digest}")
         if given.state:
             print(", ".join(record["type"] for record in read_state(given.state.read_bytes(), header, document)))

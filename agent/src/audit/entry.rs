@@ -90,6 +90,16 @@ events! {
     EndpointClose, "endpoint.close";
     /// An endpoint was opened.
     EndpointOpen, "endpoint.open";
+    /// A key pair was made by AWS, and its private half stored.
+    KeypairCreate, "keypair.create";
+    /// Key pairs were deleted.
+    KeypairDelete, "keypair.delete";
+    /// A public key was imported as a key pair.
+    KeypairImport, "keypair.import";
+    /// The password of a Windows instance was handed out.
+    KeypairPassword, "keypair.password";
+    /// Key pairs were given another key.
+    KeypairRotate, "keypair.rotate";
     /// The ledger was lost or cut off: every step up to the next counts as burned.
     LedgerIncomplete, "ledger.incomplete";
     /// An authenticator was stored.
@@ -134,6 +144,8 @@ events! {
     SlotAdd, "slot.add";
     /// A vault slot was removed.
     SlotRemove, "slot.remove";
+    /// An EC2 instance was to take an SSH key for a minute.
+    SshPush, "ssh.push";
     /// A signature was asked of the SSH agent and not made.
     SshRefused, "ssh.refused";
     /// The SSH agent signed.

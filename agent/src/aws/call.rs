@@ -2,10 +2,12 @@
 
 use super::Error;
 use super::endpoint::{Endpoint, EndpointRules, Service};
-use super::http::{Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
+use super::http::{ANSWER_LIMIT, Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
+use super::json;
 use super::query::{Answer, Parameters, Reading, Reply};
 use super::sign::{Scope, SigningCredentials, sign};
 use super::skew::Skew;
+use super::xml::ELEMENT_LIMIT;
 use crate::world::{BootTime, WallTime, World};
 use claviger::secret::SecretText;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,6 +24,12 @@ const BACKOFF_MILLIS: u64 = 500;
 const RETRY_AFTER_SECONDS: u64 = 5;
 /// A refused signature is sent anew only if the clock proved wrong by more than this. SigV4 allows 5 minutes.
 const SKEW_MILLIS: u64 = 60_000;
+
+/// The longest answer of EC2 in bytes: 5,000 key pairs with public keys and tags come in one (EC2 API, DescribeKeyPairs has
+/// no pages; the quota is 5,000 a region).
+const EC2_ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+/// The most elements in it: 80 for each of those.
+const EC2_ELEMENT_LIMIT: usize = 400_000;
 
 /// Calls to AWS. Clones share the network and what is known of AWS's clock.
 #[derive(Clone)]
@@ -151,7 +159,11 @@ impl AwsEdge {
         };
         let response = response.map_err(|error| (network_error(call.action, &host, error), None))?;
         let secrets = call.secrets();
-        let answer = Reading { action: call.action, host: &host, secrets: &secrets }.read(&response);
+        let reading = Reading { action: call.action, host: &host, secrets: &secrets, elements: call.limits().1 };
+        let answer = match call.service.json_target() {
+            Some(_) => reading.read_json(&response),
+            None => reading.read(&response),
+        };
         // Only what speaks AWS's language sets the clock; a captive portal has a `date` too.
         if let (Answer::Done(_) | Answer::Refused(_), Some(date)) = (&answer, response.header("date")) {
             self.skew.measure(date, &*self.world.clock);
@@ -179,18 +191,33 @@ impl AwsEdge {
 impl Call<'_> {
     fn signed(&self, at: WallTime) -> Result<HttpRequest, Error> {
         let agent = format!("claviger/{}", claviger::VERSION);
+        let target = self.service.json_target();
+        let (kind, body) = match target {
+            Some(_) => (json::CONTENT_TYPE, self.parameters.encode_json()),
+            None => ("application/x-www-form-urlencoded; charset=utf-8", self.parameters.encode()),
+        };
         let mut request = HttpRequest {
             method: ::http::Method::POST,
             url: self.endpoint.url().clone(),
-            headers: vec![
-                ("content-type", Zeroizing::new("application/x-www-form-urlencoded; charset=utf-8".to_owned())),
-                ("user-agent", Zeroizing::new(agent)),
-            ],
-            body: self.parameters.encode(),
+            headers: vec![("content-type", Zeroizing::new(kind.to_owned())), ("user-agent", Zeroizing::new(agent))],
+            body,
+            answer_limit: self.limits().0,
         };
+        if let Some(target) = target {
+            let operation = self.action.rsplit(':').next().unwrap_or_default();
+            request.headers.push(("x-amz-target", Zeroizing::new(format!("{target}.{operation}"))));
+        }
         let scope = Scope { region: self.endpoint.signing_region(), service: self.service.id(), time: at };
         sign(&mut request, self.credentials, scope)?;
         Ok(request)
+    }
+
+    /// The most bytes and the most elements of an answer.
+    fn limits(&self) -> (usize, usize) {
+        match self.service {
+            Service::Ec2 => (EC2_ANSWER_LIMIT, EC2_ELEMENT_LIMIT),
+            _ => (ANSWER_LIMIT, ELEMENT_LIMIT),
+        }
     }
 
     fn secrets(&self) -> Vec<&str> {

@@ -30,6 +30,14 @@ impl Service {
             Self::Sts => "sts",
         }
     }
+
+    /// What stands before the operation in `x-amz-target`, of those that speak JSON; None of those with forms.
+    pub(super) fn json_target(self) -> Option<&'static str> {
+        match self {
+            Self::Ec2InstanceConnect => Some("AWSEC2InstanceConnectService"),
+            Self::Ec2 | Self::Iam | Self::Sts => None,
+        }
+    }
 }
 
 /// An endpoint that the rules allow. Made by [`EndpointRules`] alone.

@@ -23,7 +23,13 @@ pub struct HttpRequest {
     pub headers: Vec<(&'static str, Zeroizing<String>)>,
     /// The body.
     pub body: Zeroizing<Vec<u8>>,
+    /// The longest body of an answer, in bytes.
+    pub answer_limit: usize,
 }
+
+/// The longest answer in bytes, where a call does not have its own. STS answers in a few KiB, but session tokens have no
+/// promised size (STS API, Credentials).
+pub const ANSWER_LIMIT: usize = 256 * 1024;
 
 impl HttpRequest {
     /// The value of the first header of this name, given in lower case.

@@ -31,8 +31,6 @@ use zeroize::Zeroizing;
 const CONNECT_MILLIS: u64 = 3_000;
 /// Milliseconds for one whole exchange, connecting included. Twice this is what a caller of a door waits at most.
 const EXCHANGE_MILLIS: u64 = 5_000;
-/// The largest body. STS answers in a few KiB, but session tokens have no promised size (STS API, Credentials).
-const BODY_LIMIT: usize = 256 * 1024;
 /// The most bytes of head and unread body that hyper holds.
 const BUFFER_LIMIT: usize = 64 * 1024;
 
@@ -125,6 +123,7 @@ impl HyperHttp {
         let begun = self.clock.boot();
         let proxy =
             self.proxy.as_ref().filter(|proxy| request.url.host().is_none_or(|host| !proxy.without.covers(&host)));
+        let limit = request.answer_limit;
         let (target, request) = written(request).ok_or(HttpError::NotSent(NetworkFault::BadRequest))?;
         let late = if proxy.is_some() { NetworkFault::ProxySilent } else { NetworkFault::TimedOut };
         let stream = tokio::select! {
@@ -134,7 +133,7 @@ impl HyperHttp {
         };
         tokio::select! {
             biased;
-            answer = converse(stream, request) => answer.map_err(HttpError::Unknown),
+            answer = converse(stream, request, limit) => answer.map_err(HttpError::Unknown),
             () = self.clock.sleep_until(begun.plus_millis(EXCHANGE_MILLIS)) => {
                 Err(HttpError::Unknown(NetworkFault::TimedOut))
             }
@@ -227,7 +226,7 @@ impl Http for LazyHttp {
 
 /// The request as hyper takes it, and where to connect. The body keeps its wiping buffer.
 fn written(request: HttpRequest) -> Option<(Uri, Request<Full<Bytes>>)> {
-    let HttpRequest { method, url, headers, body } = request;
+    let HttpRequest { method, url, headers, body, answer_limit: _ } = request;
     let written_url: Uri = url.as_str().parse().ok()?;
     let target = with_port(&url)?;
     let mut written = Request::builder()
@@ -252,7 +251,7 @@ impl AsRef<[u8]> for TextBytes {
     }
 }
 
-async fn converse(stream: Stream, request: Request<Full<Bytes>>) -> Result<HttpResponse, NetworkFault> {
+async fn converse(stream: Stream, request: Request<Full<Bytes>>, limit: usize) -> Result<HttpResponse, NetworkFault> {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(BUFFER_LIMIT)
         .handshake(stream)
@@ -261,7 +260,7 @@ async fn converse(stream: Stream, request: Request<Full<Bytes>>) -> Result<HttpR
     // Both in this task, not one in its own: whoever drops the call has closed the connection.
     let exchange = async move {
         let answer = sender.send_request(request).await.map_err(|error| answer_fault(&error))?;
-        whole(answer).await
+        whole(answer, limit).await
     };
     let mut exchange = pin!(exchange);
     tokio::select! {
@@ -271,20 +270,20 @@ async fn converse(stream: Stream, request: Request<Full<Bytes>>) -> Result<HttpR
     }
 }
 
-async fn whole(answer: Response<Incoming>) -> Result<HttpResponse, NetworkFault> {
+async fn whole(answer: Response<Incoming>, limit: usize) -> Result<HttpResponse, NetworkFault> {
     let (head, mut incoming) = answer.into_parts();
     if head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(NetworkFault::BadAnswer);
     }
     let announced = incoming.size_hint().exact().unwrap_or(0);
-    if announced > u64::try_from(BODY_LIMIT).unwrap_or(u64::MAX) {
+    if announced > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Err(NetworkFault::TooLarge);
     }
     let mut body = Zeroizing::new(Vec::with_capacity(usize::try_from(announced).unwrap_or(0)));
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|error| answer_fault(&error))?;
         let Some(data) = frame.data_ref() else { continue };
-        if body.len().saturating_add(data.len()) > BODY_LIMIT {
+        if body.len().saturating_add(data.len()) > limit {
             return Err(NetworkFault::TooLarge);
         }
         body.extend_from_slice(data);

@@ -11,9 +11,21 @@ use zeroize::Zeroizing;
 const REFUSALS: &[&str] = &[
     "ConcurrentModification",
     "DeleteConflict",
+    "DryRunOperation",
+    "EC2InstanceNotFound",
+    "EC2InstanceStateInvalid",
+    "EC2InstanceTypeInvalid",
+    "EC2InstanceUnavailable",
     "EntityAlreadyExists",
     "EntityTemporarilyUnmodifiable",
+    "IncorrectInstanceState",
+    "InvalidInstanceID.Malformed",
+    "InvalidInstanceID.NotFound",
+    "InvalidKey.Format",
+    "InvalidKeyPair.Duplicate",
+    "InvalidKeyPair.NotFound",
     "InvalidUserType",
+    "KeyPairLimitExceeded",
     "LimitExceeded",
     "NoSuchEntity",
     "PasswordPolicyViolation",
@@ -40,6 +52,11 @@ impl<'a> Parameters<'a> {
     /// `PREFIX.member.1`, `PREFIX.member.2` … (AWS query protocol, lists).
     pub(super) fn with_members(self, prefix: &'static str, values: impl Iterator<Item = &'a str>) -> Self {
         values.enumerate().fold(self, |list, (at, value)| list.with(format!("{prefix}.member.{}", at + 1), value))
+    }
+
+    /// The parameters, in order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// The `application/x-www-form-urlencoded` body.
@@ -72,6 +89,8 @@ pub(super) struct Reading<'a> {
     pub(super) host: &'a str,
     /// Texts that went out and must not come back in a message.
     pub(super) secrets: &'a [&'a str],
+    /// The most elements of an answer.
+    pub(super) elements: usize,
 }
 
 /// A good answer.
@@ -96,7 +115,7 @@ impl Reading<'_> {
     pub(super) fn read(self, response: &HttpResponse) -> Answer {
         let bad = |why| Error::BadAnswer { action: self.action, why };
         let status = response.status;
-        let root = match Element::parse(&response.body) {
+        let root = match Element::parse(&response.body, self.elements) {
             Ok(root) => root,
             Err(why) => return Answer::Foreign(self.without_a_document(status).unwrap_or_else(|| bad(why))),
         };
@@ -117,7 +136,7 @@ impl Reading<'_> {
         let request_id = request_id.or_else(|| root.text("requestId"));
         let request_id = request_id.or_else(|| response.header("x-amzn-requestid")).filter(|id| like_an_id(id));
         let request_id = request_id.map(str::to_owned);
-        Answer::Done(Reply { action: self.action, root, request_id })
+        Answer::Done(Reply::new(self.action, root, request_id))
     }
 
     fn operation(&self) -> &'static str {
@@ -125,7 +144,7 @@ impl Reading<'_> {
     }
 
     /// What a status says alone: load balancers answer without XML.
-    fn without_a_document(&self, status: u16) -> Option<Error> {
+    pub(super) fn without_a_document(&self, status: u16) -> Option<Error> {
         let action = self.action;
         match status {
             429 => Some(Error::Throttled { action }),
@@ -135,20 +154,22 @@ impl Reading<'_> {
         }
     }
 
-    /// The error codes of STS and IAM (API references, "Common errors" and each action's "Errors").
     fn refusal(&self, status: u16, root: &Element) -> Option<Error> {
-        let action = self.action;
         let error = root.child("Errors").unwrap_or(root).child("Error")?;
-        let code = error.text("Code")?;
-        let said = error.text("Message").unwrap_or_default();
+        Some(self.refused(status, error.text("Code")?, error.text("Message").unwrap_or_default()))
+    }
+
+    /// The error codes of AWS (API references, "Common errors" and each action's "Errors").
+    pub(super) fn refused(&self, status: u16, code: &str, said: &str) -> Error {
+        let action = self.action;
         let message = self.shown(said);
-        Some(match code.strip_suffix("Exception").unwrap_or(code) {
+        match code.strip_suffix("Exception").unwrap_or(code) {
             known if let Some(code) = REFUSALS.iter().find(|code| **code == known) => {
                 Error::Refused { action, code, message }
             }
             "InvalidAuthenticationCode" => Error::CodeRefused { message },
             "AccessDenied" if said.contains("MultiFactorAuthentication failed") => Error::CodeRefused { message },
-            "AccessDenied" | "UnauthorizedOperation" => Error::AccessDenied { action, message },
+            "AccessDenied" | "Auth" | "UnauthorizedOperation" => Error::AccessDenied { action, message },
             "RequestExpired" | "RequestTimeTooSkewed" => Error::ClockSkew { action, skew_millis: None },
             "SignatureDoesNotMatch" | "InvalidSignature" if about_time(said) => {
                 Error::ClockSkew { action, skew_millis: None }
@@ -164,15 +185,21 @@ impl Reading<'_> {
             | "NotAuthorized"
             | "SignatureDoesNotMatch"
             | "UnrecognizedClient" => Error::InvalidCredentials { action, error_code: self.shown(code) },
-            "InvalidInput"
+            "FilterLimitExceeded"
+            | "InvalidArgs"
+            | "InvalidInput"
+            | "InvalidNextToken"
+            | "InvalidParameter"
             | "InvalidParameterCombination"
             | "InvalidParameterValue"
             | "MalformedPolicyDocument"
             | "MissingParameter"
             | "PackedPolicyTooLarge"
+            | "TagLimitExceeded"
+            | "UnknownParameter"
             | "ValidationError"
             | "Validation" => Error::InvalidRequest { action, message },
-            "RegionDisabled" => Error::RegionDisabled { host: self.host.to_owned() },
+            "OptInRequired" | "RegionDisabled" => Error::RegionDisabled { host: self.host.to_owned() },
             "Throttling"
             | "Throttled"
             | "ThrottledException"
@@ -183,7 +210,7 @@ impl Reading<'_> {
             | "PriorRequestNotComplete" => Error::Throttled { action },
             _ if status == 429 => Error::Throttled { action },
             _ => Error::ServiceError { action, error_code: self.shown(code), status },
-        })
+        }
     }
 
     /// The text as a person may see it; nothing where it repeats a secret of the request.
@@ -194,12 +221,21 @@ impl Reading<'_> {
 }
 
 impl Reply {
+    pub(super) fn new(action: &'static str, root: Element, request_id: Option<String>) -> Self {
+        Self { action, root, request_id }
+    }
+
     /// The `…Result` element.
     pub(super) fn result(&self) -> Result<&Element, Error> {
         let operation = self.action.rsplit(':').next().unwrap_or_default();
         let mut results = self.root.children().iter();
         let result = results.find(|child| child.name().strip_suffix("Result") == Some(operation));
         result.ok_or_else(|| self.bad("it has no result"))
+    }
+
+    /// The root, of services that have no `…Result` (EC2).
+    pub(super) fn root(&self) -> &Element {
+        &self.root
     }
 
     /// The text of a field that AWS always gives.
@@ -221,6 +257,6 @@ fn about_time(message: &str) -> bool {
     message.starts_with("Signature expired") || message.starts_with("Signature not yet current")
 }
 
-fn like_an_id(text: &str) -> bool {
+pub(super) fn like_an_id(text: &str) -> bool {
     text.len() <= 128 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }

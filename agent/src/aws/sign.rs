@@ -91,6 +91,7 @@ mod tests {
             url: url.parse().expect("a URL"),
             headers: headers.iter().map(|(name, value)| (*name, Zeroizing::new((*value).to_owned()))).collect(),
             body: Zeroizing::new(body.as_bytes().to_vec()),
+            answer_limit: 0,
         }
     }
 

@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 /// AWS's answers are six levels deep.
 const DEPTH_LIMIT: usize = 16;
-/// A page of 1,000 devices has fewer.
-const ELEMENT_LIMIT: usize = 10_000;
+/// The most elements of an answer, where a call does not have its own: a page of 1,000 devices has fewer.
+pub(super) const ELEMENT_LIMIT: usize = 10_000;
 
 /// An element: its local name, its own text and its children. Attributes are passed over: no answer needs one.
 pub(super) struct Element {
@@ -18,11 +18,11 @@ pub(super) struct Element {
 }
 
 impl Element {
-    /// The one root of a document. The error is the rule that the document breaks.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Element, &'static str> {
+    /// The one root of a document of so many elements at most. The error is the rule that the document breaks.
+    pub(super) fn parse(bytes: &[u8], most: usize) -> Result<Element, &'static str> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
         let mut reader = Reader::from_str(text);
-        let mut growing = Growing { root: None, open: Vec::new(), elements: 0 };
+        let mut growing = Growing { root: None, open: Vec::new(), elements: 0, most };
         loop {
             match reader.read_event().map_err(|_| "it is not well-formed XML")? {
                 Event::Start(start) => growing.open(&start)?,
@@ -39,6 +39,12 @@ impl Element {
                 Event::Eof => return growing.finish(),
             }
         }
+    }
+
+    /// A root of members that are texts alone, from another notation than XML.
+    pub(super) fn flat(members: impl Iterator<Item = (String, String)>) -> Self {
+        let leaf = |(name, text)| Self { name, text: Zeroizing::new(text), children: Vec::new() };
+        Self { name: String::new(), text: Zeroizing::new(String::new()), children: members.map(leaf).collect() }
     }
 
     /// The local name.
@@ -70,12 +76,13 @@ struct Growing {
     root: Option<Element>,
     open: Vec<Element>,
     elements: usize,
+    most: usize,
 }
 
 impl Growing {
     fn open(&mut self, start: &BytesStart<'_>) -> Result<(), &'static str> {
         self.elements += 1;
-        if self.open.len() == DEPTH_LIMIT || self.elements > ELEMENT_LIMIT {
+        if self.open.len() == DEPTH_LIMIT || self.elements > self.most {
             return Err("it is nested too deep or has too many elements");
         }
         if self.root.is_some() {
@@ -122,14 +129,14 @@ impl Growing {
 
 #[cfg(test)]
 mod tests {
-    use super::Element;
+    use super::{ELEMENT_LIMIT, Element};
     use proptest::prelude::*;
 
     #[test]
     fn elements_texts_and_the_five_entities_are_read() {
         let xml = b"\xef\xbb\xbf<?xml version=\"1.0\"?><!-- c --><a:Root xmlns:a=\"urn:x\">\n <One>a&lt;b&gt;&amp;&quot;&apos;&#65;&#x42;</One> \
                     <Two><![CDATA[<x>]]></Two><Deep><In> y </In></Deep><None/></a:Root>\n";
-        let root = Element::parse(xml).expect("a document");
+        let root = Element::parse(xml, ELEMENT_LIMIT).expect("a document");
         assert_eq!((root.name(), root.children().len()), ("Root", 4));
         assert_eq!(root.text("One"), Some("a<b>&\"'AB"));
         assert_eq!(root.text("Two"), Some("<x>"));
@@ -139,14 +146,14 @@ mod tests {
 
     #[test]
     fn a_doubled_child_is_no_child() {
-        let root = Element::parse(b"<r><a>1</a><a>2</a></r>").expect("a document");
+        let root = Element::parse(b"<r><a>1</a><a>2</a></r>", ELEMENT_LIMIT).expect("a document");
         assert!(root.text("a").is_none() && root.child("a").is_none());
     }
 
     #[test]
     fn hostile_documents_are_refused() {
         let depth = |levels: usize| format!("{}x{}", "<a>".repeat(levels), "</a>".repeat(levels));
-        assert!(Element::parse(depth(16).as_bytes()).is_ok());
+        assert!(Element::parse(depth(16).as_bytes(), ELEMENT_LIMIT).is_ok());
         let many = format!("<r>{}</r>", "<a/>".repeat(10_000));
         let hostile = [
             depth(17).into_bytes(),
@@ -171,7 +178,7 @@ mod tests {
         ];
         for document in hostile {
             assert!(
-                Element::parse(&document).is_err(),
+                Element::parse(&document, ELEMENT_LIMIT).is_err(),
                 "{}",
                 String::from_utf8_lossy(&document[..document.len().min(60)])
             );
@@ -181,12 +188,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            drop(Element::parse(&bytes));
+            drop(Element::parse(&bytes, ELEMENT_LIMIT));
         }
 
         #[test]
         fn no_markup_panics(text in "[<>/&;#x!?\\[\\]a-c \"='-]{0,120}") {
-            drop(Element::parse(text.as_bytes()));
+            drop(Element::parse(text.as_bytes(), ELEMENT_LIMIT));
         }
     }
 }

@@ -81,7 +81,8 @@ pub enum Operation {
         #[serde(with = "text")]
         new: Pin,
     },
-    /// Makes the credential of a vault slot, with hmac-secret.
+    /// Makes the credential of a vault slot, ES256 with hmac-secret. Where the device may keep one secret whether its user
+    /// is verified or not (before CTAP 2.1), it shows the credential to nobody without its PIN.
     MakeSecret {
         /// The relying party.
         application: String,
@@ -89,7 +90,8 @@ pub enum Operation {
         #[serde(with = "text")]
         pin: Pin,
     },
-    /// The secret that the credential of a vault slot gives for a salt. The user is always verified.
+    /// The secret that the credential of a vault slot gives for a salt. The user is always verified; a device that does
+    /// not hold the credential says so before a touch.
     Secret {
         /// The relying party.
         application: String,
@@ -168,6 +170,17 @@ pub struct Assertion {
     pub counter: u32,
 }
 
+/// The credential of a vault slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// Its id.
+    pub credential: Bytes,
+    /// Its public key, an uncompressed point of P-256 (SEC 1).
+    pub public: Bytes,
+    /// Whether each use wants the PIN (credProtect 3).
+    pub protected: bool,
+}
+
 /// What a device gives.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -178,8 +191,8 @@ pub enum Answer {
     Credential(Credential),
     /// Of `Resident`.
     Credentials(Vec<Credential>),
-    /// Of `MakeSecret`: the credential's id.
-    Handle(Bytes),
+    /// Of `MakeSecret`.
+    Enrolled(Enrolled),
     /// Of `Holds`.
     Holds(bool),
     /// Of `Describe`.

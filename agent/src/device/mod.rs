@@ -4,11 +4,12 @@
 //! killed where it does not answer, and started again when it is needed. The vault's master key never goes there.
 //!
 //! Below: [`protocol`] what the two say to each other, [`oath`], [`piv`] and [`fido`] what a device can be asked,
-//! `cards` which card is meant, `worker` one device, `watch` what is plugged in, `process` a helper.
+//! `cards` which card is meant, `holders` which device has which credential, `worker` one device, `watch` what is plugged in, `process` a helper.
 
 mod cards;
 mod error;
 pub mod fido;
+mod holders;
 pub mod oath;
 pub mod piv;
 mod process;
@@ -44,6 +45,7 @@ pub struct Devices {
     program: Arc<PathBuf>,
     watch: Watch,
     described: cards::Described,
+    holders: holders::Holders,
     workers: Mutex<BTreeMap<Address, (u64, Arc<Worker>)>>,
 }
 
@@ -53,7 +55,7 @@ impl Devices {
         let program = Arc::new(program);
         let watch = Watch::new(clock.clone(), program.clone());
         let (described, workers) = (cards::Described::default(), Mutex::default());
-        Arc::new(Self { clock, program, watch, described, workers })
+        Arc::new(Self { clock, program, watch, described, holders: holders::Holders::default(), workers })
     }
 
     /// Whether there is a helper at all.
@@ -76,7 +78,23 @@ impl Devices {
         for (_, (_, worker)) in gone {
             tokio::spawn(async move { worker.end().await });
         }
+        self.holders.keep(&present.devices);
         Ok(present)
+    }
+
+    /// The one of these FIDO devices that has used a credential since it was plugged in.
+    pub fn holder<'a>(&self, credential: &[u8], present: &'a [Found]) -> Option<&'a Found> {
+        self.holders.among(credential, present)
+    }
+
+    /// A device has used a credential.
+    pub fn has_used(&self, credential: &[u8], device: &Found) {
+        self.holders.remember(credential, device);
+    }
+
+    /// A device has a credential no more.
+    pub fn forget(&self, credential: &[u8]) {
+        self.holders.forget(credential);
     }
 
     /// Has a device do something. Notices come while it works; whoever drops this has cancelled it.

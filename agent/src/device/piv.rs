@@ -1,7 +1,7 @@
 //! What the PIV applet can be asked (NIST SP 800-73-4, and Yubico's extensions to it).
 
 use super::protocol::{Bytes, MAKE_MILLIS, QUICK_MILLIS, TOUCH_MILLIS};
-use claviger::model::{PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
+use claviger::model::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 use claviger::secret::{DeviceSecret, Pin, text};
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +84,11 @@ pub enum Operation {
         /// Of which.
         slot: PivSlot,
     },
+    /// What that attestation says, once it is sure that it holds: the card's certificate signs the key's.
+    Attested {
+        /// Of which.
+        slot: PivSlot,
+    },
     /// Checks the PIN, and has the helper remember it.
     VerifyPin {
         /// The PIN.
@@ -117,14 +122,16 @@ pub enum Operation {
         #[serde(with = "text")]
         new: Pin,
     },
-    /// Another management key. What the helper makes comes back.
+    /// A random management key that would fit the card, which keeps the one it has.
+    DrawManagementKey {},
+    /// Another management key.
     SetManagementKey {
         /// The one it has; the card's own default, if left out.
         #[serde(default, with = "text::option")]
         old: Option<DeviceSecret>,
-        /// The one it gets, of the type the card has now; a random one, if left out.
-        #[serde(default, with = "text::option")]
-        new: Option<DeviceSecret>,
+        /// The one it gets, of the type the card has now.
+        #[serde(with = "text")]
+        new: DeviceSecret,
         /// Wants to be touched for each use.
         touch: bool,
     },
@@ -164,11 +171,26 @@ pub enum PublicKey {
     },
 }
 
+/// What a card attests of a key that it made. That the card is one of Yubico's is not said by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attested {
+    /// The key.
+    pub public: PublicKey,
+    /// The card's firmware.
+    pub firmware: Option<Firmware>,
+    /// The card's serial number.
+    pub serial: Option<u32>,
+    /// When the key wants the PIN.
+    pub pin_policy: Option<PinPolicy>,
+    /// When it wants to be touched.
+    pub touch_policy: Option<TouchPolicy>,
+}
+
 /// What the applet gives.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// Of `Agree` and `Decrypt`, and of `SetManagementKey` where it was made.
+    /// Of `Agree`, `Decrypt` and `DrawManagementKey`.
     Secret(#[serde(with = "text")] DeviceSecret),
     /// Of `Attest`.
     Attestation {
@@ -177,6 +199,8 @@ pub enum Answer {
         /// That of the card.
         card: Bytes,
     },
+    /// Of `Attested`.
+    Attested(Attested),
     /// Of `Certificate`.
     Certificate(Bytes),
     /// Of `Keys`.

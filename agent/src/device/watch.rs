@@ -2,8 +2,9 @@
 
 use super::Error;
 use super::process::Process;
-use super::protocol::{Command, Present, Report};
+use super::protocol::{Command, Found, Present, Report};
 use crate::world::{BootTime, Clock};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -83,9 +84,12 @@ impl Watch {
                 Ok(running.seen.clone())
             }
             None => {
+                // What one that ran until now has seen was not put in again because another one looks.
+                let before = running.as_ref().filter(|running| !running.task.is_finished());
+                let before = before.and_then(|running| running.seen.borrow().clone()).unwrap_or_default();
                 let (tell, seen) = watch::channel(None);
                 let asked = Arc::new(tokio::sync::Notify::new());
-                let task = tokio::spawn(look(self.clock.clone(), self.program.clone(), tell, asked.clone()));
+                let task = tokio::spawn(look(self.clock.clone(), self.program.clone(), (before, tell), asked.clone()));
                 *running = Some(Running { seen: seen.clone(), task, asked, begun: now });
                 Ok(seen)
             }
@@ -96,7 +100,7 @@ impl Watch {
 async fn look(
     clock: Arc<dyn Clock>,
     program: Arc<PathBuf>,
-    tell: watch::Sender<Option<Present>>,
+    (before, tell): (Present, watch::Sender<Option<Present>>),
     asked: Arc<tokio::sync::Notify>,
 ) {
     let Ok(mut process) = Process::start(&program, &Command::Watch {}).await else { return };
@@ -110,12 +114,71 @@ async fn look(
         }
     };
     let listen = async {
+        let mut known = Known::of(before);
         while let Ok(Report::Present(present)) = process.hear().await {
-            tell.send_replace(Some(present));
+            tell.send_replace(Some(known.named(present)));
         }
     };
     tokio::select! {
         () = idle => {}
         () = listen => {}
+    }
+}
+
+/// The insertions that a watch goes on with, by those that it tells itself.
+struct Known {
+    before: Vec<Found>,
+    same: BTreeMap<Found, u64>,
+}
+
+impl Known {
+    fn of(before: Present) -> Self {
+        Self { before: before.devices, same: BTreeMap::new() }
+    }
+
+    /// What was there when this watch took over from another is the same device, and no other one that was put in.
+    fn named(&mut self, mut present: Present) -> Present {
+        for found in &present.devices {
+            let is_same = |known: &&Found| known.address == found.address && known.product == found.product;
+            if let Some(known) = self.before.iter().find(is_same) {
+                self.same.insert(found.clone(), known.insertion);
+            }
+        }
+        // Whatever comes later was put in.
+        self.before.clear();
+        self.same.retain(|found, _| present.devices.contains(found));
+        for found in &mut present.devices {
+            if let Some(insertion) = self.same.get(found) {
+                found.insertion = *insertion;
+            }
+        }
+        present
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::protocol::Address;
+    use super::{Found, Known, Present};
+
+    fn present(devices: &[(&str, u64)]) -> Present {
+        let found = |(path, insertion): &(&str, u64)| Found {
+            address: Address::Fido((*path).to_owned()),
+            product: "Key".to_owned(),
+            insertion: *insertion,
+        };
+        Present { devices: devices.iter().map(found).collect(), ..Present::default() }
+    }
+
+    #[test]
+    fn a_watch_that_takes_over_finds_the_same_devices() {
+        let mut known = Known::of(present(&[("a", 1), ("b", 2)]));
+        assert_eq!(known.named(present(&[("a", 11), ("c", 13)])), present(&[("a", 1), ("c", 13)]));
+        // One that was not there when it took over was put in since then, and so was one that comes again.
+        assert_eq!(known.named(present(&[("a", 11), ("b", 14)])), present(&[("a", 1), ("b", 14)]));
+        assert_eq!(known.named(present(&[("b", 14)])), present(&[("b", 14)]));
+        assert_eq!(known.named(present(&[("a", 15), ("b", 14)])), present(&[("a", 15), ("b", 14)]));
+        let mut first = Known::of(Present::default());
+        assert_eq!(first.named(present(&[("a", 1)])), present(&[("a", 1)]));
     }
 }

@@ -5,6 +5,8 @@ pub mod adoption;
 pub mod doctor;
 pub mod enrolment;
 pub mod iam_user;
+pub mod instance;
+pub mod keypair;
 pub mod mfa_device;
 pub mod password;
 pub mod rotation;
@@ -14,7 +16,7 @@ pub mod trash;
 use crate::aws::profile::Origin;
 use crate::session::plan::PlanError;
 use crate::{aws, mfa, session, ssh, vault};
-use claviger::model::{AccessKeyId, MfaSerial, Name};
+use claviger::model::{AccessKeyId, InstanceId, KeyPairName, MfaSerial, Name, Region};
 use std::path::PathBuf;
 
 /// Why a job was not done. The vault is as it was before.
@@ -81,6 +83,30 @@ pub enum Error {
     /// The AWS files cannot be read.
     #[error("the AWS files cannot be read")]
     Files(#[source] aws::FilesError),
+    /// Several instances could be meant.
+    #[error("several instances are named {0}")]
+    InstanceAmbiguous(String, Vec<(InstanceId, aws::InstanceState)>),
+    /// No such SSH key.
+    #[error("no SSH key is called {0}")]
+    InstanceKeyNotFound(String),
+    /// A key that EC2 Instance Connect does not take, with its type; None where there is none that it takes.
+    #[error("EC2 Instance Connect takes RSA and Ed25519 keys alone")]
+    InstanceKeyUnusable(Option<(String, String)>),
+    /// A machine of Systems Manager.
+    #[error("{0} is no instance of EC2")]
+    InstanceManaged(String),
+    /// No address.
+    #[error("instance {0} has no address")]
+    InstanceNoAddress(InstanceId),
+    /// No such instance.
+    #[error("there is no instance {0} in {1}")]
+    InstanceNotFound(String, Region),
+    /// It does not run.
+    #[error("instance {0} does not run")]
+    InstanceNotRunning(InstanceId, aws::InstanceState),
+    /// No region is known.
+    #[error("profile {0} names no region")]
+    InstanceRegionUnknown(String),
     /// Keys in plain text that are a session's.
     #[error("the keys of profile {0} are a session's")]
     KeyTemporary(String, Origin),
@@ -111,6 +137,36 @@ pub enum Error {
     /// AWS, or the way to it.
     #[error("AWS refused")]
     Aws(#[from] aws::Error),
+    /// The account has as many key pairs in the region as it may have.
+    #[error("no more key pairs in {0}")]
+    KeypairLimit(Region),
+    /// The name is taken, by another key.
+    #[error("key pair {0} has another key in {1}")]
+    KeypairExists(KeyPairName, Region),
+    /// No such instance.
+    #[error("no instance {0} in {1}")]
+    KeypairInstanceNotFound(InstanceId, Region),
+    /// An option that no key pair has.
+    #[error("{0}")]
+    KeypairInvalid(&'static str),
+    /// Its private half is not here.
+    #[error("the private half of key pair {0} is not here")]
+    KeypairKeyMissing(String),
+    /// The instance has no password that could be decrypted.
+    #[error("{0}")]
+    KeypairNoPassword(InstanceId, &'static str),
+    /// No such key pair.
+    #[error("no key pair is named {0}")]
+    KeypairNotFound(KeyPairName),
+    /// The password is not there yet.
+    #[error("no password yet")]
+    KeypairPasswordNotReady(InstanceId),
+    /// A pair may stand whose private half nobody has.
+    #[error("key pair {0} may stand in {1}")]
+    KeypairStranded(KeyPairName, Region),
+    /// EC2 takes no such key.
+    #[error("EC2 takes no such key")]
+    KeypairUnsupported(ssh::key::Ec2Fitness),
     /// AWS refused the code made from the seed.
     #[error("AWS refused the code of {0}")]
     CodeRefused(MfaSerial),

@@ -1,12 +1,11 @@
-//! A notification of the desktop, for as long as a device waits (Desktop Notifications Specification 1.2). No bus, or no
+//! A notification of the desktop, for as long as it is of use (Desktop Notifications Specification 1.2). No bus, or no
 //! service on it, and nothing is shown: that is no fault.
 
 use super::limits::{BUS_MILLIS, NOTIFICATION_MILLIS};
-use crate::ask::Touch;
 use crate::world::{Clock, SessionBus};
+use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 use zbus::zvariant::Value;
 use zbus::{Connection, Message};
 
@@ -15,32 +14,38 @@ const PATH: &str = "/org/freedesktop/Notifications";
 /// What stays until it is taken away; the others go into a drawer after seconds.
 const CRITICAL: u8 = 2;
 
-/// Shows it until the other end is gone. The connection lasts as long: some desktops drop what its sender leaves behind.
-pub(super) async fn show(bus: SessionBus, clock: Arc<dyn Clock>, touch: Arc<Touch>, mut over: oneshot::Receiver<()>) {
+/// What is shown; plain text.
+pub(super) struct Note {
+    pub(super) summary: String,
+    pub(super) lines: Vec<String>,
+}
+
+/// Shows it until that is over. The connection lasts as long: some desktops drop what its sender leaves behind.
+pub(super) async fn show(bus: SessionBus, clock: Arc<dyn Clock>, note: Note, mut over: BoxFuture<'static, ()>) {
     let connecting = async {
         tokio::select! {
             biased;
-            _ = &mut over => None,
+            () = &mut over => None,
             connection = bus.connect() => connection.ok(),
         }
     };
     let Some(connection) = within(&*clock, connecting).await else { return };
-    let Some(number) = within(&*clock, notify(&connection, &touch)).await else {
+    let Some(number) = within(&*clock, notify(&connection, &note)).await else {
         return tracing::debug!("the desktop shows no notification");
     };
     // What was shown too late is taken away at once.
-    drop(over.await);
+    over.await;
     within(&*clock, call(&connection, "CloseNotification", &(number,))).await;
 }
 
 /// The notification's number.
-async fn notify(connection: &Connection, touch: &Touch) -> Option<u32> {
-    let summary = format!("Touch your {}", touch.device);
+async fn notify(connection: &Connection, note: &Note) -> Option<u32> {
     // The body is markup to those that know markup, and shows its entities to the others.
-    let body = format!("{}\n{}", marked_up(&touch.purpose), marked_up(&touch.asked_by));
+    let body = note.lines.iter().map(|line| marked_up(line)).collect::<Vec<_>>().join("\n");
     let hints = HashMap::from([("urgency", Value::U8(CRITICAL)), ("transient", Value::Bool(true))]);
     let (icon, actions) = ("dialog-password", Vec::<&str>::new());
-    let arguments = ("claviger", 0_u32, icon, summary.as_str(), body.as_str(), actions, hints, NOTIFICATION_MILLIS);
+    let arguments =
+        ("claviger", 0_u32, icon, note.summary.as_str(), body.as_str(), actions, hints, NOTIFICATION_MILLIS);
     call(connection, "Notify", &arguments).await?.body().deserialize().ok()
 }
 

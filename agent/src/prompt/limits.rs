@@ -8,12 +8,27 @@ pub(super) const WAITING_LIMIT: usize = 16;
 /// Most times that a secret is asked for in one question, where what is typed cannot be one: then nobody reads what is
 /// said of it.
 pub(super) const ANSWERS_LIMIT: u32 = 3;
-/// Most questions of one session that are refused, unanswered or withdrawn within `REFUSALS_MILLIS`; the next is refused
-/// unasked. A person says no once or twice, and would say yes in the end to be left in peace.
+/// Denials of one session after which it is silent for `SILENCE_MILLIS`: a person says no once, and to a mistake twice.
+pub(super) const DENIALS_UNTIL_SILENCE: usize = 2;
+/// How long it is silent, counted from the last denial.
+pub(super) const SILENCE_MILLIS: u64 = 60_000;
+/// Denials of one session after which nobody is asked for it any more, until a person lifts that.
+pub(super) const DENIALS_UNTIL_BLOCK: usize = 5;
+/// How long a denial counts: five that lie further apart are no flood.
+pub(super) const DENIALS_MILLIS: u64 = 60 * 60_000;
+/// Most sessions that are blocked at a time; one more, and the first is not. A person has a few.
+pub(super) const BLOCKED_LIMIT: usize = 64;
+/// Most questions of one session that are denied, unanswered or withdrawn within `REFUSALS_MILLIS`; the next is refused
+/// unasked. Whoever is away is not to find a hundred.
 pub(super) const REFUSALS_LIMIT: usize = 5;
-/// How long a refusal counts: as long as sudo remembers a yes (sudoers(5), timestamp_timeout).
+/// How long one that nobody answered counts: as long as sudo remembers a yes (sudoers(5), timestamp_timeout).
 pub(super) const REFUSALS_MILLIS: u64 = 5 * 60_000;
-/// Most refusals that are remembered, of all sessions: fifty sessions at their limit.
+/// Most questions of all sessions that are denied, unanswered or withdrawn within `MINUTE_MILLIS`; the next is refused
+/// unasked. Whoever begins a new session for each question gets no further.
+pub(super) const MINUTE_LIMIT: usize = 5;
+/// What the limit above is counted in.
+pub(super) const MINUTE_MILLIS: u64 = 60_000;
+/// Most refusals that are remembered, of all sessions: with five a minute those of most of an hour.
 pub(super) const REMEMBERED_LIMIT: usize = 256;
 /// Most lines of a question, each cut at 300 characters: a small terminal shows them whole.
 pub(super) const LINES_LIMIT: usize = 16;

@@ -4,17 +4,19 @@
 //!
 //! One question is asked at a time. Where a client that waits can be asked, it is, and no program; else the program is
 //! run. Those who attend are asked in any case. The first answer counts, and the question disappears wherever else it is
-//! shown. None lives longer than two minutes, and a session whose questions are refused again and again is not asked for.
+//! shown. None lives longer than two minutes. Those who ask for the same at the same time get one question. Whoever does
+//! not wait for the answer is left alone where too many questions were refused; the terminal of the command that wants the answer is asked even so.
 //! Nothing here decides what happens without an answer, and no secret is in a question: its text is an argument of a
 //! program. No cache of passwords is ever offered a secret.
 //!
-//! Below: [`prompts`](Prompts) the queue, `attending` its clients, `refusals` what came of the last questions, `programs`
-//! which program is run, `pinentry` and `askpass` how each is spoken to, [`touch`](TouchNotice) and `desktop` what is
+//! Below: [`prompts`](Prompts) the queue, `attending` its clients, `joined` who shares an answer, `refusals` what came of the
+//! last questions, `programs` which program is run, `pinentry` and `askpass` how each is spoken to, [`touch`](TouchNotice) and `desktop` what is
 //! shown while a device waits.
 
 mod askpass;
 mod attending;
 mod desktop;
+mod joined;
 mod limits;
 #[cfg(test)]
 mod mutations;
@@ -29,16 +31,18 @@ mod touch;
 
 pub use crate::ask::{Asked, Asking, Display, PinQuestion, Question, Touch};
 pub use attending::Attending;
+pub use joined::Same;
 pub use programs::Programs;
 pub use prompts::Prompts;
-pub use text::shown;
+pub use text::{asked_by, shown};
 pub use touch::{TouchNews, TouchNotice, Touches};
 
 use claviger::secret::Pin;
 use std::io;
+use std::sync::Arc;
 
 /// What came of a question that is answered by yes or no.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Verdict {
     /// A person said yes.
     Allowed,
@@ -60,11 +64,14 @@ pub enum NoPin {
 }
 
 /// Why nobody answered.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Unasked {
     /// The program does not speak as it should, or ended before it answered.
     #[error("{0} gave no answer that is one")]
     BadAnswer(&'static str),
+    /// A person said no to questions of the same session again and again: nobody is asked for it until they lift that.
+    #[error("five questions of this session were refused: nobody is asked for it any more")]
+    Blocked,
     /// Too many others wait.
     #[error("as many questions wait as may")]
     Busy,
@@ -83,11 +90,17 @@ pub enum Unasked {
         /// Which.
         program: &'static str,
         /// Why.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// Nobody answered in time.
     #[error("nobody answered in time")]
     TimedOut,
+    /// A person has just said no to questions of the same session.
+    #[error("two questions of this session were refused, the last within a minute")]
+    Silent,
+    /// Too many questions of any session were refused or left unanswered within a minute.
+    #[error("five questions were refused or left unanswered within a minute")]
+    TooMany,
     /// What was typed cannot be what is asked for, again and again.
     #[error("what was typed cannot be what is asked for")]
     Unusable,

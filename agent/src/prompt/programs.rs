@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 /// What a program gets of the agent's environment: where it shows itself and how, and nothing that steers AWS.
 const PASSED: [&str; 11] = [
@@ -142,9 +143,9 @@ impl Programs {
         // A name alone would be looked for along PATH, and a relative path from the root.
         if !Path::new(command.get_program()).is_absolute() {
             let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "not an absolute path");
-            return Err(Unasked::NotStarted { program: name, source });
+            return Err(Unasked::NotStarted { program: name, source: Arc::new(source) });
         }
-        Running::start(command).map_err(|source| Unasked::NotStarted { program: name, source })
+        Running::start(command).map_err(|source| Unasked::NotStarted { program: name, source: Arc::new(source) })
     }
 }
 

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 mod clients;
+mod limits;
 mod notices;
 mod pins;
 mod real;

@@ -2,7 +2,7 @@
 
 use super::limits::{LINES_LIMIT, TEXT_LIMIT};
 use super::{Asking, PinQuestion, Question};
-use claviger::model::Message;
+use claviger::model::{AuditPeer, Message};
 use std::fmt::Write;
 
 /// Bytes from outside as one line of text that shows what it is: a control character, a direction override, a space
@@ -27,6 +27,40 @@ pub fn shown(bytes: &[u8]) -> String {
     match shown.char_indices().nth(TEXT_LIMIT) {
         Some((end, _)) => format!("{}…", shown.get(..end).unwrap_or_default()),
         None => shown,
+    }
+}
+
+/// Who asks, a sentence: the program, those that started it up to the leader of its login session, its terminal and its
+/// folder. All of it can be made up by a program of the same user.
+pub fn asked_by(peer: &AuditPeer) -> String {
+    let exe = peer.exe.as_ref().map_or_else(|| "a program that has ended".to_owned(), |exe| shown(exe.as_bytes()));
+    let pid = peer.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+    let is_leader = |pid: i32| peer.leader == Some(pid);
+    let mut parents = Vec::new();
+    for parent in peer.chain.iter().take_while(|_| !peer.pid.is_some_and(is_leader)) {
+        parents.push(shown(parent.name.as_bytes()));
+        if is_leader(parent.pid) {
+            break;
+        }
+    }
+    // Without a leader among them nothing says where to end.
+    let started = match parents.as_slice() {
+        [] => String::new(),
+        parents => format!(", started by {}", parents.join(", by ")),
+    };
+    let tty = peer.tty.as_deref().map(|tty| format!(", on {}", terminal(tty))).unwrap_or_default();
+    let folder = peer.cwd.as_ref().map(|cwd| format!(", in {}", shown(cwd.as_bytes()))).unwrap_or_default();
+    format!("Asked by {exe}{pid}{started}{tty}{folder}.")
+}
+
+/// A terminal by its numbers, as people know it (Linux, devices.txt): `pts/3`, `tty1`.
+fn terminal(numbers: &str) -> String {
+    let number = |text: &str| text.parse::<u32>().ok();
+    let parsed = numbers.split_once(':').and_then(|(major, minor)| Some((number(major)?, number(minor)?)));
+    match parsed {
+        Some((major @ 136..=143, minor)) => format!("pts/{}", (major - 136) * 256 + minor),
+        Some((4, minor @ 0..=63)) => format!("tty{minor}"),
+        _ => format!("terminal {}", shown(numbers.as_bytes())),
     }
 }
 
@@ -100,7 +134,43 @@ fn tries(left: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::{asked_by, shown, terminal};
+    use claviger::model::{AuditPeer, AuditProcess};
+
+    fn parent(pid: i32, name: &str) -> AuditProcess {
+        AuditProcess { pid, name: name.to_owned(), ..AuditProcess::default() }
+    }
+
+    #[test]
+    fn who_asks_is_told_up_to_the_leader_of_the_session() {
+        let mut peer = AuditPeer {
+            pid: Some(12),
+            exe: Some("/usr/bin/ssh".to_owned()),
+            leader: Some(5),
+            tty: Some("136:3".to_owned()),
+            cwd: Some("/home/ada/w\u{202e}ork".to_owned()),
+            chain: vec![parent(11, "git"), parent(5, "zsh"), parent(4, "tmux"), parent(1, "systemd")],
+            ..AuditPeer::default()
+        };
+        let place = "on pts/3, in /home/ada/w\\u{202e}ork.";
+        assert_eq!(asked_by(&peer), format!("Asked by /usr/bin/ssh (pid 12), started by git, by zsh, {place}"));
+        peer.leader = Some(12);
+        assert_eq!(asked_by(&peer), format!("Asked by /usr/bin/ssh (pid 12), {place}"));
+        assert_eq!(asked_by(&AuditPeer::default()), "Asked by a program that has ended.");
+    }
+
+    #[test]
+    fn a_terminal_has_the_name_that_people_know() {
+        for (numbers, name) in [
+            ("136:3", "pts/3"),
+            ("137:1", "pts/257"),
+            ("4:1", "tty1"),
+            ("5:1", "terminal 5:1"),
+            ("x\u{7}", "terminal x\\u{7}"),
+        ] {
+            assert_eq!(terminal(numbers), name);
+        }
+    }
 
     #[test]
     fn what_prints_nothing_is_written_out() {

@@ -1,13 +1,12 @@
 //! The word that a device waits to be touched: shown while it waits, and taken away afterwards.
 
-use super::desktop;
+use super::desktop::Note;
 use super::limits::NOTIFICATIONS_LIMIT;
 use super::prompts::Prompts;
 use super::text::plain;
 use crate::ask::{Audience, Notice, Touch};
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
-use tokio::runtime::Handle;
+use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 /// The touches that devices wait for now, by their numbers.
@@ -37,15 +36,13 @@ impl Prompts {
             count = waiting.len();
         });
         audience.tell(&Notice::TouchNeeded { number, touch: touch.clone() });
-        let bus = self.desktop.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let shown = match (bus, Handle::try_current()) {
-            (Some(bus), Ok(runtime)) if count <= NOTIFICATIONS_LIMIT => {
-                let (shown, over) = oneshot::channel();
-                runtime.spawn(desktop::show(bus, self.clock.clone(), touch, over));
-                Some(shown)
-            }
-            _ => None,
-        };
+        let shown = (count <= NOTIFICATIONS_LIMIT).then(|| {
+            let (shown, over) = oneshot::channel();
+            let lines = vec![touch.purpose.clone(), touch.asked_by.clone()];
+            let note = Note { summary: format!("Touch your {}", touch.device), lines };
+            self.note(note, async { drop(over.await) });
+            shown
+        });
         TouchNotice { prompts: self.clone(), number, audience: audience.clone(), _shown: shown }
     }
 

@@ -1,12 +1,11 @@
 //! A card at work for somebody: which keys it has, the PIN that it wants, the touch that it waits for.
 
 use super::Server;
-use super::ssh::asked_by;
 use crate::ask::{Audience, PinQuestion, Question, Touch};
 use crate::device::{Address, Answer, Card, Error, Operation, Reference, piv};
-use crate::prompt::{NoPin, Unasked, Verdict, shown};
+use crate::prompt::{NoPin, Unasked, Verdict, asked_by, shown};
 use claviger::model::AuditPeer;
-use claviger::secret::{Pin, SecretText};
+use claviger::secret::{DeviceSecret, Pin, SecretText};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +27,8 @@ pub(super) enum NotDone {
     Refused,
     #[error("unasked: {0}")]
     Unasked(#[from] Unasked),
+    #[error("unfit: the key cannot open a vault slot")]
+    Unfit,
 }
 
 impl From<NoPin> for NotDone {
@@ -166,30 +167,54 @@ impl Server {
     ) -> Result<Vec<u8>, NotDone> {
         let sign = |pin| {
             let input = crate::device::Bytes(input.to_vec());
-            self.card_run(
-                &keys.card,
-                piv::Operation::Sign { slot: key.slot, algorithm: key.algorithm, input, pin },
-                errand,
-            )
+            piv::Operation::Sign { slot: key.slot, algorithm: key.algorithm, input, pin }
         };
-        let signature = |answer| match answer {
+        match self.card_use(keys, sign, errand).await? {
             Answer::Piv(piv::Answer::Signature(bytes)) => Ok(bytes.0),
             _ => Err(Error::HelperSpeech.into()),
+        }
+    }
+
+    /// What was encrypted to an RSA key of a card, with its padding. As [`Server::card_sign`].
+    pub(super) async fn card_decrypt(
+        self: &Arc<Self>,
+        keys: &CardKeys,
+        key: &piv::Key,
+        input: &[u8],
+        errand: &Errand,
+    ) -> Result<DeviceSecret, NotDone> {
+        let decrypt = |pin| {
+            let input = crate::device::Bytes(input.to_vec());
+            piv::Operation::Decrypt { slot: key.slot, algorithm: key.algorithm, input, pin }
         };
+        match self.card_use(keys, decrypt, errand).await? {
+            Answer::Piv(piv::Answer::Secret(secret)) => Ok(secret),
+            _ => Err(Error::HelperSpeech.into()),
+        }
+    }
+
+    /// Has a key of a card do something, with the PIN that it wants.
+    async fn card_use(
+        self: &Arc<Self>,
+        keys: &CardKeys,
+        operation: impl Fn(Option<Pin>) -> piv::Operation,
+        errand: &Errand,
+    ) -> Result<Answer, NotDone> {
+        let run = |pin| self.card_run(&keys.card, operation(pin), errand);
         // One that was remembered and is wrong now is forgotten, and another asked for.
         let wants_pin =
             |outcome: &Result<Answer, Error>| matches!(outcome, Err(Error::PinNeeded(_) | Error::PinWrong { .. }));
-        let outcome = sign(None).await;
+        let outcome = run(None).await;
         if !wants_pin(&outcome) {
-            return signature(outcome?);
+            return Ok(outcome?);
         }
         let _turn = match keys.turn.try_lock() {
             Ok(turn) => turn,
             Err(_) => {
                 let turn = keys.turn.lock().await;
-                let outcome = sign(None).await;
+                let outcome = run(None).await;
                 if !wants_pin(&outcome) {
-                    return signature(outcome?);
+                    return Ok(outcome?);
                 }
                 turn
             }
@@ -197,9 +222,9 @@ impl Server {
         let mut tries = Tries::new(self, &keys.card, Reference::Pin, errand);
         loop {
             let pin = tries.ask().await?;
-            match sign(Some(tries.copy(&pin))).await {
+            match run(Some(tries.copy(&pin))).await {
                 Err(error @ Error::PinWrong { .. }) => tries.was_wrong(pin, &error),
-                outcome => return signature(outcome?),
+                outcome => return Ok(outcome?),
             }
         }
     }

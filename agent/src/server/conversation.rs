@@ -6,7 +6,7 @@ use super::{Server, asked, record};
 use crate::ask::{Asked, Display, Listener, Notice, Upcall};
 use crate::vault::Leave;
 use claviger::model::AuditAws;
-use claviger::secret::{RecoveryCode, SecretText, TypedAnswer};
+use claviger::secret::{DeviceSecret, RecoveryCode, SecretText, TypedAnswer};
 use claviger::wire::{AgentLine, AgentMessage, Answer, Code, Event, Fault, LINE_LIMIT};
 use std::future::Future;
 use std::pin::pin;
@@ -66,6 +66,13 @@ impl Conversation {
         self.send(AgentMessage::Event(Event::RecoveryCode { code: RecoveryCode::from_text(code.expose().to_owned()) }))
             .await;
         self.answer().await
+    }
+
+    /// Shows a new management key and waits for it to come back. False where the client declines or has gone.
+    pub(super) async fn confirm_management_key(&mut self, key: &DeviceSecret) -> bool {
+        let shown = DeviceSecret::from_text(key.expose().to_owned());
+        self.send(AgentMessage::Event(Event::ManagementKey { key: shown })).await;
+        self.answer().await.is_some_and(|typed| typed.expose() == key.expose())
     }
 
     /// Asks a question that is answered by yes or no. False where nobody can answer.
@@ -177,6 +184,7 @@ pub(super) fn encode(id: u64, message: AgentMessage) -> Option<OutLine> {
 
 fn event(server: &Server, notice: &Notice) -> Event {
     match notice {
+        Notice::RegionsDone { done, of } => Event::RegionsDone { done: *done, of: *of },
         Notice::TouchNeeded { number, touch } => asked::touch(*number, touch),
         Notice::TouchOver { number } => Event::TouchOver { number: *number },
         Notice::WaitingForCode { serial, until } => {

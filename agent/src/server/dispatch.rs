@@ -25,9 +25,11 @@ mod fido;
 mod iam;
 mod items;
 mod keeping;
+mod keypair;
 mod mfa_card;
 mod piv;
 mod prompts;
+mod ssh_instance;
 mod ssh_key;
 mod vault;
 
@@ -58,6 +60,7 @@ impl Server {
         if !matches!(request, Request::Status {}) {
             self.touch();
         }
+        let request = self.with_card(request).await;
         let profile = record::profile_of(&request);
         let act = self.begin_act(&request, conversation).await?;
         let outcome = self.answer(request, conversation).await.map_err(|fault| match fault.code {
@@ -72,7 +75,14 @@ impl Server {
         outcome
     }
 
-    async fn answer(self: &Arc<Self>, request: Request, conversation: &mut Conversation) -> Result<Reply, Fault> {
+    async fn answer(self: &Arc<Self>, mut request: Request, conversation: &mut Conversation) -> Result<Reply, Fault> {
+        if let Err(fault) = self.prove_by_device(&mut request, conversation).await {
+            if let Request::Unlock { proof } = &request {
+                let kind = record::proof_kind(proof);
+                self.record_unlock(kind, Some(&fault), conversation.peer.seen()).await;
+            }
+            return Err(fault);
+        }
         match request {
             Request::AuditLog { .. } | Request::AuditVerify {} | Request::AuditWhy { .. } => {
                 self.audit_request(request).await
@@ -92,6 +102,12 @@ impl Server {
             Request::EndpointOpen { profile, kind, linger, wait } => {
                 self.endpoint_open((profile, kind), linger, wait, conversation).await
             }
+            Request::KeypairCreate(_)
+            | Request::KeypairDelete(_)
+            | Request::KeypairImport(_)
+            | Request::KeypairList(_)
+            | Request::KeypairPassword(_)
+            | Request::KeypairRotate(_) => self.keypair_request(request, conversation).await,
             Request::Lock {} => {
                 self.lock(LockedBy::Command).await;
                 Ok(Reply::Done {})
@@ -118,6 +134,9 @@ impl Server {
                 let kind = record::proof_kind(&proof);
                 let opened = self.unlock(proof, conversation.leave.clone()).await.map_err(fault::vault);
                 self.record_unlock(kind, opened.as_ref().err(), conversation.peer.seen()).await;
+                if opened.is_ok() {
+                    self.prompts.forgive();
+                }
                 opened.map(|()| Reply::Done {})
             }
             Request::Init { .. } | Request::SlotAdd { .. } | Request::SlotList {} | Request::SlotRemove { .. } => {
@@ -132,6 +151,7 @@ impl Server {
             Request::AccessKeyImport { .. } | Request::ProfileAdopt { .. } | Request::ProfileRelease { .. } => {
                 self.adoption_request(request).await
             }
+            Request::SshInstance(asked) => self.ssh_instance(asked, conversation).await,
             Request::SshKeyAdd { .. }
             | Request::SshKeyExport { .. }
             | Request::SshKeyList { .. }

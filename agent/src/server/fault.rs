@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 pub(super) mod device;
+pub(super) mod keypair;
 
 use crate::aws::FilesError;
 use crate::aws::profile::{Origin, Problem};
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 mod adoption;
 mod iam;
+mod instance;
 mod pins;
 mod prompt;
 mod source;
@@ -147,6 +149,8 @@ fn vault_ref(error: &vault::Error) -> Fault {
         Error::Damaged => Code::VaultDamaged,
         Error::Exists => Code::VaultExists,
         Error::LastSlot => Code::SlotLast,
+        Error::OnlyDevices => Code::SlotOnlyDevices,
+        Error::WrongDevice => Code::SlotWrongDevice,
         Error::Locked => Code::VaultLocked,
         Error::Newer => Code::VaultNewer,
         Error::RolledBack { .. } => Code::VaultRolledBack,
@@ -257,6 +261,14 @@ pub(super) fn job(error: jobs::Error) -> Fault {
     job_ref(&error)
 }
 
+/// The same of a job that calls AWS in the name of a profile.
+pub(super) fn job_of(error: &jobs::Error, profile: &str) -> Fault {
+    match error {
+        jobs::Error::Aws(error) => aws_fault(error, profile),
+        other => job_ref(other),
+    }
+}
+
 pub(super) fn job_ref(error: &jobs::Error) -> Fault {
     use jobs::Error;
     match error {
@@ -298,7 +310,10 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
         Error::SerialUnknown(listed) => serial_unknown(listed),
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),
-        error => ssh_key::fault(error).or_else(|| iam::fault(error)).unwrap_or_else(|| adoption::fault(error)),
+        error => [ssh_key::fault, iam::fault, instance::fault, keypair::fault]
+            .iter()
+            .find_map(|fault| fault(error))
+            .unwrap_or_else(|| adoption::fault(error)),
     }
 }
 
@@ -318,7 +333,12 @@ fn named(verb: &str, name: &Name) -> String {
 }
 
 fn nobody() -> Subject {
-    Subject { profile: String::new(), reads: PathBuf::new(), client_reads: None }
+    about("")
+}
+
+/// Of work that no client waits for.
+pub(super) fn about(profile: &str) -> Subject {
+    Subject { profile: profile.to_owned(), reads: PathBuf::new(), client_reads: None }
 }
 
 fn serial_unknown(listed: &[MfaSerial]) -> Fault {
@@ -566,6 +586,12 @@ pub mod seams {
     /// The fault of a job.
     pub fn job(error: jobs::Error) -> Fault {
         super::job(error)
+    }
+
+    /// The faults of key pairs that no error of a job is.
+    pub fn keypair(name: &claviger::model::KeyPairName, profile: &str) -> [Fault; 3] {
+        let [one, many] = [1, 12].map(|instances| super::keypair::in_use(name, instances));
+        [one, many, super::keypair::no_region(profile)]
     }
 
     /// The fault of a session of a profile, where the agent reads `reads` and the client means `client_reads`.

@@ -12,6 +12,7 @@ mod dispatch;
 mod endpoint;
 mod explain;
 mod fault;
+mod instance;
 mod line;
 pub mod listen;
 mod lock;
@@ -21,6 +22,7 @@ mod peer;
 mod record;
 mod restart;
 mod settings;
+mod slots;
 pub mod ssh;
 mod status;
 pub mod succession;
@@ -90,6 +92,8 @@ pub struct Server {
     /// What happens is recorded here: `journal.note(Entry::new(…))`, or `journal.begin` before an act.
     pub(crate) journal: Arc<Journal>,
     activity: Activity,
+    /// Held by whoever makes or rotates key pairs: what one has begun, no other takes for left behind.
+    keypairs: tokio::sync::Mutex<()>,
     edits: dispatch::Edits,
     pub(crate) succession: Succession,
     phase: watch::Sender<Phase>,
@@ -188,6 +192,7 @@ impl Server {
             desktop,
             ssh,
             cards: card::KnownCards::default(),
+            keypairs: tokio::sync::Mutex::default(),
             prompts,
             endpoints,
             journal,

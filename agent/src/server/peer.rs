@@ -33,11 +33,13 @@ impl Peer {
         self.seen.get_or_init(|| self.look()).clone()
     }
 
-    /// The same with its parents, read now.
+    /// The same with its parents and its folder, read now.
     pub(crate) fn with_parents(&self) -> AuditPeer {
         let seen = self.seen();
-        let parents = self.pid.filter(|_| seen.start.is_some()).map(|pid| parents(pid.as_raw_pid()));
-        AuditPeer { chain: parents.filter(|_| self.lives()).unwrap_or_default(), ..seen }
+        let pid = self.pid.filter(|_| seen.start.is_some()).map(|pid| pid.as_raw_pid());
+        let (parents, cwd) = (pid.map(parents), pid.and_then(cwd));
+        let lives = self.lives();
+        AuditPeer { chain: parents.filter(|_| lives).unwrap_or_default(), cwd: cwd.filter(|_| lives), ..seen }
     }
 
     fn look(&self) -> AuditPeer {
@@ -77,6 +79,10 @@ fn parents(pid: i32) -> Vec<AuditProcess> {
 
 fn exe(pid: i32) -> Option<String> {
     std::fs::read_link(format!("/proc/{pid}/exe")).ok().map(|path| path.to_string_lossy().into_owned())
+}
+
+fn cwd(pid: i32) -> Option<String> {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).ok().map(|path| path.to_string_lossy().into_owned())
 }
 
 /// What proc_pid_stat(5) says of a process.
@@ -133,6 +139,7 @@ mod tests {
         assert!(seen.start.is_some() && seen.leader.is_some());
         let parent = rustix::process::getppid().unwrap().as_raw_pid();
         assert_eq!(seen.chain.first().map(|process| process.pid), Some(parent));
+        assert_eq!(seen.cwd.as_deref(), std::env::current_dir().unwrap().to_str());
         assert!(me.seen().chain.is_empty());
 
         let mut child = std::process::Command::new("true").spawn().unwrap();

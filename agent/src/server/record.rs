@@ -9,8 +9,9 @@ use crate::vault::{LockedBy, Version, Witness};
 use crate::world::{WallTime, rfc3339};
 use claviger::model::{AuditAws, AuditPeer, AuditSubject, AuditVault, Name, SlotKind, SlotProof};
 use claviger::wire::{
-    AccessKeyExport, AccessKeyRotate, Change, ConfigScope, Fault, MfaEnroll, MfaOnDevice, NewSlot, PasswordChange,
-    PivCertificate, PivCertificateDeed, PivChange, PivManagementKey, PivNew, PivReference, Reply, Request,
+    AccessKeyExport, AccessKeyRotate, Change, ConfigScope, Fault, KeypairCreate, KeypairDelete, KeypairImport,
+    KeypairPassword, KeypairRotate, KeypairScope, MfaEnroll, MfaOnDevice, PasswordChange, PivCertificate,
+    PivCertificateDeed, PivChange, PivManagementKey, PivNew, PivReference, Reply, Request,
 };
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
@@ -143,16 +144,11 @@ fn spelled(version: &Version) -> AuditVault {
 /// The kind of a proof, as a slot is called.
 pub(super) fn proof_kind(proof: &SlotProof) -> &'static str {
     match proof {
-        SlotProof::Passphrase(_) => kind_name(SlotKind::Passphrase),
-        SlotProof::Recovery(_) => kind_name(SlotKind::Recovery),
-    }
-}
-
-fn kind_name(kind: SlotKind) -> &'static str {
-    match kind {
-        SlotKind::Keyring => "keyring",
-        SlotKind::Passphrase => "passphrase",
-        SlotKind::Recovery => "recovery",
+        SlotProof::Passphrase(_) => SlotKind::Passphrase.as_str(),
+        SlotProof::Recovery(_) => SlotKind::Recovery.as_str(),
+        SlotProof::Answered(answer) => answer.kind.as_str(),
+        // None was found that would do.
+        SlotProof::Device(_) => "device",
     }
 }
 
@@ -172,6 +168,21 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
         Request::Backup { .. } => (Event::VaultBackup, AuditSubject::default(), true),
         Request::ConfigAccept { scope, .. } => (Event::ConfigAccept, accepted(scope), false),
         Request::Init { .. } => (Event::VaultCreate, AuditSubject::default(), false),
+        Request::KeypairCreate(KeypairCreate { profile, name, .. }) => {
+            (Event::KeypairCreate, of_profile(profile, name.as_str()), false)
+        }
+        Request::KeypairDelete(KeypairDelete { scope, name, .. }) => {
+            (Event::KeypairDelete, of_profile(&scope.profile, name.as_str()), false)
+        }
+        Request::KeypairImport(KeypairImport { scope, name, .. }) => {
+            (Event::KeypairImport, of_profile(&scope.profile, name.as_str()), false)
+        }
+        Request::KeypairPassword(KeypairPassword { profile, instance, .. }) => {
+            (Event::KeypairPassword, of_profile(profile, instance.as_str()), true)
+        }
+        Request::KeypairRotate(KeypairRotate { scope, name, .. }) => {
+            (Event::KeypairRotate, of_profile(&scope.profile, name.as_str()), false)
+        }
         Request::Logout { profile } => {
             let profile = profile.clone();
             (Event::SessionLogout, AuditSubject { profile, ..AuditSubject::default() }, false)
@@ -206,15 +217,7 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
             (Event::ProfileRelease, about(change), false)
         }
         Request::Restore { .. } => (Event::VaultRestore, AuditSubject::default(), false),
-        Request::SlotAdd { slot: NewSlot::Keyring {}, .. } => {
-            (Event::SlotAdd, slot(kind_name(SlotKind::Keyring).to_owned()), false)
-        }
-        Request::SlotAdd { slot: NewSlot::Passphrase(_), .. } => {
-            (Event::SlotAdd, slot(kind_name(SlotKind::Passphrase).to_owned()), false)
-        }
-        Request::SlotAdd { slot: NewSlot::Recovery {}, .. } => {
-            (Event::SlotAdd, slot(kind_name(SlotKind::Recovery).to_owned()), false)
-        }
+        Request::SlotAdd { slot: new, .. } => (Event::SlotAdd, slot(new.kind().as_str().to_owned()), false),
         Request::SlotRemove { slot: id, .. } => (Event::SlotRemove, slot(id.to_string()), false),
         Request::SshKeyAdd { name, .. } => (Event::SshKeyAdd, named(name), false),
         Request::SshKeyExport { name, .. } => (Event::SshKeyExport, named(name), true),
@@ -239,6 +242,11 @@ fn on_card(serial: Option<u32>, place: &str) -> AuditSubject {
     AuditSubject { name: Some(format!("piv {serial}{place}")), ..AuditSubject::default() }
 }
 
+/// What is done with the credentials of a profile.
+fn of_profile(profile: &str, name: &str) -> AuditSubject {
+    AuditSubject { name: Some(name.to_owned()), profile: Some(profile.to_owned()), ..AuditSubject::default() }
+}
+
 /// The profile of a change, or all.
 fn about(change: &Change) -> AuditSubject {
     AuditSubject { profile: change.profile.clone(), ..AuditSubject::default() }
@@ -256,7 +264,8 @@ fn accepted(scope: &ConfigScope) -> AuditSubject {
 /// The profile of a request for credentials.
 pub(super) fn profile_of(request: &Request) -> Option<String> {
     match request {
-        Request::Credentials { profile, .. }
+        Request::KeypairList(KeypairScope { profile, .. })
+        | Request::Credentials { profile, .. }
         | Request::EndpointOpen { profile, .. }
         | Request::Login { profile }
         | Request::Whoami { profile, .. } => Some(profile.clone()),

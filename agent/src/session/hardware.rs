@@ -5,12 +5,14 @@ use super::office::Office;
 use super::plan::Plan;
 use super::spend::Code;
 use crate::ask::{Audience, Touch};
-use crate::device::{self, Answer, Applet, Bytes, Card, Devices, Found, Notice, Operation, oath};
+use crate::device::{self, Answer, Applet, Bytes, Card, Devices, Found, Notice, Operation, fido, oath};
 use crate::mfa::STEP_SECONDS;
-use crate::prompt::Prompts;
-use crate::vault::OathAccount;
-use claviger::model::{AuditPeer, Label, MfaSerial, Name};
-use claviger::secret::{DeviceSecret, TokenCode};
+use crate::prompt::{self, Prompts};
+use crate::vault::{Fido2Slot, OathAccount};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use claviger::model::{Label, MfaSerial, Name};
+use claviger::secret::{DeviceSecret, Pin, TokenCode};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -49,6 +51,38 @@ impl Hardware {
         }
     }
 
+    /// A person's touch of the key that opens this vault slot: a signature over a fresh challenge, which the credential that
+    /// was enrolled has made, and which says that it was touched. The PIN is wanted by credentials that are
+    /// [`protected`](Fido2Slot::protected) alone.
+    ///
+    /// # Errors
+    /// Those of the device; [`device::Error::BadAnswer`] where the signature is not of that credential, not over that
+    /// challenge, or made without a touch.
+    pub async fn presence(
+        &self,
+        device: &Found,
+        enrolled: &Fido2Slot,
+        (challenge, pin): (&[u8; 32], Option<Pin>),
+        touch: &Touch,
+        audience: &Arc<Audience>,
+    ) -> Result<(), device::Error> {
+        let operation = fido::Operation::Sign {
+            application: enrolled.application.clone(),
+            credential: Bytes(enrolled.credential.clone()),
+            data: Bytes(challenge.to_vec()),
+            touch: true,
+            verify: enrolled.protected,
+            pin,
+        };
+        match self.run(device, Operation::Fido(operation), touch, audience).await? {
+            Answer::Fido(fido::Answer::Assertion(made)) if is_touched(enrolled, challenge, &made) => Ok(()),
+            Answer::Fido(fido::Answer::Assertion(_)) => {
+                Err(device::Error::BadAnswer("an assertion that does not hold".to_owned()))
+            }
+            _ => Err(device::Error::HelperSpeech),
+        }
+    }
+
     /// The same of the OATH applet of a card.
     ///
     /// # Errors
@@ -69,6 +103,20 @@ impl Hardware {
     }
 }
 
+/// Whether the enrolled credential made this assertion over this challenge, touched (WebAuthn Level 3, sections 6.1 and
+/// 7.2; client data are the challenge alone).
+pub fn is_touched(enrolled: &Fido2Slot, challenge: &[u8; 32], made: &fido::Assertion) -> bool {
+    let application = Sha256::digest(enrolled.application.as_bytes());
+    let client_data = Sha256::digest(challenge);
+    let counter = made.counter.to_be_bytes();
+    let signed = [&application[..], &[made.flags], &counter, &client_data].concat();
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, enrolled.public);
+    made.flags & USER_PRESENT != 0 && key.verify(&signed, &made.signature.0).is_ok()
+}
+
+/// The flag of a touch in authenticator data.
+const USER_PRESENT: u8 = 0x01;
+
 /// What people call a card.
 pub fn named(serial: Option<u32>) -> String {
     serial.map_or_else(|| "YubiKey".to_owned(), |serial| format!("YubiKey (serial {serial})"))
@@ -76,12 +124,7 @@ pub fn named(serial: Option<u32>) -> String {
 
 /// Who asks, a sentence.
 pub fn asked_by(audience: &Audience) -> String {
-    let program = |peer: AuditPeer| {
-        let exe = peer.exe.map_or_else(|| "a program that has ended".to_owned(), |exe| Label(&exe).to_string());
-        let pid = peer.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-        format!("Asked by {exe}{pid}.")
-    };
-    audience.asker().map_or_else(|| "Asked by claviger itself.".to_owned(), |asker| program(asker()))
+    audience.asker().map_or_else(|| "Asked by claviger itself.".to_owned(), |asker| prompt::asked_by(&asker()))
 }
 
 /// Whether the device is not there, rather than in trouble: then the next one in the list is tried. A device that is there

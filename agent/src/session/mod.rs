@@ -26,7 +26,7 @@ mod view;
 pub use base::Base;
 pub use cache::Session;
 pub use error::Error;
-pub use hardware::{Hardware, asked_by, named};
+pub use hardware::{Hardware, asked_by, is_touched, named};
 pub use key::SessionKey;
 pub use office::{Limits, Office};
 pub use pins::ProfileChange;

@@ -8,7 +8,7 @@ use super::plans::Planned;
 use super::settings::{self, Named};
 use super::{Error, SessionKey};
 use crate::aws::profile::{Profile, ProfileSet, is_own_stub};
-use crate::aws::{Endpoint, EndpointRules};
+use crate::aws::{Endpoint, EndpointRules, Service};
 use crate::source::SourceRules;
 use crate::vault::Knowledge;
 use crate::world::WallTime;
@@ -108,6 +108,25 @@ impl Office {
                 Ok(plan::sts(&self.standing().given(profiles), &region, profiles.profile(profile))?)
             }
         }
+    }
+
+    /// The endpoint of a service in a region, for a profile's own credentials: the profile's `endpoint_url` of the service
+    /// counts, as it does with every tool.
+    pub fn regional_endpoint(
+        &self,
+        profiles: &ProfileSet,
+        profile: &str,
+        (service, region): (Service, &Region),
+    ) -> Result<Endpoint, Error> {
+        // The id as the SDKs write it in a services section.
+        let id = service.id().replace('-', "_");
+        let value = match profiles.profile(profile).map(|profile| settings::endpoint(profiles, profile, &id)) {
+            Some(Named::Url(value)) => Some(value),
+            Some(Named::Aws | Named::Nothing) | None => None,
+        };
+        let at = value.map(|value| (profile.to_owned(), value.origin.clone()));
+        let endpoint = self.aws.rules().regional(service, region, value.map(|value| value.text()));
+        Ok(endpoint.map_err(|error| PlanError::Endpoint(error, at))?)
     }
 
     /// A page of every profile, and then of every access key that no profile is named like.

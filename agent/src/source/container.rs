@@ -4,7 +4,7 @@ use super::answer;
 use super::error::{Error, Kind};
 use super::rules::ContainerPlace;
 use super::{CredentialSource, SourceCredentials};
-use crate::aws::{Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
+use crate::aws::{ANSWER_LIMIT, Http, HttpError, HttpRequest, HttpResponse, NetworkFault};
 use crate::world::{BoxFuture, Clock, World};
 use http::Method;
 use std::io;
@@ -35,7 +35,8 @@ impl Container {
             headers.push(("authorization", self.token(file)?));
         }
         let url = self.place.url.clone();
-        let request = HttpRequest { method: Method::GET, url, headers, body: Zeroizing::default() };
+        let request =
+            HttpRequest { method: Method::GET, url, headers, body: Zeroizing::default(), answer_limit: ANSWER_LIMIT };
         let answer = within(&*self.world.clock, ANSWER_MILLIS, self.http.send(request)).await;
         let answer = answer.map_err(|fault| Error::Unreachable(Kind::Container, fault))?;
         match answer.status {

@@ -4,7 +4,7 @@ use super::answer;
 use super::container::within;
 use super::error::{Error, Kind};
 use super::{CredentialSource, SourceCredentials};
-use crate::aws::{Http, HttpRequest, HttpResponse};
+use crate::aws::{ANSWER_LIMIT, Http, HttpRequest, HttpResponse};
 use crate::world::{BootTime, BoxFuture, Clock};
 use http::Method;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -103,7 +103,8 @@ impl InstanceMetadata {
     ) -> Result<HttpResponse, Error> {
         let mut url = self.endpoint.clone();
         url.set_path(path);
-        let request = HttpRequest { method, url, headers: vec![header], body: Zeroizing::default() };
+        let request =
+            HttpRequest { method, url, headers: vec![header], body: Zeroizing::default(), answer_limit: ANSWER_LIMIT };
         let answer = within(&*self.clock, ANSWER_MILLIS, self.http.send(request)).await;
         answer.map_err(|fault| Error::Unreachable(Kind::InstanceMetadata, fault))
     }

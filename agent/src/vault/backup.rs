@@ -84,12 +84,7 @@ impl VaultFolder {
         if self.exists()? && !replace {
             return Err(Error::Exists);
         }
-        let file = match self.world.disk.read_linked(from, FILE_LIMIT) {
-            Ok(Some(file)) => file,
-            Ok(None) => return Err(Error::BackupAbsent),
-            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(Error::BackupDamaged),
-            Err(source) => return Err(Error::BackupUnreadable { source }),
-        };
+        let file = self.read_backup(from)?;
         let damaged = |error| if matches!(error, Error::Damaged) { Error::BackupDamaged } else { error };
         let envelope = Envelope::split(&file).map_err(damaged)?;
         let (_, _, old) = folder::find(&envelope.header, &envelope.header.slots, proof).map_err(damaged)?;
@@ -123,6 +118,16 @@ impl VaultFolder {
         header.saved = now;
         header.salt = *crypto::random(&self.world)?;
         self.take_place(header, &master, contents, tried, replaces.map(|(_, mac)| mac), now)
+    }
+
+    /// The bytes of a file to restore.
+    pub(super) fn read_backup(&self, from: &Path) -> Result<Vec<u8>> {
+        match self.world.disk.read_linked(from, FILE_LIMIT) {
+            Ok(Some(file)) => Ok(file),
+            Ok(None) => Err(Error::BackupAbsent),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(Error::BackupDamaged),
+            Err(source) => Err(Error::BackupUnreadable { source }),
+        }
     }
 
     fn take_place(

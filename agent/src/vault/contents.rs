@@ -3,13 +3,13 @@
 use super::crypto::{self, Key32};
 use super::error::{Error, Result};
 use super::items::{
-    AccessKey, Items, OathAccount, PinnedProfile, Pins, Seed, SshKey, TotpDevice, Trashed, TrashedItem,
+    AccessKey, Items, OathAccount, PinnedProfile, Pins, Rotating, Seed, SshKey, TotpDevice, Trashed, TrashedItem,
 };
 use super::json::{Extra, Fields, Node};
 use super::slot::PublicHalf;
 use super::unfinished::{Enrolment, Rotation, seed};
 use crate::world::World;
-use claviger::model::Name;
+use claviger::model::{Name, Region};
 use claviger::secret::{DeviceSecret, SecretAccessKey, SecretText, SshPrivateKey};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -246,6 +246,7 @@ fn ssh_key(key: &SshKey) -> Node<'_> {
         ("public", Node::Bytes(&key.public)),
     ];
     members.extend(key.lifetime.map(|seconds| ("lifetime", Node::count(seconds.into()))));
+    members.extend(key.rotating.as_ref().map(|rotating| ("rotating", rotation(rotating))));
     Node::object(members, &key.extra)
 }
 
@@ -260,8 +261,20 @@ fn read_ssh_key(mut fields: Fields) -> Result<SshKey> {
         namespaces: fields.list("namespaces")?.into_iter().map(text).collect::<Result<_>>()?,
         private: Arc::new(SshPrivateKey::new(std::mem::take(&mut *fields.bytes("private")?))),
         public: std::mem::take(&mut *fields.bytes("public")?),
+        rotating: if fields.has("rotating") { Some(read_rotation(fields.object("rotating")?)?) } else { None },
         extra: fields.rest(),
     })
+}
+
+fn rotation(rotating: &Rotating) -> Node<'_> {
+    let regions = rotating.regions.iter().map(|region| Node::Text(region.as_str())).collect();
+    Node::Object([("pair", Node::Text(rotating.pair.as_str())), ("regions", Node::List(regions))].into())
+}
+
+fn read_rotation(mut fields: Fields) -> Result<Rotating> {
+    let region = |value| Region::try_from(text(value)?).map_err(|_| Error::Damaged);
+    let regions = fields.list("regions")?.into_iter().map(region).collect::<Result<_>>()?;
+    Ok(Rotating { pair: fields.noun("pair")?, regions })
 }
 
 fn pinned_profile(pin: &PinnedProfile) -> Node<'_> {

@@ -2,7 +2,7 @@
 
 use super::error::{Error, Result};
 use crate::world::{Entropy, World};
-use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
+use aws_lc_rs::agreement::{self, ECDH_P256, PrivateKey, UnparsedPublicKey, X25519};
 use chacha20poly1305::aead::{Aead, AeadInOut, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, KeyInit, Nonce, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
@@ -131,6 +131,30 @@ pub(super) fn open_record(key: &Key32, ad: &[u8], sealed: &[u8]) -> Option<Zeroi
     let (nonce, body) = sealed.split_first_chunk::<24>()?;
     let cipher = XChaCha20Poly1305::new(&Key::from(**key));
     cipher.decrypt(&XNonce::from(*nonce), Payload { msg: body, aad: ad }).ok().map(Zeroizing::new)
+}
+
+/// How often a private key of P-256 is drawn: one in 2^32 is none (FIPS 186-5, appendix A.2.2).
+const SCALAR_DRAWS: usize = 4;
+
+/// The public half of a P-256 key that is used this once, and what it agrees on with this one (SP 800-56A, section 5.7.1.2).
+/// [`Error::Damaged`] where that is no point of the curve.
+pub(super) fn agree_once(world: &World, peer: &[u8; 65]) -> Result<([u8; 65], Key32)> {
+    let mut key = None;
+    for _ in 0..SCALAR_DRAWS {
+        let scalar = random::<32>(world)?;
+        key = PrivateKey::from_private_key(&ECDH_P256, scalar.as_slice()).ok();
+        if key.is_some() {
+            break;
+        }
+    }
+    let key = key.ok_or(Error::Damaged)?;
+    let public = key.compute_public_key().map_err(|_| Error::Damaged)?;
+    let public = <[u8; 65]>::try_from(public.as_ref()).map_err(|_| Error::Damaged)?;
+    let peer = UnparsedPublicKey::new(&ECDH_P256, peer);
+    agreement::agree(&key, peer, Error::Damaged, |shared| {
+        let shared = <[u8; 32]>::try_from(shared).map(Zeroizing::new).map_err(|_| Error::Damaged)?;
+        Ok((public, shared))
+    })
 }
 
 /// The public half of an X25519 key (RFC 7748).

@@ -20,14 +20,14 @@ pub use ledger::AuditAccess;
 pub use lock::{LockedBy, VaultState};
 
 use super::anchor::{Older, Outside, Version};
-use super::{ConfirmedCode, Error, Items, KdfCost, Result, SlotInfo, State, Vault, VaultFolder};
+use super::{ConfirmedCode, DeviceSlot, Error, Items, KdfCost, Point, Result, SlotInfo, State, Vault, VaultFolder};
 use crate::world::{BootTime, WallTime, World, keep_in_memory, on_wiped_stack};
 use claviger::model::SlotProof;
 use claviger::model::{AccessKeyId, MfaSerial, Name};
-use claviger::secret::{DeviceSecret, Passphrase, SecretAccessKey, SecretText, TotpSeed};
+use claviger::secret::{DeviceSecret, Passphrase, Secret, SecretAccessKey, SecretText, TotpSeed};
 use guesses::Guesses;
 use leave::Leaves;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use zeroize::Zeroizing;
@@ -93,6 +93,8 @@ struct Open {
     state: State,
     vault_id: [u8; 16],
     audit_key: Zeroizing<[u8; 32]>,
+    /// Keys of PIV cards that open it.
+    keys_on_cards: Vec<Point>,
     /// It is an older one: until a person accepts it nothing is changed, and no long-lived secret used.
     older: Option<Older>,
 }
@@ -261,6 +263,16 @@ impl Custody {
         self.folder.slots()
     }
 
+    /// The public halves of the keys of PIV cards that open the vault; none while it is locked. They are for nothing else.
+    pub fn keys_on_cards(&self) -> Vec<Point> {
+        self.quick().open.as_ref().map(|open| open.keys_on_cards.clone()).unwrap_or_default()
+    }
+
+    /// The slots of a file that is to be restored.
+    pub fn slots_of(&self, from: &Path) -> Result<Vec<SlotInfo>> {
+        self.folder.slots_of(from)
+    }
+
     /// Adds a passphrase slot against a proof of another.
     pub fn add_passphrase(
         &self,
@@ -289,12 +301,44 @@ impl Custody {
         })
     }
 
-    /// Removes a slot against a proof of one that stays: new master key, new state key.
-    pub fn remove_slot(&self, proof: &SlotProof, id: u32, now: WallTime) -> Result<()> {
+    /// Whether a further slot may be added against this proof, before a device is asked to do its part.
+    pub fn may_add(&self, proof: &SlotProof) -> Result<()> {
+        self.prove(proof)?;
+        self.vault().as_ref().ok_or(Error::Locked)?.require_room()
+    }
+
+    /// Adds a slot that a device opens with this secret, against a proof of another.
+    pub fn add_device(
+        &self,
+        proof: &SlotProof,
+        device: DeviceSlot,
+        secret: &Secret<[u8; 32]>,
+        now: WallTime,
+    ) -> Result<u32> {
         on_wiped_stack(|| {
             let mut vault = self.vault();
             let open = self.editable(&mut vault)?;
-            let removed = self.guess(|| open.remove_slot(id, proof, now));
+            let added = self.guess(|| open.add_device(proof, device, secret, now));
+            self.tell_anchors(open);
+            added
+        })
+    }
+
+    /// Removes a slot against a proof of one that stays: new master key, new state key.
+    pub fn remove_slot(&self, proof: &SlotProof, id: u32, now: WallTime) -> Result<()> {
+        self.remove(proof, id, false, now)
+    }
+
+    /// The same, also where only devices are left then.
+    pub fn remove_slot_leaving_devices(&self, proof: &SlotProof, id: u32, now: WallTime) -> Result<()> {
+        self.remove(proof, id, true, now)
+    }
+
+    fn remove(&self, proof: &SlotProof, id: u32, only_devices: bool, now: WallTime) -> Result<()> {
+        on_wiped_stack(|| {
+            let mut vault = self.vault();
+            let open = self.editable(&mut vault)?;
+            let removed = self.guess(|| open.remove(id, proof, only_devices, now));
             // Also after these errors the new vault stands.
             if matches!(removed, Ok(()) | Err(Error::CopiesLeft { .. } | Error::Unsynced { .. })) {
                 lock_pages(open);
@@ -358,7 +402,8 @@ impl Custody {
         self.openings.fetch_add(1, Ordering::AcqRel);
         let (vault_id, audit_key) = (opened.id(), opened.audit_key());
         quick.known = Some((vault_id, older.as_ref().map_or(opened.version(), |older| older.known)));
-        quick.open = Some(Box::new(Open { items: opened.items().clone(), state, vault_id, audit_key, older }));
+        let (items, keys_on_cards) = (opened.items().clone(), opened.keys_on_cards());
+        quick.open = Some(Box::new(Open { items, state, vault_id, audit_key, keys_on_cards, older }));
         quick.knowledge = Arc::new(Knowledge::of(opened.items()));
         quick.opened_once = true;
         *slot = Some(Box::new(opened));

@@ -52,6 +52,9 @@ pub enum Error {
     /// Without this slot no passphrase and no recovery code would open the vault.
     #[error("the last slot that a person can open cannot be removed")]
     LastSlot,
+    /// Without this slot only devices would open the vault, and they get lost.
+    #[error("without this slot only devices would open the vault")]
+    OnlyDevices,
     /// The vault is closed.
     #[error("the vault is locked")]
     Locked,
@@ -116,6 +119,9 @@ pub enum Error {
         /// What the disk said.
         source: io::Error,
     },
+    /// What a device gave does not open the slot: it is another device, or the slot was changed.
+    #[error("what the device gives does not open the slot")]
+    WrongDevice,
     /// A wrong guess was made just now.
     #[error("after a wrong guess the next one waits {seconds} s")]
     Wait {

@@ -16,7 +16,7 @@ use crate::world::{WallTime, World};
 use claviger::model::{SlotKind, SlotProof};
 use claviger::secret::{Passphrase, Secret};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The vault's file name.
@@ -45,6 +45,16 @@ impl VaultFolder {
     pub fn slots(&self) -> Result<Vec<SlotInfo>> {
         let file = self.read()?;
         Ok(Envelope::split(&file)?.header.slots.iter().map(Slot::info).collect())
+    }
+
+    /// The slots of a backup or a copy of a vault, likewise.
+    pub(super) fn slots_of(&self, from: &Path) -> Result<Vec<SlotInfo>> {
+        let file = self.read_backup(from)?;
+        let envelope = Envelope::split(&file).map_err(|error| match error {
+            Error::Damaged => Error::BackupDamaged,
+            other => other,
+        })?;
+        Ok(envelope.header.slots.iter().map(Slot::info).collect())
     }
 
     /// The vault's id, as the header names it: like [`VaultFolder::slots`], for finding things and not for trust.
@@ -205,5 +215,6 @@ pub(super) fn find(header: &Header, slots: &[Slot], proof: &SlotProof) -> Result
             return Ok((slot.id, opener, master));
         }
     }
-    Err(Error::WrongProof)
+    // No guess: what counts those is the device.
+    Err(if matches!(proof, SlotProof::Answered(_)) { Error::WrongDevice } else { Error::WrongProof })
 }

@@ -3,9 +3,9 @@
 use super::json::Extra;
 use super::unfinished::{Enrolment, Rotation};
 use crate::world::WallTime;
-use claviger::model::{AccessKeyId, Arn, MfaSerial, Name};
+use claviger::model::{AccessKeyId, Arn, KeyPairName, MfaSerial, Name, Region};
 use claviger::secret::{DeviceSecret, SecretAccessKey, SshPrivateKey, TotpSeed};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How long a removed item stays in the trash, in milliseconds.
@@ -171,8 +171,19 @@ pub struct SshKey {
     pub private: Arc<SshPrivateKey>,
     /// Its public half as the agent lists it: its certificate if it has one, else the public key (RFC 4253 section 6.6).
     pub public: Vec<u8>,
+    /// Where it is still on its way into EC2; None of every other key.
+    pub rotating: Option<Rotating>,
     /// Fields of a newer claviger, kept.
     pub extra: Extra,
+}
+
+/// A rotation of a key pair that has begun and is not over: whoever goes on with it finds here what is left to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotating {
+    /// The key pair's name at EC2.
+    pub pair: KeyPairName,
+    /// The regions in which it shall have this key.
+    pub regions: BTreeSet<Region>,
 }
 
 /// A removed item.

@@ -20,6 +20,8 @@ pub(super) enum Node<'a> {
     Integer(i64),
     List(Vec<Node<'a>>),
     Object(BTreeMap<&'a str, Node<'a>>),
+    /// A text that is made for it.
+    Own(String),
     Text(&'a str),
 }
 
@@ -64,6 +66,7 @@ impl<'a> Node<'a> {
                 let members = members.iter().map(|(key, value)| (*key, value));
                 emit_object(members, put, |value, put| value.emit(put));
             }
+            Self::Own(text) => emit_text(text, put),
             Self::Text(text) => emit_text(text, put),
         }
     }

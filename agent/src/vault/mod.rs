@@ -6,7 +6,7 @@
 //! `docs/reference/vault-format.md` is the format of both files; an independent reader in `tests/vectors` holds it up.
 //!
 //! From the outside in: [`VaultFolder`] finds, creates and opens; [`Vault`] is open; `save` and `copies` are the write
-//! protocol; `anchor` notices an older file; `envelope` is the file, `header` its readable part with its `slot`s, `contents` its encrypted part with
+//! protocol; `anchor` notices an older file; `envelope` is the file, `header` its readable part with its `slot`s (`device_slot` those of hardware), `contents` its encrypted part with
 //! the [`Items`]; `json` and `crypto` are what those are made of. [`State`] stands on `crypto` and `json` alone.
 
 mod anchor;
@@ -15,6 +15,7 @@ mod contents;
 mod copies;
 mod crypto;
 mod custody;
+mod device_slot;
 mod envelope;
 mod error;
 mod folder;
@@ -40,10 +41,12 @@ pub use custody::{
     AuditAccess, Closure, Custody, Ended, HandedOver, KeyringChance, Knowledge, KnownDevice, KnownSshKey, Leave,
     LockedBy, SigningKey, VaultState,
 };
+pub use device_slot::{APPLICATION, Agreement, DeviceSlot, Fido2Slot, PivKey, Point};
 pub use error::{Error, Result};
 pub use folder::VaultFolder;
 pub use items::{
-    AccessKey, Items, OathAccount, PinnedProfile, Pins, Seed, SshKey, TRASH_MILLIS, TotpDevice, Trashed, TrashedItem,
+    AccessKey, Items, OathAccount, PinnedProfile, Pins, Rotating, Seed, SshKey, TRASH_MILLIS, TotpDevice, Trashed,
+    TrashedItem,
 };
 pub use json::Extra;
 pub use kdf::{KdfCost, check_passphrase};

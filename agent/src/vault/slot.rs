@@ -6,6 +6,7 @@
 //! `docs/reference/vault-format.md` says why nothing symmetric does.
 
 use super::crypto::{self, Key32};
+use super::device_slot::DeviceSlot;
 use super::error::{Error, Result};
 use super::json::{Extra, Fields, Node};
 use super::kdf::{self, KdfCost};
@@ -28,11 +29,18 @@ pub struct SlotInfo {
     pub kind: Option<SlotKind>,
     /// When it was added.
     pub added: WallTime,
+    /// The device that opens it, where one does.
+    pub device: Option<DeviceSlot>,
 }
 
 impl SlotInfo {
     /// Whether a person can open it.
     pub(super) fn for_a_person(&self) -> bool {
+        matches!(self.kind, Some(SlotKind::Passphrase | SlotKind::Recovery | SlotKind::Fido2 | SlotKind::Piv))
+    }
+
+    /// Whether a person can open it by what they know or have written down: no device that breaks takes it along.
+    pub(super) fn without_device(&self) -> bool {
         matches!(self.kind, Some(SlotKind::Passphrase | SlotKind::Recovery))
     }
 }
@@ -63,6 +71,7 @@ pub(super) struct Slot {
 
 #[derive(Clone)]
 enum Method {
+    Device(DeviceSlot),
     Keyring { salt: [u8; 32] },
     Passphrase { cost: KdfCost, salt: [u8; 32] },
     Recovery { salt: [u8; 32] },
@@ -104,6 +113,20 @@ impl Slot {
     pub(super) fn for_keyring(at: Place<'_>, secret: &Secret<[u8; 32]>, master: &Key32) -> Result<NewSlot> {
         let salt = *crypto::random::<32>(at.world)?;
         Self::make(at, Method::Keyring { salt }, keyring_key(secret, &salt), master)
+    }
+
+    /// A slot for a device that has given this secret for it.
+    pub(super) fn for_device(
+        at: Place<'_>,
+        device: DeviceSlot,
+        secret: &Secret<[u8; 32]>,
+        master: &Key32,
+    ) -> Result<NewSlot> {
+        if !device.is_sound() {
+            return Err(Error::TooLarge);
+        }
+        let opener = device.opener(secret);
+        Self::make(at, Method::Device(device), opener, master)
     }
 
     fn make(at: Place<'_>, method: Method, opener: Key32, master: &Key32) -> Result<NewSlot> {
@@ -150,6 +173,9 @@ impl Slot {
             (Method::Recovery { salt }, SlotProof::Recovery(code)) => {
                 Ok(recovery::read(code).map(|bits| recovery_key(&bits, salt)))
             }
+            (Method::Device(device), SlotProof::Answered(answer)) if answer.slot == self.id => {
+                Ok(Some(device.opener(&answer.secret)))
+            }
             _ => Ok(None),
         }
     }
@@ -158,7 +184,7 @@ impl Slot {
     pub(super) fn keyring_opener(&self, secret: &Secret<[u8; 32]>) -> Option<Key32> {
         match &self.method {
             Method::Keyring { salt } => Some(keyring_key(secret, salt)),
-            Method::Passphrase { .. } | Method::Recovery { .. } | Method::Unknown(_) => None,
+            Method::Device(_) | Method::Passphrase { .. } | Method::Recovery { .. } | Method::Unknown(_) => None,
         }
     }
 
@@ -173,13 +199,18 @@ impl Slot {
 
     /// What anyone may read.
     pub(super) fn info(&self) -> SlotInfo {
-        let kind = match self.method {
+        let kind = match &self.method {
+            Method::Device(device) => Some(device.kind()),
             Method::Keyring { .. } => Some(SlotKind::Keyring),
             Method::Passphrase { .. } => Some(SlotKind::Passphrase),
             Method::Recovery { .. } => Some(SlotKind::Recovery),
             Method::Unknown(_) => None,
         };
-        SlotInfo { id: self.id, kind, added: self.added }
+        let device = match &self.method {
+            Method::Device(device) => Some(device.clone()),
+            _ => None,
+        };
+        SlotInfo { id: self.id, kind, added: self.added, device }
     }
 
     /// The slot as the header writes it.
@@ -200,7 +231,7 @@ impl Slot {
             "keyring" => Method::Keyring { salt: *fields.array("salt")? },
             "passphrase" => Method::Passphrase { cost: KdfCost::read(&mut fields)?, salt: *fields.array("salt")? },
             "recovery" => Method::Recovery { salt: *fields.array("salt")? },
-            _ => Method::Unknown(kind),
+            _ => DeviceSlot::read(&kind, &mut fields)?.map_or(Method::Unknown(kind), Method::Device),
         };
         Ok(Self {
             id: fields.number("id")?,
@@ -222,6 +253,7 @@ impl Slot {
     fn public_members(&self) -> Vec<(&str, Node<'_>)> {
         let mut members = vec![("added", Node::time(self.added)), ("id", Node::count(u64::from(self.id)))];
         match &self.method {
+            Method::Device(device) => members.extend(device.members()),
             Method::Keyring { salt } => {
                 members.extend([("kind", Node::Text("keyring")), ("salt", Node::Bytes(salt))]);
             }

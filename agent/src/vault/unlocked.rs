@@ -4,6 +4,7 @@ use super::anchor::Version;
 use super::contents::Contents;
 use super::copies;
 use super::crypto::{self, Key32};
+use super::device_slot::{DeviceSlot, Point};
 use super::envelope::{self, Envelope};
 use super::error::{Error, Result};
 use super::folder::{self, Opener, VaultFolder};
@@ -124,6 +125,15 @@ impl Vault {
         self.header.slots.iter().map(Slot::info).collect()
     }
 
+    /// The public halves of the keys of PIV cards that open it.
+    pub(super) fn keys_on_cards(&self) -> Vec<Point> {
+        let key = |slot: SlotInfo| match slot.device {
+            Some(DeviceSlot::Piv(key)) => Some(key.public),
+            _ => None,
+        };
+        self.slots().into_iter().filter_map(key).collect()
+    }
+
     /// Adds a passphrase slot, against a proof of any slot: the new slot's id.
     pub fn add_passphrase(
         &mut self,
@@ -160,12 +170,34 @@ impl Vault {
         self.add(proof, now, |at, master| Slot::for_keyring(at, secret, master)).map(drop)
     }
 
+    /// Adds a slot that a device opens with this secret, against a proof of any slot: the new slot's id.
+    pub fn add_device(
+        &mut self,
+        proof: &SlotProof,
+        device: DeviceSlot,
+        secret: &Secret<[u8; 32]>,
+        now: WallTime,
+    ) -> Result<u32> {
+        self.add(proof, now, |at, master| Slot::for_device(at, device, secret, master))
+    }
+
+    /// Whether there is room for a further slot; else [`Error::SlotsFull`].
+    pub(super) fn require_room(&self) -> Result<()> {
+        if self.header.slots.len() < SLOT_LIMIT { Ok(()) } else { Err(Error::SlotsFull) }
+    }
+
     /// Removes a slot, against a proof of one that stays ([`Error::WrongProof`] otherwise): the vault gets a new
     /// master key, sealed to the slots that stay, and copies that the slot opens are deleted. A crash at any point
     /// leaves the old vault, or the new one and copies that the next open deletes. The state's key is new as well:
     /// call [`State::follow`](super::State::follow). Copies that a person made elsewhere still open with the slot.
-    /// Refuses the last slot that a person can open ([`Error::LastSlot`]).
+    /// Refuses the last slot that a person can open ([`Error::LastSlot`]), and the last one that needs no device
+    /// ([`Error::OnlyDevices`]).
     pub fn remove_slot(&mut self, id: u32, proof: &SlotProof, now: WallTime) -> Result<()> {
+        self.remove(id, proof, false, now)
+    }
+
+    /// The same, also where only devices are left then.
+    pub(super) fn remove(&mut self, id: u32, proof: &SlotProof, only_devices: bool, now: WallTime) -> Result<()> {
         let world = &self.folder.world;
         let mut header = self.header.clone();
         header.slots.retain(|slot| slot.id != id);
@@ -174,6 +206,10 @@ impl Vault {
         }
         if !header.slots.iter().any(|slot| slot.info().for_a_person()) {
             return Err(Error::LastSlot);
+        }
+        let needs_none = |header: &Header| header.slots.iter().any(|slot| slot.info().without_device());
+        if !only_devices && needs_none(&self.header) && !needs_none(&header) {
+            return Err(Error::OnlyDevices);
         }
         let (keeper, opener, _) = folder::find(&header, &header.slots, proof)?;
         let master = Box::new(crypto::random::<32>(world)?);
@@ -196,9 +232,7 @@ impl Vault {
     ) -> Result<u32> {
         self.prove(proof)?;
         let mut header = self.header.clone();
-        if header.slots.len() >= SLOT_LIMIT {
-            return Err(Error::SlotsFull);
-        }
+        self.require_room()?;
         let id = next_id(&header);
         let new = make(Place { world: &self.folder.world, vault_id: &header.vault_id, id, now }, &self.master)?;
         let mut contents = self.contents.clone();

@@ -3,7 +3,9 @@
 //! Pairs are interleaved, so that a busy machine is as busy for both; a ratio is made within its pair and the median
 //! of the ratios counts. Wall times are shown and mean little; ratios travel.
 
+mod devices;
 mod figure;
+mod keypair;
 mod load;
 mod own;
 mod page;
@@ -11,10 +13,12 @@ mod peers;
 mod ssh;
 
 use crate::dist;
-use crate::run::{Failure, Outcome, make_folder, root, say, write};
+use crate::pcsc::Rig;
+use crate::run::{Failure, Outcome, copy_program, make_folder, root, say, write};
 use crate::stage::Stage;
 use figure::Finding;
 use peers::Peers;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 const PAGE: &str = "docs/reference/benchmarks.md";
@@ -32,7 +36,7 @@ const FEW: usize = 10;
 const MANY: usize = 10_000;
 
 /// What can be measured, by name; the measures of one name share what they need.
-const MEASURES: [&str; 7] = ["process", "peers", "load", "ssh", "profiles", "rest", "start"];
+const MEASURES: [&str; 9] = ["process", "peers", "load", "ssh", "devices", "keypair", "profiles", "rest", "start"];
 
 /// Builds, measures what `only` is part of, and fails where a gate does. The page is written by a run of everything.
 pub(crate) fn run(only: Option<&str>) -> Outcome {
@@ -60,6 +64,13 @@ pub(crate) fn run(only: Option<&str>) -> Outcome {
         crate::tools::require("openssh")?;
         add(&mut findings, ssh::measure(&stage)?);
         versions.push(crate::run::Job::new(["sh", "-c", "ssh -V 2>&1"]).stdout()?.trim().to_owned());
+    }
+    if wanted("devices") {
+        add(&mut findings, with_card(&binaries)?);
+    }
+    if wanted("keypair") {
+        // Of its own: its sandbox is slow from then on.
+        add(&mut findings, keypair::measure(&ready("bench-regions", &binaries, FEW)?)?);
     }
     if wanted("profiles") {
         let many = ready("bench-many", &binaries, MANY)?;
@@ -98,6 +109,31 @@ fn ready(name: &str, binaries: &Path, profiles: usize) -> Outcome<Stage> {
     } else {
         Err(Failure::new("claviger process prod gave no credentials"))
     }
+}
+
+/// The measures of devices, in an installation whose helper sees a virtual YubiKey and no other.
+fn with_card(binaries: &Path) -> Outcome<Vec<Finding>> {
+    crate::tools::require("pcscd")?;
+    crate::pcsc::build()?;
+    let folder = std::env::temp_dir().join(format!("claviger-bench-card-{}", std::process::id()));
+    let rig = Rig::start(&folder.join("rig"))?;
+    let programs = folder.join("programs");
+    make_folder(&programs)?;
+    for program in ["claviger", "claviger-agent", "claviger-sandbox"] {
+        copy_program(&binaries.join(program), &programs)?;
+    }
+    // The agent passes no environment on.
+    let helper = binaries.join("claviger-device-helper");
+    let script = format!("#!/bin/sh\nPCSCLITE_CSOCK_NAME='{}' exec '{}'\n", rig.socket().display(), helper.display());
+    let place = programs.join("claviger-device-helper");
+    write(&place, &script)?;
+    let made = std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755));
+    made.map_err(Failure::from(place.display()))?;
+    let stage = ready("bench-devices", &programs, FEW)?;
+    let found = devices::measure(&stage, &rig, &binaries.join("claviger-load"));
+    drop((stage, rig));
+    let _ = std::fs::remove_dir_all(&folder);
+    found
 }
 
 /// Each is told as soon as it is there.

@@ -81,7 +81,7 @@ impl Stage {
     fn configure(&self) -> Outcome {
         let (url, aws) = (&self.cast.url, self.aws_config());
         let config = format!(
-            "[aws]\nconfig_file = \"{}\"\n\n[endpoints]\nallow = [\"{url}\"]\nsts = \"{url}\"\niam = \"{url}\"\n",
+            "[aws]\nconfig_file = \"{}\"\n\n[endpoints]\nallow = [\"{url}\"]\nsts = \"{url}\"\niam = \"{url}\"\nec2 = \"{url}\"\n",
             aws.display()
         );
         make_folder(&self.home().join("config"))?;

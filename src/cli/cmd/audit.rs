@@ -239,9 +239,10 @@ fn story_page(story: &AuditStory) -> String {
             }
         }
         if let Some(ssh) = record.ssh.clone() {
+            let done = if ssh.payload == "push" { "pushed for" } else { "signed for" };
             let person = ssh.confirmed.map(|yes| if yes { "a person allowed it" } else { "no person allowed it" });
             for (word, value) in [
-                ("signed for", Some(signed_for(&ssh))),
+                (done, Some(signed_for(&ssh))),
                 ("key", Some(called(&ssh).map_or_else(|| ssh.key.clone(), |name| format!("{name} ({})", ssh.key)))),
                 ("host key", ssh.host_key),
                 ("connection", Some(ssh.binding)),

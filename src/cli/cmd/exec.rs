@@ -190,7 +190,7 @@ fn text(path: &Path) -> Result<&str, Fault> {
 }
 
 /// Whether there is such a program, as execvp(3) would find it.
-fn look_up(program: &OsStr) -> Outcome {
+pub(super) fn look_up(program: &OsStr) -> Outcome {
     if program.as_encoded_bytes().contains(&b'/') {
         return if executable(program.as_ref()) {
             Ok(())

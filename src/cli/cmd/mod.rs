@@ -14,6 +14,7 @@ pub(super) mod env;
 pub(super) mod exec;
 mod fido;
 mod init;
+mod keypair;
 mod lock;
 mod login;
 mod logout;
@@ -24,6 +25,7 @@ pub(super) mod process;
 mod profile;
 mod prompts;
 mod slot;
+mod ssh;
 mod ssh_agent;
 mod ssh_key;
 mod status;
@@ -57,6 +59,8 @@ pub(super) enum Command {
     #[command(subcommand)]
     SshKey(ssh_key::SshKey),
     #[command(subcommand)]
+    Keypair(keypair::Keypair),
+    #[command(subcommand)]
     Device(device::Device),
     #[command(subcommand)]
     Piv(piv::Piv),
@@ -66,6 +70,7 @@ pub(super) enum Command {
     Profile(profile::Profile),
     #[command(subcommand)]
     Slot(slot::Slot),
+    Ssh(ssh::Ssh),
     #[command(subcommand)]
     SshAgent(ssh_agent::SshAgent),
     Backup(backup::Backup),
@@ -98,6 +103,7 @@ impl Command {
             Self::Fido(verb) => verb.run(),
             Self::Audit(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
+            Self::Keypair(verb) => verb.run(),
             Self::Lock(verb) => verb.run(),
             Self::Login(verb) => verb.run(),
             Self::Logout(verb) => verb.run(),
@@ -109,6 +115,7 @@ impl Command {
             Self::Prompts(verb) => verb.run(),
             Self::Restore(verb) => verb.run(),
             Self::Slot(verb) => verb.run(),
+            Self::Ssh(verb) => verb.run(),
             Self::SshAgent(verb) => verb.run(),
             Self::SshKey(verb) => verb.run(),
             Self::Status(verb) => verb.run(),

@@ -126,7 +126,7 @@ Examples:
     /// Change the management key of a card
     ///
     /// It is wanted for what changes keys and certificates. A random one is printed, this once, in base16; it has the length
-    /// of the one before.
+    /// of the one before. The card gets it once it is printed: where that fails, the card keeps the one it has.
     #[command(after_help = "\
 Examples:
   claviger piv management-key > key
@@ -329,7 +329,7 @@ fn given(number: u32) -> Result<Pin, Fault> {
     intake::descriptor(number).map(|text| Pin::from_text(text.to_string()))
 }
 
-fn management_key(number: u32) -> Result<DeviceSecret, Fault> {
+pub(super) fn management_key(number: u32) -> Result<DeviceSecret, Fault> {
     intake::descriptor(number).map(|text| base16_of(&text))
 }
 
@@ -355,15 +355,15 @@ fn certificates(request: PivCertificate, proof: &Proof) -> Outcome {
 }
 
 fn set_management_key(request: PivManagementKey, proof: &Proof) -> Outcome {
-    match Desk::open(proof)?.ask(&Request::PivManagementKey(request))? {
-        Reply::PivManagementKey { key } => {
-            ui::secret_line(key.expose())?;
-            ui::say("The management key is changed. Keep it: it is shown this once.");
-        }
-        Reply::Done {} => ui::say("The management key is changed."),
-        _ => return Err(unexpected()),
+    let mut desk = Desk::open(proof)?;
+    let changed = desk.done(&Request::PivManagementKey(request));
+    match (&changed, desk.has_shown_key()) {
+        (Ok(()), true) => ui::say("The management key is changed. Keep it: it is shown this once."),
+        (Ok(()), false) => ui::say("The management key is changed."),
+        (Err(_), true) => ui::say("The management key above may not be set: try it before you forget the one before."),
+        (Err(_), false) => {}
     }
-    Ok(())
+    changed
 }
 
 fn list(device: Option<u32>, json: bool) -> Outcome {

@@ -62,7 +62,7 @@ impl SshAgent {
 }
 
 /// The socket, once the agent listens on it.
-fn socket() -> Result<String, Failure> {
+pub(super) fn socket() -> Result<String, Failure> {
     Desk::open(&Proof::default())?.status()?;
     let mut sockets = desk::paths()?.ssh_sockets().collect::<Vec<_>>();
     sockets.retain(|path| UnixStream::connect(path).is_ok());

@@ -9,7 +9,7 @@ use crate::cli::terminal::Terminal;
 use crate::cli::{intake, ui};
 use crate::model::Name;
 use crate::secret::{Passphrase, SecretText, SshKeyFile};
-use crate::wire::{Code, Fault, Reply, Request, SshKeyExport, SshKeyKind, SshKeyOptions, SshKeyRow};
+use crate::wire::{Code, Fault, Reply, Request, SshKeyExport, SshKeyFormat, SshKeyKind, SshKeyOptions, SshKeyRow};
 use std::path::{Path, PathBuf};
 
 /// How often a person may mistype the passphrase of a file.
@@ -75,14 +75,15 @@ Example:
         #[command(flatten)]
         proof: Proof,
     },
-    /// Print an SSH key as a file of OpenSSH, against the passphrase
+    /// Print an SSH key as a file of OpenSSH, or in PEM, against the passphrase
     ///
     /// The file is in the clear, unless --key-passphrase-fd gives a passphrase of its own. With --out the certificate, if
     /// the key has one, is written beside it, to FILE-cert.pub.
     #[command(after_help = "\
 Examples:
   claviger ssh-key export github --out id_ed25519
-  claviger ssh-key export github --key-passphrase-fd 3 3<passphrase >id_ed25519")]
+  claviger ssh-key export github --key-passphrase-fd 3 3<passphrase >id_ed25519
+  claviger ssh-key export windows --format pkcs1 --out windows.pem")]
     Export {
         /// Its name
         name: Name,
@@ -92,9 +93,20 @@ Examples:
         /// Encrypt it with the passphrase that is read from file descriptor N
         #[arg(long, value_name = "N", value_parser = descriptor)]
         key_passphrase_fd: Option<u32>,
+        /// How it is written; pkcs1 and pkcs8 are PEM, in the clear
+        #[arg(long, value_name = "FORMAT", default_value = "openssh")]
+        format: Format,
         #[command(flatten)]
         proof: Proof,
     },
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(in crate::cli) enum Format {
+    Openssh,
+    Pkcs1,
+    Pkcs8,
 }
 
 #[derive(clap::Args)]
@@ -161,7 +173,9 @@ impl SshKey {
     pub(super) fn run(self) -> Outcome {
         match self {
             Self::Add(add) => add.run(),
-            Self::Export { name, out, key_passphrase_fd, proof } => export(name, out, key_passphrase_fd, &proof),
+            Self::Export { name, out, key_passphrase_fd, format, proof } => {
+                export(name, out, (key_passphrase_fd, format), &proof)
+            }
             Self::List { json, proof } => list(json, &proof),
             Self::New { name, kind, options, proof } => {
                 let options = options.wire();
@@ -205,7 +219,7 @@ impl Kind {
 }
 
 impl Options {
-    fn wire(self) -> SshKeyOptions {
+    pub(super) fn wire(self) -> SshKeyOptions {
         SshKeyOptions {
             any_data: self.any_data,
             comment: self.comment,
@@ -344,7 +358,17 @@ fn uses(row: &SshKeyRow) -> String {
     parts.join(", ")
 }
 
-fn export(name: Name, out: Option<PathBuf>, key_passphrase_fd: Option<u32>, proof: &Proof) -> Outcome {
+fn export(
+    name: Name,
+    out: Option<PathBuf>,
+    (key_passphrase_fd, format): (Option<u32>, Format),
+    proof: &Proof,
+) -> Outcome {
+    let format = match format {
+        Format::Openssh => SshKeyFormat::Openssh,
+        Format::Pkcs1 => SshKeyFormat::Pkcs1,
+        Format::Pkcs8 => SshKeyFormat::Pkcs8,
+    };
     check_apart(&[("--key-passphrase-fd", key_passphrase_fd), ("--passphrase-fd", proof.passphrase_fd)])?;
     let beside = out.as_deref().map(beside);
     for file in [out.as_deref(), beside.as_deref()].into_iter().flatten() {
@@ -357,7 +381,7 @@ fn export(name: Name, out: Option<PathBuf>, key_passphrase_fd: Option<u32>, proo
     let key_passphrase = key_passphrase_fd.map(passphrase).transpose()?;
     let encrypted = key_passphrase.is_some();
     let proof = desk.prove()?;
-    let reply = desk.ask_proven(Request::SshKeyExport { name, key_passphrase, proof })?;
+    let reply = desk.ask_proven(Request::SshKeyExport { name, format, key_passphrase, proof })?;
     let Reply::SshKeyExport(SshKeyExport { key, certificate }) = reply else { return Err(unexpected()) };
     let (Some(out), Some(beside)) = (out, beside) else { return ui::data(key.expose().as_bytes()) };
     intake::write_new(&out, key.expose().as_bytes())?;

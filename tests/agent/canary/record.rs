@@ -12,6 +12,8 @@ pub(crate) enum Class {
     Code,
     EndpointToken,
     ImdsToken,
+    /// The password of a Windows instance.
+    InstancePassword,
     KeyringSecret,
     MasterKey,
     Passphrase,
@@ -66,8 +68,8 @@ pub(crate) enum Place {
 }
 
 use Class::{
-    AccessKeySecret, Code, EndpointToken, ImdsToken, Kept, Misplaced, Password, RecoveryCode, Seed, SessionSecret,
-    SessionToken, SshKey,
+    AccessKeySecret, Code, EndpointToken, ImdsToken, InstancePassword, Kept, Misplaced, Password, RecoveryCode, Seed,
+    SessionSecret, SessionToken, SshKey,
 };
 use Place::{
     AgentEnvironment, Argv, Audit, Bus, ChildEnvironment, ClientEnvironment, File, Http, Network, Outside, Reply,
@@ -93,6 +95,7 @@ const ALLOWED: &[(Class, Place, &str)] = &[
     (SessionToken, Stdout, "env"),
     (SessionToken, Stdout, "process"),
     (SshKey, Stdout, "ssh-key export"),
+    (InstancePassword, Stdout, "keypair password"),
     (AccessKeySecret, Reply, "access_key_export"),
     (Code, Reply, "mfa_code"),
     (EndpointToken, Reply, "endpoint_open"),
@@ -103,6 +106,9 @@ const ALLOWED: &[(Class, Place, &str)] = &[
     (SessionSecret, Reply, "credentials"),
     (SessionToken, Reply, "credentials"),
     (SshKey, Reply, "ssh_key_export"),
+    (InstancePassword, Reply, "keypair_password"),
+    // What AWS makes comes from there.
+    (SshKey, Network, ""),
     (ImdsToken, Http, ""),
     (SessionSecret, Http, ""),
     (SessionToken, Http, ""),

@@ -32,7 +32,8 @@ impl Drive {
         self.write(
             "config/config.toml",
             &format!(
-                "[endpoints]\nallow = ['{endpoint}']\nsts = '{endpoint}'\niam = '{endpoint}'\n[vault]\nargon2_memory_mib = 64\n\
+                "[endpoints]\nallow = ['{endpoint}']\nsts = '{endpoint}'\niam = '{endpoint}'\n\
+                 ec2 = '{endpoint}'\nec2_instance_connect = '{endpoint}'\n[vault]\nargon2_memory_mib = 64\n\
                  [commands]\nallow = ['{home}/good', '{home}/rubbish', '{home}/fails']\n{more}"
             ),
         );
@@ -279,8 +280,51 @@ fn ssh_keys(drive: &Drive) {
         drive.run(words, "").good();
         drive.run(bad, "").bad();
     }
+    drive.run(&["ssh", "--config"], "").good();
+    // Pushed, and then nobody listens at the instance's address.
+    let web = ["ssh", "--profile", "prod", "--region", "us-east-1", "--port", "1"];
+    drive.run(&[&web[..], &["--key", "laptop", "--proxy", "ec2-user@web-1"]].concat(), "").bad();
+    drive.run(&[&web[..], &["nobody"]].concat(), "").bad();
     drive.proven(&["ssh-key", "export", "laptop"]).good();
     drive.proven(&["ssh-key", "export", "nobody"]).bad();
+}
+
+/// The verbs about key pairs, with answers of EC2 that hold secrets: what AWS makes is a private key.
+fn key_pairs(drive: &Drive) {
+    let keypair = |words: &[&str]| drive.run(&[&["keypair"], words, &["--profile", "prod"]].concat(), "");
+    for (name, kind) in [("pair", "ed25519"), ("desk", "rsa")] {
+        keypair(&["create", name, "--type", kind]).good();
+        let file = drive.proven(&["ssh-key", "export", name]).good();
+        drive.record.learn(Class::SshKey, file.lines().nth(4).expect("a line"));
+    }
+    let pem = drive.proven(&["ssh-key", "export", "desk", "--format", "pkcs1"]).good();
+    drive.record.learn(Class::SshKey, pem.lines().nth(9).expect("a line"));
+    keypair(&["create", "pair"]).bad();
+    for body in [
+        "<CreateKeyPairResponse><keyPairId>key-1</keyPairId><keyFingerprint>x</keyFingerprint><keyMaterial>SECRET</keyMaterial>\
+         </CreateKeyPairResponse>",
+        "<CreateKeyPairResponse><keyMaterial>-----BEGIN OPENSSH PRIVATE KEY-----SECRET",
+        "<Response><Errors><Error><Code>InternalError</Code><Secret>SECRET</Secret></Error></Errors></Response>",
+    ] {
+        drive.tap.answer("CreateKeyPair", "200 OK", &body.replace("SECRET", &drive.malformed()));
+        keypair(&["create", "other"]).bad();
+        assert!(drive.tap.is_idle(), "the answer was not fetched");
+    }
+    keypair(&["import", "laptop"]).good();
+    keypair(&["import", "nobody"]).bad();
+    keypair(&["list", "--json"]).good();
+    keypair(&["list", "--region", "A B"]).bad();
+    keypair(&["rotate", "pair"]).good();
+    keypair(&["rotate", "a b"]).bad();
+    keypair(&["delete", "pair"]).good();
+    keypair(&["delete", "pair"]).bad();
+    let add = ["ssh-key", "add", "ada-launch", "--stdin"];
+    let launch = include_str!("../../sandbox/src/world/demo-launch-key.pem");
+    drive.run(&add, launch).good();
+    drive.record.learn(Class::SshKey, launch.lines().nth(9).expect("a line"));
+    let password = keypair(&["password", "i-0a11ce0000000003c", "--region", "us-east-1"]).good();
+    drive.record.learn(Class::InstancePassword, password.trim());
+    keypair(&["password", "i-0123456789abcdef0"]).bad();
 }
 
 /// The verbs about what is kept, and the files of the user.
@@ -337,6 +381,7 @@ pub(super) fn keeping(drive: &Drive) {
     drive.proven(&["access-key", "export", "nobody"]).bad();
     drive.proven(&["mfa", "export", "nobody"]).bad();
     ssh_keys(drive);
+    key_pairs(drive);
     let other = drive.new_secret(Class::Passphrase);
     drive
         .given(

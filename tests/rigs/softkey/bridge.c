@@ -234,10 +234,14 @@ static void unplug(struct key *key)
 
 static void count_opener(struct key *key, struct line *line, unsigned mask)
 {
-	line->opened += mask & IN_OPEN ? 1 : mask & IN_CLOSE ? -1 : 0;
+	/* Two opens in a row may be told as one: then it is fewer than there are, but while somebody has it open never none. */
+	if (mask & IN_OPEN)
+		line->opened++;
+	else if (mask & IN_CLOSE && line->opened)
+		line->opened--;
 	if (copies && line == key->next && line->opened)
 		add_line(key);
-	if (!line->opened)
+	if (mask & IN_CLOSE && !line->opened)
 		tcflush(line->terminal, TCIFLUSH);
 }
 
@@ -279,6 +283,9 @@ static void from_line(struct key *key, struct line *line)
 	if (size <= 0 || (line->have += size) < WRITTEN)
 		return;
 	line->have = 0;
+	count_openers();
+	if (!line->opened)
+		line->opened = 1; /* whoever wrote it */
 	if (send(key->cable, line->written, WRITTEN, MSG_NOSIGNAL) < 0)
 		perror("claviger-softkey-bridge: a report that came too late");
 }

@@ -1,7 +1,7 @@
 //! The room as a whole, over a network that plays what is written down; the real network in `network`.
 
 use super::fake::{Play, ReplayHttp};
-use super::{AwsEdge, Endpoint, EndpointRules, IamAccess, MfaProof, SigningCredentials};
+use super::{AwsEdge, Ec2Access, Endpoint, EndpointRules, IamAccess, MfaProof, SigningCredentials};
 use crate::testing::{self, FakeClock};
 use crate::world::WallTime;
 use claviger::model::{AccessKeyId, MfaSerial};
@@ -9,6 +9,7 @@ use claviger::secret::{SecretAccessKey, SecretText, SessionToken, TokenCode};
 use std::sync::Arc;
 
 mod answers;
+mod ec2;
 mod endpoints;
 mod mutations;
 mod network;
@@ -76,6 +77,10 @@ impl Desk {
 
     fn by(&self) -> SigningCredentials<'_> {
         SigningCredentials { access_key_id: &self.id, secret: &self.secret, token: None }
+    }
+
+    fn ec2<'a>(&'a self, at: &'a Endpoint) -> Ec2Access<'a> {
+        Ec2Access { by: self.by(), at }
     }
 
     fn iam<'a>(&'a self, at: &'a Endpoint) -> IamAccess<'a> {

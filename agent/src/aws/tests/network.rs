@@ -1,6 +1,7 @@
 //! The real network against small servers on this machine, each of them bad in its own way.
 
 use super::SESSION;
+use crate::aws::ANSWER_LIMIT;
 use crate::aws::{Http, HttpError, HttpRequest, HttpResponse, HyperHttp, NetworkFault};
 use crate::config::Accepted;
 use crate::world::{BootTime, BoxFuture, Clock, WallTime, World};
@@ -62,6 +63,7 @@ pub(super) fn request(url: &str) -> HttpRequest {
         url: url.parse().expect("a URL"),
         headers: vec![("x-amz-date", Zeroizing::new("20261122T000000Z".to_owned()))],
         body: Zeroizing::new(b"Action=GetSessionToken".to_vec()),
+        answer_limit: ANSWER_LIMIT,
     }
 }
 

@@ -1,13 +1,14 @@
 //! A FIDO device, through the kernel's hidraw and the crate ctap-hid-fido2.
 //!
 //! The crate reads answers meant for others, waits without limit, and panics: the node is locked as libfido2 locks it,
-//! what waits too long is killed with this process, and a panic is told before the process ends.
+//! a device that falls silent is told and the process ends, and so it is with a panic.
 //!
-//! Below: `node` the device's file, `status` what its status codes mean, `describe`, `pin`, `credential`, `resident` and
+//! Below: `node` the device's file, `ear` whether it still speaks, `status` what its status codes mean, `describe`, `pin`, `credential`, `resident` and
 //! `secret` the operations, `watch` which devices there are.
 
 mod credential;
 mod describe;
+mod ear;
 mod node;
 mod pin;
 mod resident;
@@ -21,6 +22,7 @@ use crate::device::fido::{Answer as FidoAnswer, Operation as FidoOperation};
 use crate::device::protocol::{Answer, Operation};
 use claviger::secret::SecretText;
 use ctap_hid_fido2::FidoKeyHid;
+use ear::Ear;
 use node::Node;
 pub(super) use watch::watch_fido;
 
@@ -49,12 +51,22 @@ impl Device for Fido {
         pin::check(&operation)?;
         let node = Node::lock(&self.path)?;
         courtesy.begun();
+        let ear = Ear::new(&node, courtesy.last_words());
+        // What a device says of itself is believed where nobody else can have been answered.
+        let is_told = matches!(operation, FidoOperation::Describe {} | FidoOperation::Holds { .. });
         let outcome = told_where_it_panics(&node, courtesy, || {
             let (channel, key) = node.open()?;
             let cancel = node.cancel(channel);
             courtesy.give_up_by(move || cancel.send());
-            Session { key, courtesy }.run(operation)
+            let outcome = Session { key, courtesy }.run(operation);
+            if (is_told || outcome.is_err()) && node.heard_another(channel) {
+                // It may still wait for a touch.
+                node.cancel(channel).send();
+                return Err(Error::Held(None));
+            }
+            outcome
         });
+        drop(ear);
         node.unlock();
         self.last = Some(node.clone());
         match outcome {
@@ -96,7 +108,7 @@ impl Session<'_> {
                 self.change_pin(old.expose(), new.expose())?;
                 return Ok(Answer::Nothing {});
             }
-            Do::MakeSecret { application, pin } => FidoAnswer::Handle(self.make_secret(&application, pin.expose())?),
+            Do::MakeSecret { application, pin } => FidoAnswer::Enrolled(self.make_secret(&application, pin.expose())?),
             Do::Secret { application, credential, salt, pin } => {
                 FidoAnswer::Secret(self.secret(&application, &credential.0, &salt.0, pin.expose())?)
             }

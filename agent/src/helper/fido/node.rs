@@ -7,7 +7,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,12 @@ use std::time::Duration;
 const TRIES: (usize, usize) = (35, 15);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Bytes of a report (CTAP 2.1, section 11.2.8.1).
+const REPORT: usize = 64;
+/// The channel on which others are asked for (CTAP 2.1, section 11.2.3).
+const BROADCAST: [u8; 4] = [0xff; 4];
+/// Most reports that wait for a reader: as many as the kernel keeps for each.
+const REPORTS: usize = 64;
 /// CTAPHID_CANCEL (CTAP 2.1, section 11.2.9.1.5).
 const CANCEL: u8 = 0x91;
 
@@ -71,6 +79,40 @@ impl Node {
         let hung = poll(&mut ends, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
             && ends.iter().any(|end| end.revents().intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL));
         hung || !Path::new(&self.path).exists()
+    }
+
+    /// The node that is open, whatever its path means by now; None where it is no device of the kernel.
+    pub(super) fn device(&self) -> Option<String> {
+        let is_device = self.file.metadata().is_ok_and(|metadata| metadata.file_type().is_char_device());
+        is_device.then(|| format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+    }
+
+    /// Whether answers on other channels have come since the node was locked: another program, which locks nothing, spoke
+    /// to the device at the same time. The crate takes whatever comes for its own.
+    pub(super) fn heard_another(&self, channel: [u8; 4]) -> bool {
+        let is_own = |report: &[u8; REPORT]| {
+            // Or what gave us the channel: a nonce of eight bytes stands before it.
+            let given = report.get(15..19).filter(|_| report.first_chunk() == Some(&BROADCAST));
+            report.first_chunk() == Some(&channel) || given == Some(&channel)
+        };
+        !self.waiting_reports().iter().all(is_own)
+    }
+
+    /// Takes what has been sent to whoever has the node open, and not been read.
+    fn waiting_reports(&self) -> Vec<[u8; REPORT]> {
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut reports = Vec::new();
+        while reports.len() < REPORTS {
+            let mut ends = [PollFd::new(&*self.file, PollFlags::IN)];
+            let is_waiting =
+                poll(&mut ends, Some(&now)).is_ok() && ends.iter().all(|end| end.revents() == PollFlags::IN);
+            let mut report = [0; REPORT];
+            if !is_waiting || (&*self.file).read_exact(&mut report).is_err() {
+                break;
+            }
+            reports.push(report);
+        }
+        reports
     }
 
     /// What gives up the command in hand on a channel. The crate's own way waits for the device to say something.

@@ -1,18 +1,20 @@
 //! The secret of a vault slot: hmac-secret (CTAP 2.1, section 12.5), the user always verified.
 
-use super::Session;
+use super::{Session, credential};
 use crate::device::Error;
+use crate::device::fido::{Algorithm, Enrolled};
 use crate::device::protocol::Bytes;
 use claviger::secret::{DeviceSecret, SecretText};
 use ctap_hid_fido2::fidokey::credential_management::credential_management_params::CredentialProtectionPolicy;
 use ctap_hid_fido2::fidokey::{
-    AssertionExtension, CredentialExtension, GetAssertionArgsBuilder, MakeCredentialArgsBuilder,
+    AssertionExtension, CredentialExtension, CredentialSupportedKeyType, GetAssertionArgsBuilder,
+    MakeCredentialArgsBuilder,
 };
 use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
 impl Session<'_> {
-    pub(super) fn make_secret(&mut self, application: &str, pin: &str) -> Result<Bytes, Error> {
+    pub(super) fn make_secret(&mut self, application: &str, pin: &str) -> Result<Enrolled, Error> {
         let said = self.said()?;
         if !said.info.hmac_secret {
             return Err(Error::Unsupported(None));
@@ -21,18 +23,33 @@ impl Session<'_> {
             return Err(Error::PinNotSet);
         }
         let mut extensions = vec![CredentialExtension::HmacSecret(Some(true))];
-        if said.info.cred_protect {
+        // From CTAP 2.1 on there are two secrets, one for a user who is verified and one for whoever touches the device.
+        // Before that it may be one: then the credential itself has to want the PIN.
+        let protected = !said.selects;
+        if protected && !said.info.cred_protect {
+            return Err(Error::Unsupported(None));
+        }
+        if protected {
             let policy = CredentialProtectionPolicy::UserVerificationRequired;
             extensions.push(CredentialExtension::CredProtect(Some(policy)));
         }
-        let arguments = MakeCredentialArgsBuilder::new(application, &[]).pin(pin).extensions(&extensions).build();
+        let arguments = MakeCredentialArgsBuilder::new(application, &[])
+            .key_type(CredentialSupportedKeyType::Ecdsa256)
+            .pin(pin)
+            .extensions(&extensions)
+            .build();
         self.courtesy.touch();
         let made = self.key.make_credential_with_args(&arguments).map_err(|error| self.error(&error))?;
         let has = |extension: &CredentialExtension| matches!(extension, CredentialExtension::HmacSecret(Some(true)));
         if !made.extensions.iter().any(has) {
             return Err(Error::Unsupported(None));
         }
-        Ok(Bytes(made.credential_descriptor.id))
+        match credential::public(&made.credential_publickey) {
+            Some((Algorithm::EcdsaP256, public)) if !made.credential_descriptor.id.is_empty() => {
+                Ok(Enrolled { credential: Bytes(made.credential_descriptor.id), public, protected })
+            }
+            _ => Err(Error::BadAnswer("another kind of credential".to_owned())),
+        }
     }
 
     pub(super) fn secret(
@@ -46,6 +63,10 @@ impl Session<'_> {
         if self.said()?.info.pin_set != Some(true) {
             return Err(Error::PinNotSet);
         }
+        // With the PIN and without a touch: nobody touches a device that cannot answer.
+        let silent =
+            GetAssertionArgsBuilder::new(application, &[]).credential_id(credential).pin(pin).without_up().build();
+        self.key.get_assertion_with_args(&silent).map_err(|error| self.error(&error))?;
         let arguments = GetAssertionArgsBuilder::new(application, &[])
             .credential_id(credential)
             .pin(pin)

@@ -80,6 +80,11 @@ pub fn of_device(
     rules.key(&soft, comment(options, "", name), around.world.clock.wall())
 }
 
+/// A key that has just come, from elsewhere than a file.
+pub fn of_soft(soft: &SoftKey, name: &Name, options: &SshKeyOptions, around: &Surroundings) -> Result<SshKey, Error> {
+    Rules::read(options, around)?.key(soft, comment(options, "", name), around.world.clock.wall())
+}
+
 /// What was asked for, else what the file says, else the name: what people see when they are asked about a use.
 fn comment(options: &SshKeyOptions, own: &str, name: &Name) -> String {
     let asked = options.comment.as_deref().unwrap_or(own);
@@ -151,6 +156,7 @@ impl Rules {
             namespaces: self.namespaces,
             private: Arc::new(private),
             public: soft.blob().to_vec(),
+            rotating: None,
             extra: Extra::default(),
         })
     }

@@ -7,20 +7,21 @@ mod row;
 mod tests;
 
 pub use destination::host_name;
-pub use make::{generate, import, of_device};
+pub use make::{generate, import, of_device, of_soft};
 pub use row::{page, row};
 
 use super::Error;
 use super::access_key::edit;
-use crate::ssh::key::SoftKey;
+use crate::ssh::key::{self, PemForm, SoftKey};
 use crate::vault::{self, Custody, Items, Leave, SshKey};
 use crate::world::{Entropy, WallTime, World};
 use claviger::model::Name;
 use claviger::secret::{Passphrase, SecretText, SshKeyFile};
-use claviger::wire::SshKeyRow;
+use claviger::wire::{SshKeyFormat, SshKeyRow};
 use data_encoding::BASE64;
 use std::path::PathBuf;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What a key is made of besides what was asked for.
 pub struct Surroundings {
@@ -77,21 +78,36 @@ pub async fn remove(custody: Arc<Custody>, name: Name, now: WallTime) -> Result<
     .await
 }
 
-/// The file that OpenSSH would write, under the passphrase if one is given, and the line of the certificate if there is
-/// one. Takes a moment with a passphrase.
+/// The file that OpenSSH would write, under the passphrase if one is given, or one in PEM; and the line of the certificate
+/// if there is one. Takes a moment with a passphrase.
 pub fn export(
     key: &SshKey,
-    passphrase: Option<&Passphrase>,
+    (format, passphrase): (SshKeyFormat, Option<&Passphrase>),
     entropy: &dyn Entropy,
 ) -> Result<(SshKeyFile, Option<String>), Error> {
     let soft = SoftKey::decode(&mut key.private.expose())?;
-    let mut text = soft.export(&key.comment, passphrase, entropy)?;
+    let mut text = match (format, passphrase) {
+        (SshKeyFormat::Openssh, passphrase) => soft.export(&key.comment, passphrase, entropy)?,
+        (_, Some(_)) => {
+            return Err(Error::SshOption("a key in PEM is written in the clear: OpenSSH's form can be encrypted"));
+        }
+        (SshKeyFormat::Pkcs1, None) => pem(&soft, PemForm::Pkcs1)?,
+        (SshKeyFormat::Pkcs8, None) => pem(&soft, PemForm::Pkcs8)?,
+    };
     let file = SshKeyFile::from_text(std::mem::take(&mut *text));
     Ok((file, soft.certificate().is_some().then(|| soft.line(&key.comment))))
 }
 
+fn pem(soft: &SoftKey, form: PemForm) -> Result<Zeroizing<String>, Error> {
+    soft.export_pem(form).map_err(|error| match error {
+        key::Error::UnsupportedType { .. } => Error::SshOption("PKCS#1 is for RSA keys: take pkcs8"),
+        key::Error::OnDevice => Error::SshOption("the private half of the key is on a device, and no PEM holds it"),
+        error => error.into(),
+    })
+}
+
 /// The blob of a public key's or certificate's line: `type base64 comment`. None where it is none.
-fn blob_of_line(line: &str) -> Option<Vec<u8>> {
+pub(super) fn blob_of_line(line: &str) -> Option<Vec<u8>> {
     let mut words = line.trim_ascii().lines().next()?.split_ascii_whitespace().skip(1);
     BASE64.decode(words.next()?.as_bytes()).ok()
 }

@@ -10,7 +10,7 @@ use crate::vault::{Items, SshKey};
 use crate::world::{WallTime, World};
 use claviger::model::Name;
 use claviger::secret::{Passphrase, SecretText, SshKeyFile};
-use claviger::wire::{SshKeyKind, SshKeyOptions};
+use claviger::wire::{SshKeyFormat, SshKeyKind, SshKeyOptions};
 use data_encoding::BASE64;
 use std::fs::Permissions;
 use std::io::{Read, Write};
@@ -350,7 +350,7 @@ fn a_certificate_goes_with_its_key_until_it_ends() {
     assert_eq!((shown.algorithm.as_str(), shown.bits), ("ssh-ed25519-cert-v01@openssh.com", 256));
     assert_eq!(shown.fingerprint, row(&name("x"), &key("ed25519.openssh")).fingerprint);
     assert_eq!(shown.public.as_deref(), Some(line.trim()));
-    let (file, certificate) = export(&stored, None, &*around("").world.entropy).unwrap();
+    let (file, certificate) = export(&stored, (SshKeyFormat::Openssh, None), &*around("").world.entropy).unwrap();
     assert_eq!(certificate.as_deref(), Some(line.trim()));
     let again = key::import(file.expose().as_bytes(), None).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(again.key.line("ed25519@host"), vector("ed25519.pub").trim());

@@ -3,7 +3,7 @@
 use super::pins::pin;
 use super::{Desk, allowed, meanwhile, nobody, poll_once, process, question, typed, yes};
 use crate::ask::{Asked, Asking, Audience, Display, Listener, Upcall};
-use crate::prompt::{NoPin, PinQuestion, Prompts, Question, Unasked, Verdict};
+use crate::prompt::{NoPin, PinQuestion, Question, Unasked, Verdict};
 use crate::world::ended;
 use claviger::model::AuditPeer;
 use claviger::secret::{SecretText, TypedAnswer};
@@ -11,12 +11,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 
 /// A client that waits, and can be asked.
-fn waiting() -> (Audience, UnboundedReceiver<Upcall>) {
+pub(super) fn waiting() -> (Audience, UnboundedReceiver<Upcall>) {
     let (listener, upcalls) = Listener::new(true);
     (Audience::of(listener), upcalls)
 }
 
-fn next(upcalls: &mut UnboundedReceiver<Upcall>) -> (Asked, Sender<Option<TypedAnswer>>) {
+pub(super) fn next(upcalls: &mut UnboundedReceiver<Upcall>) -> (Asked, Sender<Option<TypedAnswer>>) {
     match upcalls.try_recv() {
         Ok(Upcall::Prompt { asked, answer }) => (asked, answer),
         _ => panic!("no question"),
@@ -24,7 +24,7 @@ fn next(upcalls: &mut UnboundedReceiver<Upcall>) -> (Asked, Sender<Option<TypedA
 }
 
 /// Whose session this is.
-fn of_session(leader: i32) -> Audience {
+pub(super) fn of_session(leader: i32) -> Audience {
     Audience::silent(Arc::new(move || AuditPeer { leader: Some(leader), ..AuditPeer::default() }))
 }
 
@@ -145,61 +145,6 @@ async fn a_program_is_shown_where_its_client_is() {
         let verdict = desk.prompts(programs.clone()).confirm(&question(), &audience).await;
         assert!(matches!(verdict, Verdict::Allowed));
         assert_eq!(desk.read("heard").trim_end_matches('\n'), wanted);
-    }
-}
-
-/// Asks, and what comes of it where it is answered at once.
-async fn answered(prompts: &Arc<Prompts>, audience: &Audience) -> Option<bool> {
-    allowed(&prompts.confirm(&question(), audience).await)
-}
-
-#[tokio::test]
-async fn nobody_is_asked_until_they_give_in() {
-    let desk = Desk::new();
-    let (no, silent) = (desk.prompts(desk.askpass("exit 1")), desk.prompts(desk.programs()));
-    let (tiresome, other) = (of_session(1), of_session(2));
-    for _ in 0..5 {
-        assert_eq!(answered(&no, &tiresome).await, Some(false));
-    }
-    let question = question();
-    let weary = |verdict: Verdict| matches!(verdict, Verdict::Unasked(Unasked::Weary));
-    assert!(weary(no.confirm(&question, &tiresome).await));
-    assert!(matches!(no.pin(&pin(), &tiresome).await, Err(NoPin::Unasked(Unasked::Weary))));
-    assert_eq!(answered(&no, &other).await, Some(false), "another session");
-    // Somebody is there anew; or time has passed.
-    drop(no.attend());
-    for _ in 0..5 {
-        assert_eq!(answered(&no, &tiresome).await, Some(false));
-    }
-    assert!(weary(no.confirm(&question, &tiresome).await));
-    desk.clock.advance_millis(300_000);
-    assert_eq!(answered(&no, &tiresome).await, Some(false));
-    // One that is withdrawn once it is shown counts as well, and so does one that nobody answers.
-    let _attending = silent.attend();
-    for withdrawn in [true, true, true, true, false] {
-        let mut asked = Box::pin(silent.confirm(&question, &tiresome));
-        assert!(poll_once(&mut asked).is_none());
-        if !withdrawn {
-            desk.clock.advance_millis(120_000);
-            assert!(matches!(asked.await, Verdict::Unasked(Unasked::TimedOut)));
-        }
-    }
-    assert!(weary(silent.confirm(&question, &tiresome).await));
-    // Where nobody can be asked, nobody is tired.
-    let deaf = desk.prompts(desk.programs());
-    for _ in 0..10 {
-        assert!(matches!(deaf.confirm(&question, &tiresome).await, Verdict::Unasked(Unasked::Nobody)));
-    }
-}
-
-#[tokio::test]
-async fn a_yes_forgives() {
-    let desk = Desk::new();
-    let body = "echo x >> \"$HOME/count\"; test $(($(wc -l < \"$HOME/count\") % 5)) = 0";
-    let prompts = desk.prompts(desk.askpass(body));
-    let audience = of_session(1);
-    for number in 1..=20 {
-        assert_eq!(answered(&prompts, &audience).await, Some(number % 5 == 0));
     }
 }
 

@@ -74,13 +74,13 @@ fn what_is_shown_is_plain() {
 }
 
 /// A bus of its own.
-struct Bus {
+pub(super) struct Bus {
     daemon: Child,
-    socket: PathBuf,
+    pub(super) socket: PathBuf,
 }
 
 impl Bus {
-    fn start(folder: &Path) -> Self {
+    pub(super) fn start(folder: &Path) -> Self {
         let socket = folder.join("bus");
         let config = format!(
             "<busconfig><type>session</type><listen>unix:path={}</listen><auth>EXTERNAL</auth><policy context=\"default\">\
@@ -113,7 +113,7 @@ impl Drop for Bus {
 
 /// What a desktop is told.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+pub(super) enum Told {
     Shown { summary: String, body: String, urgency: u8 },
     Closed(u32),
 }
@@ -151,7 +151,7 @@ impl Notifications {
 }
 
 /// Plays the desktop on a bus.
-async fn desktop(bus: &Bus) -> (zbus::Connection, UnboundedReceiver<Told>) {
+pub(super) async fn desktop(bus: &Bus) -> (zbus::Connection, UnboundedReceiver<Told>) {
     let (tell, told) = unbounded_channel();
     let connection = bus.connect().await;
     let served = connection.object_server().at("/org/freedesktop/Notifications", Notifications { tell, last: 40 });

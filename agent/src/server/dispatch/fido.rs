@@ -90,7 +90,7 @@ impl Server {
     }
 
     /// The only device, or the one that is called so: by its path, or a part of what `device list` shows of it.
-    async fn fido_device(self: &Arc<Self>, named: Option<&str>) -> Result<Found, Fault> {
+    pub(in crate::server) async fn fido_device(self: &Arc<Self>, named: Option<&str>) -> Result<Found, Fault> {
         let present = self.devices().present().await.map_err(|error| fault::device::fault(&error, None))?;
         let mut found = present.devices.into_iter().filter(|found| match &found.address {
             Address::Fido(path) => named.is_none_or(|named| path == named || found.product.contains(named)),

@@ -12,7 +12,9 @@ use crate::ssh::fingerprint;
 use crate::ssh::key::CardKey;
 use claviger::model::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 use claviger::secret::{DeviceSecret, Pin, SecretText};
-use claviger::wire::{Fault, PivCard, PivChange, PivKeyRow, PivNew, PivReference, Reply, Request};
+use claviger::wire::{
+    Fault, PivCard, PivCertificate, PivChange, PivKeyRow, PivManagementKey, PivNew, PivReference, Reply, Request,
+};
 use futures_util::future::join_all;
 use std::sync::Arc;
 
@@ -70,7 +72,25 @@ impl Server {
         }
     }
 
-    async fn piv_card(self: &Arc<Self>, device: Option<u32>) -> Result<Card, Fault> {
+    /// A request that changes a card, with the serial number of the one that it is for: the record has it always.
+    pub(super) async fn with_card(self: &Arc<Self>, mut request: Request) -> Request {
+        let device = match &mut request {
+            Request::PivCertificate(PivCertificate { device, .. })
+            | Request::PivChange(PivChange { device, .. })
+            | Request::PivManagementKey(PivManagementKey { device, .. })
+            | Request::PivNew(PivNew { device, .. }) => device,
+            _ => return request,
+        };
+        // Without exactly one card the request is refused for that.
+        if device.is_none()
+            && let Ok(card) = self.devices().only_card().await
+        {
+            *device = card.info.serial;
+        }
+        request
+    }
+
+    pub(in crate::server) async fn piv_card(self: &Arc<Self>, device: Option<u32>) -> Result<Card, Fault> {
         let card = match device {
             Some(serial) => self.devices().card(serial).await,
             None => self.devices().only_card().await,
@@ -132,7 +152,7 @@ impl Server {
     }
 
     /// Has a card do what wants its management key: the one given, else the one it came with, else one that is asked for.
-    async fn managed(
+    pub(in crate::server) async fn managed(
         &self,
         card: &Card,
         given: Option<DeviceSecret>,
@@ -245,7 +265,7 @@ fn key_row(key: &piv::Key, serial: Option<u32>) -> PivKeyRow {
     }
 }
 
-fn refusal(error: NotDone, card: &Card) -> Fault {
+pub(super) fn refusal(error: NotDone, card: &Card) -> Fault {
     let name = card_name(card);
     match error {
         NotDone::Device(error @ Error::PinBlocked(Reference::Pin)) => {
@@ -255,5 +275,6 @@ fn refusal(error: NotDone, card: &Card) -> Fault {
         NotDone::LastTry(reference) => fault::device::last_try(reference, &name),
         NotDone::Refused => crate::prompt::NoPin::Refused.into(),
         NotDone::Unasked(why) => why.into(),
+        NotDone::Unfit => fault::internal(),
     }
 }

@@ -34,10 +34,10 @@ impl Server {
                 let (around, named) = (self.surroundings(), name.clone());
                 self.ssh_key_store(name, move || ssh_key::generate(kind, &named, &options, &around), conversation).await
             }
-            Request::SshKeyExport { name, key_passphrase, proof } => {
+            Request::SshKeyExport { name, format, key_passphrase, proof } => {
                 self.prove(proof, conversation).await?;
                 let (key, world) = (self.with_ssh_key(&name, SshKey::clone)?, self.world.clone());
-                let work = move || Ok(ssh_key::export(&key, key_passphrase.as_ref(), &*world.entropy));
+                let work = move || Ok(ssh_key::export(&key, (format, key_passphrase.as_ref()), &*world.entropy));
                 let (key, certificate) =
                     blocking(conversation.leave.clone(), work).await.map_err(fault::vault)?.map_err(fault::job)?;
                 Ok(Reply::SshKeyExport(SshKeyExport { key, certificate }))
@@ -78,7 +78,7 @@ impl Server {
         }
     }
 
-    fn with_ssh_key<R>(&self, name: &Name, read: impl FnOnce(&SshKey) -> R) -> Result<R, Fault> {
+    pub(super) fn with_ssh_key<R>(&self, name: &Name, read: impl FnOnce(&SshKey) -> R) -> Result<R, Fault> {
         let found = self.custody.with_items(|items| items.ssh_keys.get(name).map(read)).map_err(fault::vault)?;
         found.ok_or_else(|| fault::job(jobs::Error::SshKeyNotFound(name.clone())))
     }

@@ -4,7 +4,7 @@ use crate::server::Server;
 use crate::server::conversation::Conversation;
 use crate::server::fault;
 use crate::server::lock::{By, blocking};
-use crate::vault::{self, ConfirmedCode, FreshCode, KdfCost, check_passphrase};
+use crate::vault::{self, ConfirmedCode, DeviceSlot, FreshCode, KdfCost, check_passphrase};
 use crate::world::rfc3339;
 use claviger::secret::{Passphrase, RecoveryCode, SecretText};
 use claviger::wire::{Code, Fault, NewSlot, Reply, Request, SlotProof, SlotRow};
@@ -58,6 +58,9 @@ impl Server {
             }
             Request::SlotAdd { proof, slot } => {
                 match slot {
+                    new @ (NewSlot::Fido2(_) | NewSlot::Piv(_)) => {
+                        self.add_device_slot(proof, new, conversation).await?;
+                    }
                     NewSlot::Keyring {} => self.add_keyring(proof, conversation, now).await?,
                     NewSlot::Passphrase(passphrase) => {
                         let cost = self.passphrase_cost();
@@ -86,12 +89,16 @@ impl Server {
                 self.slot_rows()
             }
             Request::SlotList {} => self.slot_rows(),
-            Request::SlotRemove { proof, slot } => {
+            Request::SlotRemove { proof, slot, only_devices } => {
                 let place = custody.keyring_place(slot).map_err(fault::vault)?;
                 let (server, leave) = (self.clone(), conversation.leave.clone());
                 // In a task of its own: a lock, or a client that hangs up, does not leave an item that opens nothing.
                 let removing = tokio::spawn(async move {
-                    let removed = blocking(leave, move || custody.remove_slot(&proof, slot, now)).await;
+                    let remove = move || match only_devices {
+                        true => custody.remove_slot_leaving_devices(&proof, slot, now),
+                        false => custody.remove_slot(&proof, slot, now),
+                    };
+                    let removed = blocking(leave, remove).await;
                     // Also after this error it is gone.
                     if let (Some(place), Ok(()) | Err(vault::Error::CopiesLeft { .. })) = (place, &removed) {
                         server.forget_in_keyring(place).await;
@@ -130,7 +137,12 @@ impl Server {
         Ok(Reply::Slots(
             slots
                 .into_iter()
-                .map(|slot| SlotRow { id: slot.id, kind: slot.kind, added: rfc3339(slot.added) })
+                .map(|slot| SlotRow {
+                    id: slot.id,
+                    kind: slot.kind,
+                    added: rfc3339(slot.added),
+                    device: slot.device.as_ref().map(DeviceSlot::shown),
+                })
                 .collect(),
         ))
     }

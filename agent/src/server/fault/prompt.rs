@@ -7,7 +7,7 @@ impl From<Unasked> for Fault {
     fn from(why: Unasked) -> Self {
         let code = match why {
             Unasked::Busy => Code::AgentBusy,
-            Unasked::Weary => Code::PromptSilenced,
+            Unasked::Blocked | Unasked::Silent | Unasked::TooMany | Unasked::Weary => Code::PromptSilenced,
             Unasked::BadAnswer(_)
             | Unasked::Failed(_)
             | Unasked::NoDisplay

@@ -102,6 +102,7 @@ impl Connection {
     async fn list(&mut self) -> Vec<u8> {
         let others = self.upstream_identities().await;
         self.open_vault().await;
+        let login_key = self.login_key().await;
         let on_devices = self.hardware().await;
         // From here on nobody waits with a key in hand: a lock has come before, or comes after.
         if self.is_locked() {
@@ -125,7 +126,11 @@ impl Connection {
                 }
             }
         }
-        Reply::Identities(&joined(listed, &others)).encode()
+        let mut all = joined(listed, &others);
+        if let Some(key) = login_key {
+            all.retain(|listed| listed.key == key);
+        }
+        Reply::Identities(&all).encode()
     }
 
     fn add(&self, identity: &AddIdentity<'_>) -> Result<(), NotDone> {

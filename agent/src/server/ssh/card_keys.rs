@@ -11,6 +11,7 @@ use crate::server::Server;
 use crate::server::card::{CardKeys, Errand};
 use crate::ssh::key::CardKey;
 use crate::ssh::{Constraints, Payload};
+use crate::vault::Point;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
@@ -68,15 +69,20 @@ impl HardwareKey for PivKey {
     }
 }
 
-/// The keys of a card that can sign for SSH: not the one for encryption.
-fn piv_keys(keys: &Arc<CardKeys>) -> impl Iterator<Item = Arc<dyn HardwareKey>> {
-    let can_sign = |key: &&piv::Key| key.slot != claviger::model::PivSlot::KEY_MANAGEMENT;
-    keys.keys.iter().filter(can_sign).filter_map(|key| {
+/// The keys of a card that can sign for SSH: not the one for encryption, nor those that open the vault.
+fn piv_keys(keys: &Arc<CardKeys>, of_vault: &[Point]) -> Vec<Arc<dyn HardwareKey>> {
+    let opens_vault = |key: &piv::Key| match &key.public {
+        piv::PublicKey::Point(bytes) => of_vault.iter().any(|point| point[..] == bytes.0[..]),
+        piv::PublicKey::Rsa { .. } => false,
+    };
+    let can_sign = |key: &&piv::Key| key.slot != claviger::model::PivSlot::KEY_MANAGEMENT && !opens_vault(key);
+    let found = keys.keys.iter().filter(can_sign).filter_map(|key| {
         let public = CardKey::new(key.algorithm, &key.public).ok()?;
         let serial = keys.card.info.serial.map(|serial| format!("{serial} ")).unwrap_or_default();
         let name = format!("piv {serial}{}", key.slot);
         Some(Arc::new(PivKey { name, keys: keys.clone(), key: key.clone(), public }) as Arc<dyn HardwareKey>)
-    })
+    });
+    found.collect()
 }
 
 impl Connection {
@@ -85,7 +91,9 @@ impl Connection {
         let Some(server) = self.server.as_ref().filter(|server| server.custody.is_unlocked()) else {
             return Vec::new();
         };
-        server.card_keys().await.iter().flat_map(piv_keys).collect()
+        let cards = server.card_keys().await;
+        let of_vault = server.custody.keys_on_cards();
+        cards.iter().flat_map(|keys| piv_keys(keys, &of_vault)).collect()
     }
 
     /// With a key on a device, by claviger's rules: logins and SSHSIG, and a person's word for another machine. Nothing of
@@ -104,7 +112,8 @@ impl Connection {
         }
         if is_elsewhere(self.binding.state()) {
             let question = self.question(key.name(), asked.blob, signature).await;
-            self.ask(&question, signature).await?;
+            let same = self.same_use(asked.blob, signature);
+            self.ask(&question, same.as_ref(), signature).await?;
         }
         let peer = self.peer();
         let asker = peer.clone();

@@ -3,9 +3,10 @@
 
 use super::connection::Connection;
 use super::record::Signature;
-use super::sign::{NotSigned, asked_by, over};
+use super::sign::{NotSigned, over};
 use crate::ask::{Audience, Touch};
 use crate::device::{Answer, Error, Found, Operation};
+use crate::prompt::asked_by;
 use crate::session::Hardware;
 use crate::ssh::Payload;
 use crate::ssh::key::SecurityKey;

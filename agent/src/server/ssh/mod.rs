@@ -8,6 +8,7 @@ mod card_keys;
 mod connection;
 mod handover;
 mod hardware;
+mod logins;
 mod record;
 mod security_key;
 mod serve;
@@ -15,8 +16,8 @@ mod sign;
 mod upstream;
 mod vault_keys;
 
+pub(super) use logins::{parent, process};
 pub use serve::{Listening, keep};
-pub(super) use sign::asked_by;
 
 use super::Server;
 use crate::prompt::Prompts;
@@ -38,6 +39,7 @@ pub struct Door {
     lifetime: Option<u32>,
     ring: Mutex<Ring>,
     vault: Mutex<vault_keys::VaultKeys>,
+    logins: Mutex<logins::Logins>,
     lock: Mutex<SoftLock>,
     /// One guess at the passphrase of that lock at a time.
     guess: Arc<tokio::sync::Mutex<()>>,
@@ -56,6 +58,7 @@ impl Door {
             lifetime,
             ring: Mutex::default(),
             vault: Mutex::default(),
+            logins: Mutex::default(),
             lock: Mutex::default(),
             guess: Arc::default(),
             guests: Mutex::default(),

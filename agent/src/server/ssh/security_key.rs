@@ -17,32 +17,54 @@ const PINS: usize = 2;
 const PIN_LENGTHS: (usize, usize) = (4, 63);
 
 impl Bench<'_> {
-    /// The signature blob.
+    /// The signature blob. Of several devices the one that has used the key before is asked first.
     pub(super) async fn sign_with_security_key(&self, key: &SecurityKey, data: &[u8]) -> Result<Vec<u8>, NotSigned> {
-        let device = self.holder(key).await?;
-        let made = if key.wants_verified() {
-            self.verified(&device, key, data).await?
-        } else {
-            match self.assert(&device, key, data, (false, None)).await {
-                // A device that always wants it.
-                Err(Error::PinNeeded(_)) => self.verified(&device, key, data).await?,
-                made => made?,
-            }
+        let devices = self.devices().await?;
+        let known = self.hardware.devices.holder(&key.handle, &devices);
+        let made = match known {
+            Some(device) => Some((device.clone(), self.assertion(device, key, data).await)),
+            None => None,
         };
+        let (device, made) = match made {
+            // It was reset since then, or pulled this moment.
+            None | Some((_, Err(NotSigned::Device(Error::NotThere(_) | Error::NotPresent | Error::Gone)))) => {
+                self.hardware.devices.forget(&key.handle);
+                let device = self.holder(key, self.devices().await?).await?;
+                let made = self.assertion(&device, key, data).await;
+                (device, made)
+            }
+            Some(made) => made,
+        };
+        let made = made?;
+        self.hardware.devices.has_used(&key.handle, &device);
         Ok(key.signature(data, &made.signature.0, made.flags, made.counter)?)
+    }
+
+    async fn assertion(&self, device: &Found, key: &SecurityKey, data: &[u8]) -> Result<Assertion, NotSigned> {
+        if key.wants_verified() {
+            return self.verified(device, key, data).await;
+        }
+        match self.assert(device, key, data, (false, None)).await {
+            // A device that always wants it.
+            Err(Error::PinNeeded(_)) => self.verified(device, key, data).await,
+            made => Ok(made?),
+        }
+    }
+
+    /// The FIDO devices that are plugged in; at least one.
+    async fn devices(&self) -> Result<Vec<Found>, Error> {
+        let present = self.hardware.devices.present().await?;
+        let is_fido = |found: &Found| matches!(found.address, Address::Fido(_));
+        let devices: Vec<Found> = present.devices.into_iter().filter(is_fido).collect();
+        if devices.is_empty() { Err(present.fido.unwrap_or(Error::NotPresent)) } else { Ok(devices) }
     }
 
     /// The device with the credential: the one that says so without a touch, else, of a key that is seen with the PIN
     /// alone, the only one, or the one that a person touches. None is asked for a touch in vain.
-    async fn holder(&self, key: &SecurityKey) -> Result<Found, Error> {
-        let present = self.hardware.devices.present().await?;
-        let is_fido = |found: &Found| matches!(found.address, Address::Fido(_));
-        let devices: Vec<Found> = present.devices.into_iter().filter(is_fido).collect();
-        match devices.as_slice() {
-            [] => return Err(present.fido.unwrap_or(Error::NotPresent)),
-            // It may not show itself without the PIN.
-            [device] if key.wants_verified() => return Ok(device.clone()),
-            _ => {}
+    async fn holder(&self, key: &SecurityKey, devices: Vec<Found>) -> Result<Found, Error> {
+        // It may not show itself without the PIN.
+        if let ([device], true) = (devices.as_slice(), key.wants_verified()) {
+            return Ok(device.clone());
         }
         let holds = || Do::Holds { application: key.application.clone(), credential: Bytes(key.handle.clone()) };
         if let Some(device) = self.first(&devices, holds).await? {

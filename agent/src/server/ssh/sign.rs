@@ -7,12 +7,11 @@ use super::vault_keys::{Consent, VaultKey, is_elsewhere};
 use crate::ask::Audience;
 use crate::device;
 use crate::jobs::ssh_key::{Surroundings, host_name};
-use crate::prompt::{Question, Unasked, Verdict, shown};
+use crate::prompt::{Question, Same, Unasked, Verdict, asked_by, shown};
 use crate::server::card::NotDone;
 use crate::ssh::codec::Reply;
 use crate::ssh::{BindingState, Constraints, Error, HeldKey, Payload, fingerprint, key};
 use crate::vault::Leave;
-use claviger::model::AuditPeer;
 use std::sync::Arc;
 
 /// Why a signature was not made. The first word of the record's error; on the wire FAILURE.
@@ -67,11 +66,15 @@ impl Connection {
             };
             self.sign_with_hardware(&*key, asked, &mut signature).await
         };
+        let signed = match signed {
+            Ok(made) => self.push_for(blob, &signature).await.map(|()| made),
+            Err(error) => Err(error),
+        };
         self.record(blob, &signature, signed.as_ref().err());
         match signed {
-            Ok(signature) => {
+            Ok(made) => {
                 self.touch();
-                Reply::Signature(&signature).encode()
+                Reply::Signature(&made).encode()
             }
             Err(error) => {
                 tracing::info!(%error, "a signature was refused");
@@ -133,7 +136,8 @@ impl Connection {
         // In nobody's hand while a person thinks: a lock or a removal takes the key away.
         drop((held, leave));
         let question = self.question(&called, asked.blob, signature).await;
-        self.ask(&question, signature).await?;
+        // Each use is asked for, as OpenSSH does.
+        self.ask(&question, None, signature).await?;
         let leave = self.leave();
         let held = self.held(asked.blob).ok_or(NotSigned::Gone)?;
         self.permitted(&held.constraints, signature)?;
@@ -169,9 +173,10 @@ impl Connection {
             return self.made(leave.as_ref(), || kept.key.sign(asked.data, asked.flags));
         }
         let called = kept.name.clone();
+        let same = self.same(&consent, lasts && kept.remembers());
         drop((kept, leave));
         let question = self.question(called.as_str(), asked.blob, signature).await;
-        self.ask(&question, signature).await?;
+        self.ask(&question, same.as_ref(), signature).await?;
         let leave = self.leave();
         let kept = self.kept(asked.blob).ok_or(NotSigned::Gone)?;
         self.permitted(&kept.constraints, signature)?;
@@ -200,6 +205,17 @@ impl Connection {
         let key = self.binding.hops().last()?.host_key.blob().to_vec();
         let around = Surroundings { world: self.door.world.clone(), home: self.door.home.clone() };
         tokio::task::spawn_blocking(move || host_name(&key, &around)).await.ok()?
+    }
+
+    /// Who else asks for the same. Two requests to sign data of an unknown kind have nothing in common.
+    fn same(&self, consent: &Consent, lasts: bool) -> Option<Same> {
+        let known = consent.user.is_some() || consent.namespace.is_some();
+        known.then(|| Same { purpose: format!("{:?} {consent:?}", self.binding.state()), lasts })
+    }
+
+    /// The same, of a key on a device.
+    pub(super) fn same_use(&self, blob: &[u8], signature: &Signature<'_>) -> Option<Same> {
+        self.same(&self.consent(blob, signature), false)
     }
 
     fn consent(&self, blob: &[u8], signature: &Signature<'_>) -> Consent {
@@ -231,13 +247,24 @@ impl Connection {
         Ok(sign()?)
     }
 
-    pub(super) async fn ask(&self, question: &Question, signature: &mut Signature<'_>) -> Result<(), NotSigned> {
+    pub(super) async fn ask(
+        &self,
+        question: &Question,
+        same: Option<&Same>,
+        signature: &mut Signature<'_>,
+    ) -> Result<(), NotSigned> {
         signature.confirmed = Some(false);
         let audience = self.audience();
+        let asked = async {
+            match same {
+                Some(same) => self.door.prompts.confirm_together(question, same, &audience).await,
+                None => self.door.prompts.confirm(question, &audience).await,
+            }
+        };
         let verdict = tokio::select! {
             biased;
             () = over(self.leave()) => return Err(NotSigned::Gone),
-            verdict = self.door.prompts.confirm(question, &audience) => verdict,
+            verdict = asked => verdict,
         };
         match verdict {
             Verdict::Allowed => {
@@ -294,13 +321,4 @@ pub(super) async fn over(leave: Option<Leave>) {
         Some(mut leave) => leave.over().await,
         None => std::future::pending().await,
     }
-}
-
-/// The program, and the one that started it.
-pub(in crate::server) fn asked_by(peer: &AuditPeer) -> String {
-    let program = |exe: &Option<String>| exe.as_ref().map(|exe| shown(exe.as_bytes()));
-    let pid = peer.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-    let started = peer.chain.first().map(|parent| format!(", started by {}", shown(parent.name.as_bytes())));
-    let exe = program(&peer.exe).unwrap_or_else(|| "a program that has ended".to_owned());
-    format!("Asked by {exe}{pid}{}.", started.unwrap_or_default())
 }

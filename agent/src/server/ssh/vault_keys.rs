@@ -72,6 +72,11 @@ impl VaultKey {
         }
     }
 
+    /// Whether a person's word holds for later requests too.
+    pub(super) fn remembers(&self) -> bool {
+        self.lifetime.is_some()
+    }
+
     /// Whether a person has to agree. Always, where the request comes from another machine.
     pub(super) fn asks(&self, state: BindingState) -> bool {
         self.confirm || self.lifetime.is_some() || is_elsewhere(state)

@@ -69,6 +69,12 @@ impl Ecdsa {
         self.pair.private_key().as_be_bytes().map_err(|_| Error::Malformed)
     }
 
+    /// The private key as DER of PKCS#8 (RFC 5958).
+    pub(super) fn pkcs8(&self) -> Result<Zeroizing<Vec<u8>>> {
+        let document = self.pair.to_pkcs8v1().map_err(|_| Error::Malformed)?;
+        Ok(Zeroizing::new(document.as_ref().to_vec()))
+    }
+
     pub(super) fn point(&self) -> &[u8] {
         self.pair.public_key().as_ref()
     }

@@ -8,11 +8,13 @@
 
 mod card;
 mod certificate;
+mod decrypt;
 mod ecdsa;
 mod ed25519;
 mod error;
 mod export;
 mod fields;
+mod fingerprint;
 mod generate;
 mod import;
 mod kind;
@@ -26,7 +28,10 @@ mod wire;
 mod tests;
 
 pub use card::{CardInput, CardKey};
+pub use decrypt::unpad;
 pub use error::{Error, Result};
+pub use export::PemForm;
+pub use fingerprint::{Ec2Fitness, ec2_fitness, imported_fingerprint, plain_blob};
 pub use generate::NewKey;
 pub use import::{Imported, import};
 pub use kind::{Curve, KeyType, SecurityType};

@@ -5,7 +5,9 @@ use super::error::{Error, Result};
 use super::fields::magnitude;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair, KeyPairComponents, KeySize, PublicKeyComponents};
+use aws_lc_rs::rsa::{
+    KeyPair, KeyPairComponents, KeySize, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey, PublicKeyComponents,
+};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512};
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, NonZero, Odd};
@@ -113,6 +115,22 @@ impl Rsa {
                 .map_err(|_| Error::Signing)?;
             Ok(signature)
         })
+    }
+
+    /// The private key as DER of PKCS#8 (RFC 5958): what `openssl pkcs8 -topk8 -nocrypt` writes.
+    pub(super) fn pkcs8(&self) -> Result<Zeroizing<Vec<u8>>> {
+        let document = self.pair.as_der().map_err(|_| Error::Malformed)?;
+        Ok(Zeroizing::new(document.as_ref().to_vec()))
+    }
+
+    /// See [`super::SoftKey::decrypt`].
+    pub(super) fn decrypt(&self, input: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        let key = PrivateDecryptingKey::from_pkcs8(&self.pkcs8()?).map_err(|_| Error::Malformed)?;
+        let key = Pkcs1PrivateDecryptingKey::new(key).map_err(|_| Error::Malformed)?;
+        let mut buffer = Zeroizing::new(vec![0; key.min_output_size()]);
+        let length = key.decrypt(input, &mut buffer).map_err(|_| Error::Mismatch)?.len();
+        buffer.truncate(length);
+        Ok(buffer)
     }
 
     /// Hands the numbers to `work`, out of a buffer that wipes itself.

@@ -96,6 +96,9 @@ impl Custody {
         let (id, version) = (vault.id(), vault.version());
         {
             let mut quick = self.quick();
+            if let Some(open) = quick.open.as_mut() {
+                open.keys_on_cards = vault.keys_on_cards();
+            }
             if quick.known.replace((id, version)) == Some((id, version)) || !vault.is_durable() {
                 return;
             }

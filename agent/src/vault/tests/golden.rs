@@ -1,10 +1,11 @@
 //! Golden files: written once by a build of format 1, opened by every later one, and by an independent reader
 //! (`tests/vectors/vault_reader.py`). Never written again: a file that no longer opens is a defect of the build.
 
+use super::device::{TestCard, answered, fido2, piv};
 use super::{Bench, DAY, NOW, PHRASE, access_key, add_key, confirmed, name, passphrase, path, phrase, recovery, totp};
 use crate::testing::{Files, MemoryDisk};
 use crate::vault::envelope::Envelope;
-use crate::vault::{AuditHead, Error, KdfCost, Opened, State, Vault, folder};
+use crate::vault::{AuditHead, DeviceSlot, Error, Fido2Slot, KdfCost, Opened, State, Vault, folder};
 use claviger::secret::Secret;
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
@@ -48,7 +49,7 @@ fn names(vault: &Vault) -> Vec<String> {
 fn every_proof_opens_its_golden_vault() {
     let expected = expected();
     let vaults = expected["vaults"].as_object().expect("vaults");
-    assert_eq!(vaults.len(), 3);
+    assert_eq!(vaults.len(), 5);
     for (file, vault) in vaults {
         let passphrases = vault["passphrases"]
             .as_array()
@@ -63,6 +64,15 @@ fn every_proof_opens_its_golden_vault() {
             assert_eq!(json!(names(&opened)), vault["names"], "{file}");
             assert_eq!(json!(opened.generation()), vault["generation"], "{file}");
             assert_eq!(json!(digest(&bytes, &proof)), vault["digest"], "{file}");
+        }
+        for (slot, text) in vault["devices"].as_object().into_iter().flatten() {
+            let secret = BASE64.decode(text.as_str().expect("text").as_bytes()).expect("base64");
+            let bench = bench_of(bytes.clone(), None);
+            let slot: u32 = slot.parse().expect("an id");
+            let slots = bench.folder.slots().expect("slots");
+            let kind = slots.iter().find(|info| info.id == slot).and_then(|info| info.kind).expect("a kind");
+            let opened = bench.folder.open(&answered(slot, kind, secret.try_into().expect("32 bytes"))).expect("opens");
+            assert_eq!(json!(names(&opened)), vault["names"], "{file}");
         }
         for (slot, text) in vault["keyring"].as_object().into_iter().flatten() {
             let secret = BASE64.decode(text.as_str().expect("text").as_bytes()).expect("base64");
@@ -126,9 +136,38 @@ fn make() -> (Files, Value) {
     vault.add_keyring(&keyring.proof(), &Secret::new(secret), place.slot, NOW).expect("a slot");
     add_key(&mut vault, "dev", NOW).expect("a save");
 
+    let mut fido = Bench::bare(0x90_20);
+    let mut vault = fido.create();
+    let secrets: [[u8; 32]; 2] = [b"hmac-secret of one", b"hmac-secret of two"].map(|text| Sha256::digest(text).into());
+    let keys = [fido2("one"), Fido2Slot { label: None, protected: true, ..fido2("two") }];
+    let slots = keys.into_iter().zip(secrets).map(|(key, secret)| {
+        let slot = vault.add_device(&fido.proof(), DeviceSlot::Fido2(key), &Secret::new(secret), NOW).expect("a slot");
+        (slot.to_string(), json!(BASE64.encode(&secret)))
+    });
+    let by_fido: serde_json::Map<String, Value> = slots.collect();
+    add_key(&mut vault, "dev", NOW).expect("a save");
+
+    let mut on_card = Bench::bare(0x90_21);
+    let mut vault = on_card.create();
+    let scalar: [u8; 32] = Sha256::digest(b"the key of a card").into();
+    let (key, agreed) = piv(&TestCard::of(&scalar), &on_card);
+    let slot = vault.add_device(&on_card.proof(), DeviceSlot::Piv(key), &agreed, NOW).expect("a slot");
+    add_key(&mut vault, "dev", NOW).expect("a save");
+
     let files = several.disk.files();
     let expected = json!({
         "vaults": {
+            "fido2.vault": {
+                "passphrases": [PHRASE], "codes": [fido.code], "generation": 4, "names": ["dev"], "devices": by_fido,
+                "digest": digest(&fido.file(), &fido.proof()),
+            },
+            "piv.vault": {
+                "passphrases": [PHRASE], "codes": [on_card.code], "generation": 3, "names": ["dev"],
+                "devices": { slot.to_string(): BASE64.encode(agreed.expose()) },
+                // The card's own half: an independent reader agrees with it too.
+                "piv_private": { slot.to_string(): BASE64.encode(&scalar) },
+                "digest": digest(&on_card.file(), &on_card.proof()),
+            },
             "keyring.vault": {
                 "passphrases": [PHRASE], "codes": [keyring.code], "generation": 3, "names": ["dev"],
                 "keyring": { place.slot.to_string(): BASE64.encode(&secret) },
@@ -148,6 +187,8 @@ fn make() -> (Files, Value) {
         "states": { "several.state": { "vault": "several.vault", "records": 5 } },
     });
     let out = [
+        ("fido2.vault", fido.file()),
+        ("piv.vault", on_card.file()),
         ("keyring.vault", keyring.file()),
         ("passphrase.vault", single),
         ("several.vault", files[&path("vault")].clone()),

@@ -3,6 +3,7 @@
 mod anchors;
 mod backup;
 mod crash;
+mod device;
 mod faults;
 mod golden;
 mod keyring;
@@ -139,6 +140,7 @@ fn ssh_key(private: &[u8]) -> SshKey {
         namespaces: vec!["git".to_owned(), "file".to_owned()],
         private: Arc::new(SshPrivateKey::new(private.to_vec())),
         public: b"\0\0\0\x0bssh-ed25519".to_vec(),
+        rotating: None,
         extra: Extra::default(),
     }
 }

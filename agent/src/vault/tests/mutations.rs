@@ -32,6 +32,11 @@ const TOKENS: &[&[u8]] = &[
     b" ",
     b"\"\"",
     b"\"kind\":\"passphrase\"",
+    b"\"kind\":\"fido2\"",
+    b"\"kind\":\"piv\"",
+    b"\"verified\":true",
+    b"\"piv_slot\":\"82\"",
+    b"\"serial\":1,",
     b"\"id\":1",
     b"\"lanes\":4",
     b"\"memory_kib\":65536",
@@ -81,6 +86,23 @@ fn bearable(slot: &serde_json::Value) -> bool {
             && (8 * number("lanes")..=1024 * 1024).contains(&number("memory_kib")))
 }
 
+/// What is shown of a device, and what is sent to one, has a length.
+fn bounded(slot: &serde_json::Value) -> bool {
+    let text = |key: &str| slot[key].as_str().map_or(0, str::len);
+    match slot["kind"].as_str() {
+        Some("fido2") => {
+            let credential = (1..=1023usize.div_ceil(3) * 4).contains(&text("credential"));
+            credential && (1..=255).contains(&text("application")) && text("public") == 88 && text("label") <= 64
+        }
+        Some("piv") => {
+            let place = slot["piv_slot"].as_str().and_then(|place| u8::from_str_radix(place, 16).ok());
+            let place = place.is_some_and(|place| (0x82..=0x95).contains(&place));
+            place && text("public") == 88 && text("ephemeral") == 88 && text("label") <= 64
+        }
+        _ => true,
+    }
+}
+
 #[test]
 fn the_header_parser_withstands_damage() {
     let parser = Parser {
@@ -95,6 +117,7 @@ fn the_header_parser_withstands_damage() {
                 let value: serde_json::Value = serde_json::from_slice(input).unwrap();
                 let slots = value["slots"].as_array().unwrap();
                 assert!(slots.len() <= 16 && slots.iter().all(bearable), "a slot out of bounds");
+                assert!(slots.iter().all(bounded), "a device's slot out of bounds");
                 let mut ids: Vec<u32> = envelope.header.slots.iter().map(|slot| slot.info().id).collect();
                 ids.sort_unstable();
                 ids.dedup();

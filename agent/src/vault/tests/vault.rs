@@ -6,7 +6,9 @@ use super::{
 };
 use crate::testing::MemoryDisk;
 use crate::vault::envelope::{self, Envelope};
-use crate::vault::{Custody, Error, FreshCode, KdfCost, PinnedProfile, SshKey, TrashedItem, check_passphrase, folder};
+use crate::vault::{
+    Custody, Error, FreshCode, KdfCost, PinnedProfile, Rotating, SshKey, TrashedItem, check_passphrase, folder,
+};
 use crate::world::World;
 use claviger::secret::{RecoveryCode, SecretText};
 use claviger::wire::SlotKind;
@@ -90,7 +92,17 @@ fn ssh_keys_come_back_and_a_vault_without_them_has_none_written() {
     let mut vault = bench.create();
     // As an older claviger leaves it, and reads it.
     assert!(document(&bench).get("ssh_keys").is_none());
-    let second = || SshKey { any_data: true, confirm: false, lifetime: Some(600), ..ssh_key(b"another") };
+    let rotating = Rotating {
+        pair: "web servers".parse().expect("a name"),
+        regions: ["eu-central-1", "us-east-1"].map(|region| region.parse().expect("a region")).into(),
+    };
+    let second = || SshKey {
+        any_data: true,
+        confirm: false,
+        lifetime: Some(600),
+        rotating: Some(rotating.clone()),
+        ..ssh_key(b"another")
+    };
     vault
         .edit(NOW, |items| {
             items.ssh_keys.insert(name("laptop"), ssh_key(b"\0private\xff"));
@@ -105,7 +117,8 @@ fn ssh_keys_come_back_and_a_vault_without_them_has_none_written() {
     assert_eq!(keys.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["ci", "laptop"]);
     let seen = |key: &SshKey| {
         let rules = (key.any_data, key.confirm, key.lifetime, key.namespaces.clone(), key.destinations.clone());
-        (key.private.expose().to_vec(), key.public.clone(), key.comment.clone(), key.added, rules)
+        let private = key.private.expose().to_vec();
+        (private, key.public.clone(), key.comment.clone(), key.added, rules, key.rotating.clone())
     };
     assert!(seen(&keys[&name("laptop")]) == seen(&ssh_key(b"\0private\xff")));
     assert!(seen(&keys[&name("ci")]) == seen(&second()));
@@ -294,7 +307,7 @@ fn what_a_newer_claviger_put_beside_is_kept_and_re_keyed() {
         1,
     );
     let mut header = split.header;
-    header.slots[1].set_kind("fido2");
+    header.slots[1].set_kind("tpm2");
     let resealed = envelope::seal(&mut header, &master, plain.as_bytes()).expect("a file");
     let mut files = bench.disk.files();
     files.insert(path("vault"), resealed);

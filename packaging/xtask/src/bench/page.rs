@@ -29,8 +29,10 @@ pub(super) fn page(findings: &[Finding], versions: &[String]) -> Outcome<String>
          | the agent | figure | gate |\n|---|---|---|\n{singles}\n\n\
          The peers do the cheapest work they have: the aws CLI exports static keys from a file, elhaz answers from its\n\
          daemon's memory, awsume from its cache. claviger answers for an assumed role behind MFA from its agent's memory,\n\
-         and records each answer. The SSH agents are asked by the same client over their sockets. Memory is VmRSS, with\n\
-         what is shared; a wake-up is a voluntary context switch of any thread.\n",
+         and records each answer. The SSH agents are asked by the same client over their sockets. The card is the virtual\n\
+         YubiKey of the tests, whose own time is in both: a bare PC/SC client sends it SELECT, GET METADATA and GENERAL\n\
+         AUTHENTICATE, or SELECT and CALCULATE. Memory is VmRSS, with what is shared; a wake-up is a voluntary context\n\
+         switch of any thread.\n",
         date = date.trim(),
         kernel = kernel.trim(),
         load = load(),

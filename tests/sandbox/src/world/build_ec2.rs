@@ -71,11 +71,16 @@ impl Ec2 {
             None => None,
             Some(password) => {
                 let launch_key = key.ok_or_else(|| place("a Windows instance is launched with a key pair"))?;
-                let spki = launch_key.key.rsa_spki().ok_or_else(|| place("Windows is launched with RSA keys only"))?;
-                let under_key = encrypt(&spki, password).ok_or_else(|| {
-                    place("its key is smaller than 2048 bits, or its password longer than the key takes")
-                })?;
-                Some((under_key, now.saturating_add(seed.password_delay_millis)))
+                match launch_key.key.rsa_spki() {
+                    Some(spki) => {
+                        let under_key = encrypt(&spki, password).ok_or_else(|| {
+                            place("its key is smaller than 2048 bits, or its password longer than the key takes")
+                        })?;
+                        Some((under_key, now.saturating_add(seed.password_delay_millis)))
+                    }
+                    // Nothing can be encrypted to Ed25519: the password is never there.
+                    None => None,
+                }
             }
         };
         let mut tags = seed.tags.clone();

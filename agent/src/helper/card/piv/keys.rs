@@ -1,6 +1,7 @@
 //! Which keys a card holds, and the certificates beside them.
 
 use super::super::link::{Apdu, Link, Status, fields, unexpected};
+use super::gzip::gunzip;
 use super::{MORE, algorithm, select};
 use crate::device::piv::{Key, PublicKey};
 use crate::device::{Bytes, CertificateFlaw, Error, Thing};
@@ -49,7 +50,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
-/// None of an empty slot, and of a card without the instruction.
+/// None of an empty slot, and of a card without the instruction, or that tells nothing by it (Nitrokey's).
 pub(super) fn metadata(link: &mut dyn Link, slot: PivSlot) -> Result<Option<Metadata>, Error> {
     let (answer, status) = Apdu::new(0xf7, 0, slot.reference()).exchange(link, MORE)?;
     if status != Status::OK {
@@ -58,8 +59,9 @@ pub(super) fn metadata(link: &mut dyn Link, slot: PivSlot) -> Result<Option<Meta
     let fields = fields(&answer)?;
     let value = |wanted: u8| fields.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
     let algorithm = match value(1) {
+        None => return Ok(None),
         Some([number]) => algorithm(*number),
-        _ => None,
+        Some(_) => None,
     };
     let algorithm = algorithm.ok_or_else(|| Error::BadAnswer("a key of an unknown algorithm".to_owned()))?;
     let (pin_policy, touch_policy) = match value(2) {
@@ -75,7 +77,7 @@ pub(super) fn metadata(link: &mut dyn Link, slot: PivSlot) -> Result<Option<Meta
     Ok(Some(Metadata { algorithm, pin_policy, touch_policy, generated, public }))
 }
 
-fn pin_policy(number: u8) -> Option<PinPolicy> {
+pub(super) fn pin_policy(number: u8) -> Option<PinPolicy> {
     Some(match number {
         1 => PinPolicy::Never,
         2 => PinPolicy::Once,
@@ -86,7 +88,7 @@ fn pin_policy(number: u8) -> Option<PinPolicy> {
     })
 }
 
-fn touch_policy(number: u8) -> Option<TouchPolicy> {
+pub(super) fn touch_policy(number: u8) -> Option<TouchPolicy> {
     Some(match number {
         1 => TouchPolicy::Never,
         2 => TouchPolicy::Always,
@@ -113,7 +115,7 @@ fn is_rsa(algorithm: PivAlgorithm) -> bool {
 }
 
 /// The key of a certificate; None of one that no card could have.
-fn public_of(certificate: &Certificate) -> Option<(PivAlgorithm, PublicKey)> {
+pub(super) fn public_of(certificate: &Certificate) -> Option<(PivAlgorithm, PublicKey)> {
     let info = certificate.subject_pki();
     let bits = info.subject_public_key.as_bytes()?;
     let algorithm = match (info.algorithm.oid.to_string().as_str(), bits.len()) {
@@ -167,7 +169,14 @@ pub(super) fn certificate(link: &mut dyn Link, slot: PivSlot) -> Result<Bytes, E
     let value = |wanted: u8| inner.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
     match (value(0x70), value(0x71)) {
         (Some(der), Some([0]) | None) if !der.is_empty() => Ok(Bytes(der.to_vec())),
-        (Some(der), _) if !der.is_empty() => Err(Error::BadAnswer("a compressed certificate".to_owned())),
+        // CertInfo (NIST SP 800-73-4 part 1, appendix A): compressed.
+        (Some(gzip), Some([1])) if !gzip.is_empty() => {
+            let der = gunzip(gzip).ok_or_else(|| Error::BadAnswer("a certificate badly compressed".to_owned()))?;
+            Ok(Bytes(der))
+        }
+        (Some(der), _) if !der.is_empty() => {
+            Err(Error::BadAnswer("a certificate compressed in an unknown way".to_owned()))
+        }
         _ => Err(missing()),
     }
 }

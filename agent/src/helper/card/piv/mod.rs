@@ -3,6 +3,8 @@
 //! Uses of a key are our own APDUs in one transaction, so that no other program comes between the PIN and the signature.
 //! What changes the card (`provision`) goes through the yubikey crate, which has a transaction for each step.
 
+mod attest;
+mod gzip;
 mod keys;
 mod provision;
 mod use_key;

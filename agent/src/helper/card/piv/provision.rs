@@ -2,7 +2,7 @@
 
 use super::super::link::{Apdu, Link, Status, fields};
 use super::super::reader::{Turn, service_error, to_error};
-use super::{MORE, Memory, keys, number, padded, select};
+use super::{MORE, Memory, attest, keys, number, padded, select};
 use crate::device::piv::{Answer, Operation};
 use crate::device::protocol::Answer as AnyAnswer;
 use crate::device::{Bytes, CertificateFlaw, Error, Reference, Thing};
@@ -62,6 +62,12 @@ pub(super) fn run(
             let card = keys::attester(link)?.ok_or(Error::NotThere(Thing::Attestation))?;
             Ok(AnyAnswer::Piv(Answer::Attestation { key: Bytes(key), card: Bytes(card) }))
         }),
+        Operation::Attested { slot } => turn.with_card(|link| {
+            select(link)?;
+            let key = keys::attestation(link, slot)?.ok_or(Error::NotThere(Thing::Attestation))?;
+            let card = keys::attester(link)?.ok_or(Error::NotThere(Thing::Attestation))?;
+            Ok(AnyAnswer::Piv(Answer::Attested(attest::check(&key, &card)?)))
+        }),
         Operation::ChangePin { old, new } => {
             memory.pin = None;
             change(turn, Change::Pin, Reference::Pin, &old, &new)
@@ -75,16 +81,20 @@ pub(super) fn run(
             let management = turn.with_card(management)?;
             with_yubikey(turn, |yubikey| {
                 let kind = management.0.unwrap_or_else(|| usual(yubikey));
-                let (new, made) = match new {
-                    Some(new) => (new, false),
-                    None => (random_key(kind)?, true),
-                };
                 // Before the old one is proven: what cannot be one costs no question.
                 let key = management_key(&new, Some(kind)).map_err(|_| Error::ManagementKeyRefused(length(kind)))?;
                 manage(yubikey, management, old.as_ref(), touch)?;
                 key.set_manual(yubikey, wants_touch).map_err(error)?;
-                Ok(if made { AnyAnswer::Piv(Answer::Secret(new)) } else { AnyAnswer::Nothing {} })
+                Ok(AnyAnswer::Nothing {})
             })
+        }
+        Operation::DrawManagementKey {} => {
+            let management = turn.with_card(management)?;
+            let kind = match management.0 {
+                Some(kind) => kind,
+                None => with_yubikey(turn, |yubikey| Ok(usual(yubikey)))?,
+            };
+            Ok(AnyAnswer::Piv(Answer::Secret(random_key(kind)?)))
         }
         _ => Err(Error::Unsupported(None)),
     }

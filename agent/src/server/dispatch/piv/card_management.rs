@@ -2,15 +2,16 @@
 
 use super::refusal;
 use crate::ask::{Audience, Listener};
-use crate::device::{Answer, Bytes, Card, CertificateFlaw, Error, piv};
+use crate::device::{Answer, Bytes, Card, CertificateFlaw, Error, Operation, piv};
 use crate::server::Server;
 use crate::server::card::{Errand, NotDone};
 use crate::server::conversation::Conversation;
 use claviger::model::PivSlot;
 use claviger::secret::{DeviceSecret, SecretText};
-use claviger::wire::{Fault, PivCertificate, PivCertificateDeed, PivManagementKey, Reply};
+use claviger::wire::{Code, Fault, PivCertificate, PivCertificateDeed, PivManagementKey, Reply};
 use data_encoding::{BASE64, HEXLOWER};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
@@ -83,19 +84,41 @@ impl Server {
         let PivManagementKey { device, old, new, touch } = request;
         let card = self.piv_card(device).await?;
         let peer = conversation.peer.with_parents();
+        let new = match new {
+            Some(new) => new,
+            None => self.recorded_key(&card, conversation).await?,
+        };
         let work = |listener: Listener| async move {
             let errand = Errand::new("To change the management key.", &peer, Audience::of(listener));
             let operation = |old| {
-                let new = new.as_ref().map(|key| DeviceSecret::from_text(key.expose().to_ascii_lowercase()));
+                let new = DeviceSecret::from_text(new.expose().to_ascii_lowercase());
                 piv::Operation::SetManagementKey { old, new, touch }
             };
             match self.managed(&card, old, &errand, operation).await {
-                Ok(Answer::Piv(piv::Answer::Secret(key))) => Ok(Reply::PivManagementKey { key }),
                 Ok(_) => Ok(Reply::Done {}),
                 Err(error) => Err(refusal(error, &card)),
             }
         };
         conversation.attend(self, work).await
+    }
+
+    /// A random management key for a card, which the client has before the card: one that nobody has would cost the card.
+    async fn recorded_key(&self, card: &Card, conversation: &mut Conversation) -> Result<DeviceSecret, Fault> {
+        let (notices, _) = mpsc::unbounded_channel();
+        let drawn =
+            self.devices().run(&card.found, Operation::Piv(piv::Operation::DrawManagementKey {}), notices).await;
+        let key = match drawn {
+            Ok(Answer::Piv(piv::Answer::Secret(key))) => key,
+            Ok(_) => return Err(refusal(Error::HelperSpeech.into(), card)),
+            Err(error) => return Err(refusal(error.into(), card)),
+        };
+        if conversation.confirm_management_key(&key).await {
+            return Ok(key);
+        }
+        Err(Fault::new(
+            Code::PromptRefused,
+            "the new management key was not recorded, and the card keeps the one it has",
+        ))
     }
 }
 

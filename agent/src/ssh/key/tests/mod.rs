@@ -2,6 +2,7 @@
 //! then how its file is written. `-encrypted` ones are under [`PASSPHRASE`], `refused-` ones are not held.
 
 mod damage;
+mod ec2;
 mod files;
 mod made;
 mod signatures;
