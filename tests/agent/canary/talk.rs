@@ -110,6 +110,7 @@ pub(super) fn every_request(drive: &Drive) {
     // These end what the others need.
     let last = [
         "access_key_remove",
+        "mfa_deactivate",
         "mfa_remove",
         "trash_empty",
         "slot_remove",
