@@ -28,7 +28,7 @@ First steps:
   claviger exec prod -- aws s3 ls  such as this one
 
 PROFILE is AWS_PROFILE where it is left out, else default.
-Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network, 9 partly done.";
+Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network, 9 partly.";
 
 /// How a person proves that the vault is theirs.
 #[derive(Args, Debug, Default, PartialEq, Eq)]
@@ -261,7 +261,7 @@ mod tests {
           claviger exec prod -- aws s3 ls  such as this one
 
         PROFILE is AWS_PROFILE where it is left out, else default.
-        Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network, 9 partly done.
+        Exit codes: 0 ok, 1 fault, 2 usage, 3 locked, 4 needs a person, 5 refused, 6 not found, 7 device, 8 network, 9 partly.
         ");
     }
 

@@ -179,7 +179,7 @@ catalogue! {
     KeypairNotFound, "keypair.not_found", NotFound, "no key pair of that name is in the region", Some("claviger keypair list");
     KeypairPasswordNotReady, "keypair.password_not_ready", Fault, "the instance has not made its password yet", None;
     KeypairStranded, "keypair.stranded", Fault, "a key pair may stand at AWS whose private half nobody has", None;
-    KeypairUnsupported, "keypair.unsupported", Refused, "EC2 takes no key of that type or size", Some("claviger ssh-key new NAME");
+    KeypairUnsupported, "keypair.unsupported", Refused, "no key of that type or size is taken by EC2", Some("claviger ssh-key new NAME");
     KeyringUnavailable, "keyring.unavailable", Fault, "the desktop's keyring cannot be used", Some("claviger slot add keyring");
     MfaCodeNeeded, "mfa.code_needed", Person, "a code must be typed, and nobody here can be asked", None;
     MfaCodeRefused, "mfa.code_refused", Refused, "AWS refused the code", None;

@@ -162,7 +162,7 @@ fn a_key_is_imported_into_many_regions_once() {
     assert!(partly.stderr.contains("eu-west-1: imported") && partly.stderr.contains("has another key in us-east-1"));
 
     let calls = sandbox.calls("ImportKeyPair");
-    for (kind, words) in [("ecdsa-p256", "no ECDSA"), ("rsa-3072", "of 2048 and 4096 bits, not of 3072")] {
+    for (kind, words) in [("ecdsa-p256", "no ECDSA"), ("rsa-3072", "an RSA key of 3072 bits: EC2 takes")] {
         home.run(&["ssh-key", "new", kind, "--type", kind], "").good();
         home.keypair(&["import", kind]).fault_told(5, words);
     }
@@ -224,8 +224,11 @@ fn a_rotation_keeps_what_instances_need_and_trashes_what_nobody_does() {
     assert!(home.names_of_keys() == ["web", "web+old"] && home.trash().contains("web"));
     assert_eq!(home.row("eu-west-1", "web")["kind"], "rsa");
 
+    home.keypair(&["rotate", "nobody", "--all-regions"]).fault_told(6, "there is no key pair nobody");
     home.add_launch_key();
-    let done = home.keypair(&["rotate", "ada-launch", "--region", INSTANCES]);
+    // Where there is no pair of the name none is made.
+    let done = home.keypair(&["rotate", "ada-launch", "--region", INSTANCES, "--region", REGION]);
+    assert!(home.row(REGION, "ada-launch").is_null());
     assert!(done.exit == Some(0) && done.stderr.contains("3 instances were launched with it"), "{done:?}");
     assert!(home.names_of_keys().contains(&"ada-launch+old".to_owned()));
     let password = home.keypair(&["password", WINDOWS, "--region", INSTANCES]).good();
@@ -251,9 +254,10 @@ fn a_rotation_that_fails_or_crashes_is_finished_by_the_next() {
     for region in [REGION, "eu-west-1"] {
         assert_eq!(home.row(region, "web")["keys"], vault_key("web"), "{region}");
     }
-    // Killed at each of its calls. The second import is the one that is no trial: the old pair has gone.
+    // Killed at each of its calls. The first look is before anything has begun; the second import is the one that is no
+    // trial: the old pair has gone.
     for (action, passed) in [
-        ("DescribeKeyPairs", 0),
+        ("DescribeKeyPairs", 1),
         ("DescribeInstances", 0),
         ("ImportKeyPair", 0),
         ("DeleteKeyPair", 0),

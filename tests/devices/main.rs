@@ -15,6 +15,7 @@ mod hotplug;
 #[path = "../agent/instance.rs"]
 mod instance;
 mod instance_login;
+mod keypair;
 mod keys;
 mod keys_agent;
 mod oath;

@@ -25,9 +25,10 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 /// A refused signature is sent anew only if the clock proved wrong by more than this. SigV4 allows 5 minutes.
 const SKEW_MILLIS: u64 = 60_000;
 
-/// The longest answer of EC2 in bytes, and the most elements in it: 5,000 key pairs with public keys and tags come in one
-/// (EC2 API, DescribeKeyPairs has no pages; its quota is 5,000 a region).
+/// The longest answer of EC2 in bytes: 5,000 key pairs with public keys and tags come in one (EC2 API, DescribeKeyPairs has
+/// no pages; the quota is 5,000 a region).
 const EC2_ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+/// The most elements in it: 80 for each of those.
 const EC2_ELEMENT_LIMIT: usize = 400_000;
 
 /// Calls to AWS. Clones share the network and what is known of AWS's clock.

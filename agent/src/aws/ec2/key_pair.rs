@@ -117,7 +117,10 @@ impl AwsEdge {
         let act = Act::of("ec2:DescribeKeyPairs").with("IncludePublicKey", "true");
         let act = act.with_filters(filters.iter().map(|(name, values)| (name.as_str(), values.as_slice())));
         let reply = self.ec2(access, act).await?;
-        items(reply.root(), "keySet").map(|item| key_pair(&reply, item)).collect()
+        let pairs: Vec<KeyPair> =
+            items(reply.root(), "keySet").map(|item| key_pair(&reply, item)).collect::<Result<_, _>>()?;
+        // A filter takes `*` and `?` for others, and a name may have them.
+        Ok(pairs.into_iter().filter(|pair| name.is_none_or(|name| pair.name == name.as_str())).collect())
     }
 
     /// DeleteKeyPair, by id: EC2 does not mind one that there is not.

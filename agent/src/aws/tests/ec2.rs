@@ -91,6 +91,11 @@ async fn five_thousand_key_pairs_come_in_one_answer_and_no_other_service_may_say
         (Some(""), Some(1_795_305_600_000))
     );
 
+    let desk = Desk::playing([answer("DescribeKeyPairs", &format!("<keySet>{}{}</keySet>", item(1), item(12)))]);
+    let name = "pair 1".parse().expect("a name");
+    let pairs = desk.edge.describe_key_pairs(desk.ec2(&at()), Some(&name), None).await.expect("key pairs");
+    assert_eq!(pairs.len(), 1, "a name is no pattern");
+
     let many = format!("<GetCallerIdentityResponse>{}</GetCallerIdentityResponse>", "<a/>".repeat(10_001));
     let desk = Desk::playing([aws(200, &many)]);
     let error = desk.edge.get_caller_identity(desk.by(), &desk.sts()).await.expect_err("too many");

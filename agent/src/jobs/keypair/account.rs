@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Regions that are asked at once: all that there are, and no more connections than a small machine bears.
 const REGIONS_AT_ONCE: usize = 40;
 /// Most regions of one request: AWS has some forty.
-const REGIONS_LIMIT: usize = 100;
+pub const REGIONS_LIMIT: usize = 100;
 
 /// A profile at work.
 #[derive(Clone)]
@@ -79,7 +79,7 @@ impl Account {
                 (number, region, outcome)
             }
         };
-        let regions: Vec<_> = regions.iter().take(REGIONS_LIMIT).enumerate().map(begin).collect();
+        let regions: Vec<_> = regions.iter().enumerate().map(begin).collect();
         let mut answers = stream::iter(regions).buffer_unordered(REGIONS_AT_ONCE);
         let mut found = Vec::new();
         while let Some(answer) = answers.next().await {

@@ -13,7 +13,7 @@ mod list;
 mod password;
 mod rotate;
 
-pub use account::Account;
+pub use account::{Account, REGIONS_LIMIT};
 pub use create::{Wanted, create};
 pub use delete::{Found, delete, find, trash_keys};
 pub use import::{PublicHalf, import, public_of};

@@ -42,7 +42,8 @@ pub struct Rotation {
     old: Option<Vec<u8>>,
 }
 
-/// Begins, with a key that `make` makes; or goes on with the one that a run before this has begun with, in its regions too.
+/// Begins, with a key that `make` makes, in the regions that have the pair: [`Error::KeypairNotFound`] without any. Or goes on
+/// with the key that a run before this has begun with, in its regions too.
 pub async fn begin(
     custody: Arc<Custody>,
     pair: KeyPairName,
@@ -58,6 +59,7 @@ pub async fn begin(
     let made = match begun {
         Some(Some(rotating)) if rotating.pair == pair => None,
         Some(_) => return Err(Error::SshKeyExists(pending)),
+        None if regions.is_empty() => return Err(Error::KeypairNotFound(pair)),
         None => {
             let (name, work) = (name.clone(), move |name: &Name| make(name));
             let made = tokio::task::spawn_blocking(move || work(&name)).await;

@@ -80,6 +80,9 @@ impl Server {
             }
             regions
         };
+        if regions.len() > keypair::REGIONS_LIMIT {
+            return Err(fault::job(jobs::Error::KeypairInvalid("a request names 100 regions at most")));
+        }
         Ok(Reach { account, regions, subject })
     }
 
@@ -177,15 +180,32 @@ impl Server {
             to_the_end(async move {
                 let _turn = server.keypairs.lock().await;
                 let failed = |error: jobs::Error| fault::keypair::of(&error, &subject);
+                let heard = heard(listener, regions.len());
+                // Where there is no pair of the name none is made; but for what a run before this has left.
+                let (mut standing, mut unseen) = (Vec::new(), Vec::new());
+                for (region, found) in keypair::find(&account, &regions, (&name, false), &heard).await {
+                    match found {
+                        Ok(found) if found.pair.is_some() => standing.push(region),
+                        Ok(_) => {}
+                        Err(error) => unseen.push((region, Err::<Rotated, _>(error))),
+                    }
+                }
+                let nothing_seen = standing.is_empty() && !unseen.is_empty();
                 let (around, now) = (server.surroundings(), server.world.clock.wall());
                 let make = move |name: &Name| ssh_key::generate(kind, name, &SshKeyOptions::default(), &around);
-                let begun = keypair::begin(server.custody.clone(), name, regions, make, now);
-                let rotation = begun.await.map_err(failed)?;
-                let heard = heard(listener, rotation.regions.len());
-                let found = keypair::rotate(&account, &rotation, &heard).await;
+                let begun = keypair::begin(server.custody.clone(), name, standing, make, now).await;
+                let told = |one: Rotated| (Some(one.id), Some(one.deed), Some(one.instance_count));
+                let rotation = match begun {
+                    // What keeps the pairs from being seen says more.
+                    Err(jobs::Error::KeypairNotFound(_)) if nothing_seen => {
+                        return outcome(rows(unseen, &subject, told));
+                    }
+                    begun => begun.map_err(failed)?,
+                };
+                let mut found = keypair::rotate(&account, &rotation, &heard).await;
+                found.extend(unseen.into_iter().filter(|(region, _)| !rotation.regions.contains(region)));
                 let to_trash = all && Rotated::nobody_needs_old(found.iter().filter_map(|(_, one)| one.as_ref().ok()));
                 let is_whole = found.iter().all(|(_, one)| one.is_ok());
-                let told = |one: Rotated| (Some(one.id), Some(one.deed), Some(one.instance_count));
                 let rows = rows(found, &subject, told);
                 if !is_whole {
                     // The next run goes on where this one ended.

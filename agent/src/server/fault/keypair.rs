@@ -59,11 +59,11 @@ pub(super) fn fault(error: &Error) -> Option<Fault> {
             }
         }
         Error::KeypairUnsupported(Ec2Fitness::WrongSize(bits)) => {
-            let message = format!("EC2 takes RSA keys of 2048 and 4096 bits, not of {bits}");
+            let message = format!("an RSA key of {bits} bits: EC2 takes those of 2048 and 4096");
             Fault::new(Code::KeypairUnsupported, message)
         }
         Error::KeypairUnsupported(_) => {
-            let message = "EC2 takes ed25519 and RSA keys alone: no ECDSA, and none of FIDO2 devices";
+            let message = "ed25519 and RSA keys are all that EC2 takes: no ECDSA, and none of FIDO2 devices";
             Fault::new(Code::KeypairUnsupported, message)
         }
         _ => return None,
