@@ -146,6 +146,10 @@ impl Connection {
     }
 
     fn login(&self) -> Option<(Process, Login)> {
+        // Nearly always: nobody need be looked at.
+        if self.door.logins().0.is_empty() {
+            return None;
+        }
         let process = process(&self.peer()).filter(|_| !is_elsewhere(self.binding.state()))?;
         let login = self.door.logins().of(process, self.door.world.clock.boot()).cloned()?;
         Some((process, login))
