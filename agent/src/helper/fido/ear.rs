@@ -29,8 +29,7 @@ pub(super) struct Ear {
 }
 
 impl Ear {
-    /// Listens to a device from here on. Where it falls silent, that is told, and must end the process: nothing else ends
-    /// the crate's wait. None where the system tells of no reads.
+    /// Listens to a device from here on. Where it falls silent, that is told, and the process ends. None where the system tells of no reads.
     pub(super) fn new(node: &Node, tell: impl Fn(Error) + Send + 'static) -> Option<Self> {
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
         inotify::add_watch(&events, node.device()?, WatchFlags::ACCESS).ok()?;
@@ -50,6 +49,8 @@ impl Ear {
             }
             if !ended.swap(true, Ordering::AcqRel) {
                 tell(if node.is_gone() { Error::Gone } else { Error::TimedOut });
+                // Nothing else ends the wait.
+                std::process::exit(0)
             }
         });
         Some(Self { over, _awaited: awaited })
