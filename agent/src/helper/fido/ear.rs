@@ -29,7 +29,8 @@ pub(super) struct Ear {
 }
 
 impl Ear {
-    /// Listens to a device from here on. Where it falls silent, that is told, and the process ends. None where the system tells of no reads.
+    /// Listens to a device from here on. Where it falls silent, that is told, and the process ends. None where the system
+    /// tells of no reads.
     pub(super) fn new(node: &Node, tell: impl Fn(Error) + Send + 'static) -> Option<Self> {
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
         inotify::add_watch(&events, node.device()?, WatchFlags::ACCESS).ok()?;
