@@ -3,7 +3,7 @@
 use super::{Error, access_key};
 use crate::ask::Listener;
 use crate::aws::profile::ProfileSet;
-use crate::aws::{Endpoint, IamAccess, SigningCredentials};
+use crate::aws::{Endpoint, IamAccess};
 use crate::session::{self, Office, Session};
 use crate::vault::SigningKey;
 use claviger::model::{Arn, Name};
@@ -80,11 +80,7 @@ impl IamUser {
     pub fn access(&self) -> IamAccess<'_> {
         let by = match &self.signer {
             Signer::Key(key) => session::signing(key),
-            Signer::Session(session) => SigningCredentials {
-                access_key_id: &session.access_key_id,
-                secret: &session.secret,
-                token: Some(&session.token),
-            },
+            Signer::Session(session) => session.signing(),
         };
         IamAccess { by, at: &self.iam }
     }

@@ -6,7 +6,6 @@ pub(super) mod keypair;
 
 use crate::aws::FilesError;
 use crate::aws::profile::{Origin, Problem};
-use crate::mfa::SeedError;
 use crate::session::plan::PlanError;
 use crate::vault::{Custody, VaultState};
 use crate::{aws, jobs, session, vault};
@@ -17,6 +16,7 @@ use std::path::{Path, PathBuf};
 mod adoption;
 mod iam;
 mod instance;
+mod mfa;
 mod pins;
 mod prompt;
 mod source;
@@ -235,7 +235,7 @@ pub(super) fn session(error: &session::Error, subject: &Subject) -> Fault {
             Fault::new(Code::MfaCodeNeeded, format!("a code of {} must be typed", serial(device))).hint(login(profile))
         }
         Error::Device { error, card } => device::fault(error, Some(&session::named(Some(*card)))),
-        Error::CodeRefused { serial, held: true } => code_refused(serial),
+        Error::CodeRefused { serial, held: true } => mfa::code_refused(serial),
         Error::CodeRefused { serial: device, held: false } => {
             Fault::new(Code::MfaCodeRefused, format!("AWS refused the code of {}: type the next", serial(device)))
                 .hint(login(profile))
@@ -251,8 +251,8 @@ pub(super) fn session(error: &session::Error, subject: &Subject) -> Fault {
         }
         Error::Source(error) => source::source(error, subject),
         Error::ProfileChanged(change) => pins::changed(change, None),
-        Error::StepSpent(millis) => step_spent(*millis),
-        Error::StepsSpent(serial) => steps_spent(serial),
+        Error::StepSpent(millis) => mfa::step_spent(*millis),
+        Error::StepsSpent(serial) => mfa::steps_spent(serial),
         Error::Vault(error) => vault_ref(error),
     }
 }
@@ -297,7 +297,7 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
             Fault::new(Code::AccessKeyNotUser, message)
         }
         Error::Aws(error) => aws_fault(error, ""),
-        Error::CodeRefused(serial) => code_refused(serial),
+        Error::CodeRefused(serial) => mfa::code_refused(serial),
         Error::MfaExists(name) => Fault::new(Code::MfaExists, format!("an authenticator is stored as {name} already")),
         Error::MfaOnCard(name) => {
             Fault::new(Code::MfaSeedUnreadable, format!("the seed of {name} is on a YubiKey, which gives it to nobody"))
@@ -306,24 +306,14 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
             Fault::new(Code::MfaNotFound, format!("no authenticator is stored as {name}"))
         }
         Error::MfaNotFound(None) => Fault::new(Code::MfaNotFound, "there is not exactly one authenticator: name one"),
-        Error::Seed(error) => seed(error),
-        Error::SerialUnknown(listed) => serial_unknown(listed),
+        Error::Seed(error) => mfa::seed(error),
+        Error::SerialUnknown(listed) => mfa::serial_unknown(listed),
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),
         error => [ssh_key::fault, iam::fault, instance::fault, keypair::fault]
             .iter()
             .find_map(|fault| fault(error))
             .unwrap_or_else(|| adoption::fault(error)),
-    }
-}
-
-fn seed(error: &SeedError) -> Fault {
-    let fault = Fault::new(Code::MfaSeedInvalid, error.to_string());
-    match error {
-        SeedError::AccountUnknown(_) | SeedError::SeveralAccounts(_) => {
-            fault.hint("claviger mfa add --for KEY --account NUMBER")
-        }
-        _ => fault,
     }
 }
 
@@ -339,37 +329,6 @@ fn nobody() -> Subject {
 /// Of work that no client waits for.
 pub(super) fn about(profile: &str) -> Subject {
     Subject { profile: profile.to_owned(), reads: PathBuf::new(), client_reads: None }
-}
-
-fn serial_unknown(listed: &[MfaSerial]) -> Fault {
-    let message = match listed {
-        [] => "AWS does not tell the serial of the device: give it".to_owned(),
-        [first, rest @ ..] => {
-            format!("the user has {} devices: give the serial of one, such as {}", rest.len() + 1, serial(first))
-        }
-    };
-    let example = listed.first().map_or("arn:aws:iam::ACCOUNT:mfa/DEVICE", MfaSerial::as_str);
-    Fault::new(Code::MfaSerialUnknown, message).hint(format!("claviger mfa add --for NAME --serial {example}"))
-}
-
-fn code_refused(device: &MfaSerial) -> Fault {
-    Fault::new(
-        Code::MfaCodeRefused,
-        format!("AWS refused the code of {}: the seed is another device's, or the device was replaced", serial(device)),
-    )
-    .hint("claviger mfa add --for NAME")
-}
-
-fn step_spent(millis: u64) -> Fault {
-    Fault::new(Code::MfaStepSpent, format!("the current code is spent; the next comes in {} s", millis.div_ceil(1000)))
-}
-
-fn steps_spent(device: &MfaSerial) -> Fault {
-    Fault::new(
-        Code::MfaStepSpent,
-        format!("every code of {} within the next hour is spent: was this machine's clock wrong?", serial(device)),
-    )
-    .hint("timedatectl status")
 }
 
 /// `profile` is empty where the access key itself called.

@@ -3,7 +3,7 @@
 use super::{Server, fault};
 use crate::ask::Listener;
 use crate::audit::{Entry, Event};
-use crate::aws::{self, PushedKey, Service, SigningCredentials};
+use crate::aws::{self, PushedKey, Service};
 use crate::jobs;
 use crate::jobs::instance::Candidate;
 use crate::session::{Delivery, Session};
@@ -46,7 +46,7 @@ impl Server {
         let entry = Entry::new(Event::SshPush).subject(subject).ssh(told(target)).aws(aws.clone()).peer(peer);
         let act = self.journal.begin(entry).await.map_err(|error| fault::audit::audit(&error))?;
         let key = PushedKey { instance: target.instance.as_str(), user: &target.user, line: &target.key.line() };
-        match self.office.aws().send_ssh_public_key(signing(session), &endpoint, key).await {
+        match self.office.aws().send_ssh_public_key(session.signing(), &endpoint, key).await {
             Ok(request_id) => {
                 act.done(Some(AuditAws { request_id, ..aws }), None).await;
                 Ok(())
@@ -69,15 +69,6 @@ impl Server {
         let session = self.office.credentials(planned.plan.clone(), listener).await;
         let session = session.map_err(|error| fault::session_of(&error, &fault::about(&target.profile), &profiles))?;
         self.push_key(target, &session, peer).await
-    }
-}
-
-/// What signs in a session's name.
-pub(super) fn signing(session: &Session) -> SigningCredentials<'_> {
-    SigningCredentials {
-        access_key_id: &session.access_key_id,
-        secret: &session.secret,
-        token: Some(&session.token).filter(|token| !claviger::secret::SecretText::expose(*token).is_empty()),
     }
 }
 

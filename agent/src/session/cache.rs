@@ -1,6 +1,7 @@
 //! The sessions in memory. Pure: time is an argument.
 
 use super::SessionKey;
+use crate::aws::SigningCredentials;
 use crate::world::{BootTime, WallTime};
 use claviger::model::{AccessKeyId, AccountId, Name};
 use claviger::secret::{SecretAccessKey, SecretText, SessionToken};
@@ -40,6 +41,12 @@ impl Session {
     /// Milliseconds left.
     pub fn left(&self, now: BootTime) -> u64 {
         self.ends.millis_since(now)
+    }
+
+    /// What signs in its name.
+    pub fn signing(&self) -> SigningCredentials<'_> {
+        let token = (!self.is_long_lived()).then_some(&self.token);
+        SigningCredentials { access_key_id: &self.access_key_id, secret: &self.secret, token }
     }
 
     /// Whether these are keys that do not end.

@@ -7,7 +7,7 @@ use super::plan::{Call, Mfa, Plan, RoleRequest, Step};
 use super::spend::Code;
 use super::{Error, SessionKey, entry, signing};
 use crate::ask::{Asker, Audience, Listener};
-use crate::aws::{self, AssumeRole, AssumedRole, SessionCredentials, SigningCredentials};
+use crate::aws::{self, AssumeRole, AssumedRole, SessionCredentials};
 use crate::world::{BoxFuture, Defence, with_wiped_stack};
 use claviger::model::{Arn, MfaSerial, Name};
 use std::sync::Arc;
@@ -236,7 +236,7 @@ impl Office {
         let mut again = true;
         loop {
             let base = self.obtain(plan.clone(), before, Waiter::Fetch(audience.clone())).await?;
-            match self.aws.assume_role(signing_with(&base), &step.endpoint, &assume(request, step.seconds)).await {
+            match self.aws.assume_role(base.signing(), &step.endpoint, &assume(request, step.seconds)).await {
                 Ok(assumed) => return Ok(Arc::new(self.role_session(&plan.base, assumed))),
                 Err(error) if again && refuses_the_session(&error) => {
                     again = false;
@@ -252,7 +252,7 @@ impl Office {
         let key = SessionKey::of(plan, before);
         let base = self.desk().cache.fresh(&key, self.world.clock.boot(), SIGN_WITH_MILLIS);
         let base = base.ok_or_else(|| Arc::new(Error::PresenceNeeded))?;
-        match self.aws.assume_role(signing_with(&base), &step.endpoint, &assume(request, step.seconds)).await {
+        match self.aws.assume_role(base.signing(), &step.endpoint, &assume(request, step.seconds)).await {
             Ok(assumed) => Ok(Arc::new(self.role_session(&plan.base, assumed))),
             Err(error) => {
                 if refuses_the_session(&error) {
@@ -348,11 +348,6 @@ impl Office {
 enum Joined {
     Fresh(Arc<Session>),
     Flight(watch::Receiver<Option<Outcome>>, Occasion),
-}
-
-fn signing_with(session: &Session) -> SigningCredentials<'_> {
-    let token = (!session.is_long_lived()).then_some(&session.token);
-    SigningCredentials { access_key_id: &session.access_key_id, secret: &session.secret, token }
 }
 
 fn refuses_the_session(error: &aws::Error) -> bool {

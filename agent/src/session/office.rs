@@ -12,7 +12,7 @@ use super::{Error, Hardware, SessionKey};
 use crate::ask::{Listener, Notice};
 use crate::audit::Journal;
 use crate::aws::profile::ProfileSet;
-use crate::aws::{AwsEdge, Caller, Endpoint, SessionCredentials, SigningCredentials};
+use crate::aws::{AwsEdge, Caller, Endpoint, SessionCredentials};
 use crate::mfa::Presence;
 use crate::source::Sources;
 use crate::vault::Custody;
@@ -152,12 +152,7 @@ impl Office {
 
     /// Who a session acts as (STS API, GetCallerIdentity).
     pub async fn caller(&self, session: &Session, endpoint: &Endpoint) -> Result<Caller, Error> {
-        let by = SigningCredentials {
-            access_key_id: &session.access_key_id,
-            secret: &session.secret,
-            token: Some(&session.token),
-        };
-        Ok(self.aws.get_caller_identity(by, endpoint).await?)
+        Ok(self.aws.get_caller_identity(session.signing(), endpoint).await?)
     }
 
     /// The network, for jobs that sign with an access key.

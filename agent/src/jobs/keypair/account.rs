@@ -2,7 +2,7 @@
 
 use super::Regional;
 use crate::aws::profile::ProfileSet;
-use crate::aws::{AwsEdge, Ec2Access, Endpoint, Service, SigningCredentials};
+use crate::aws::{AwsEdge, Ec2Access, Endpoint, Service};
 use crate::jobs::Error;
 use crate::session::{Office, Session};
 use claviger::model::Region;
@@ -55,8 +55,7 @@ impl Account {
     }
 
     pub(super) fn access<'a>(&'a self, place: &'a Place) -> Ec2Access<'a> {
-        let Session { access_key_id, secret, token, .. } = &*self.session;
-        Ec2Access { by: SigningCredentials { access_key_id, secret, token: Some(token) }, at: &place.endpoint }
+        Ec2Access { by: self.session.signing(), at: &place.endpoint }
     }
 
     /// The same in every region, all at once: what each said, in the order of the regions. `done` hears how many have

@@ -7,7 +7,7 @@ use crate::jobs::instance::{address, choose, find};
 use crate::server::Server;
 use crate::server::conversation::Conversation;
 use crate::server::fault;
-use crate::server::instance::{Target, signing};
+use crate::server::instance::Target;
 use crate::server::ssh::{parent, process};
 use crate::session::Delivery;
 use claviger::wire::{Code, Fault, Reply, SshInstance, SshInstanceRow, SshLogin};
@@ -41,7 +41,7 @@ impl Server {
         let profiles = self.files.load().map_err(fault::files)?;
         let endpoint = self.office.regional_endpoint(&profiles, &profile, (Service::Ec2, &region));
         let endpoint = endpoint.map_err(|error| fault::job(error.into()))?;
-        let access = Ec2Access { by: signing(&session), at: &endpoint };
+        let access = Ec2Access { by: session.signing(), at: &endpoint };
         let found = find(self.office.aws(), access, &wanted).await.map_err(told)?;
         let address = address(&found, private).map_err(told)?.to_owned();
         let key = match named {
