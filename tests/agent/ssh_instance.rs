@@ -256,3 +256,35 @@ fn what_stands_in_the_way_is_told_with_what_to_do() {
     ssh(&["web-1"]).fault_of_person();
     home.run(&["unlock", "--passphrase-fd", "0"], PASSPHRASE).good();
 }
+
+/// As IAM refuses it, and as Instance Connect has it in its own list of errors (SendSSHPublicKey, AuthException).
+#[test]
+fn who_may_not_push_is_told_by_each_way_in_and_goes_in_once_allowed() {
+    let sandbox = Sandbox::start();
+    let host = Host::start(&sandbox);
+    let home = ready(&sandbox, &[("work", "ed25519")]);
+    let config = home.ssh_config(&[]);
+    let (port, at_web) = (host.port(), host.at(WEB));
+    let plain = ["-F", &config, "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-p", &port, &at_web, "echo", "inside"];
+    let told = "AWS denied ec2-instance-connect:SendSSHPublicKey: User is not authorized";
+    let hint = "\nhint: claviger profile explain prod\n";
+    for code in ["AccessDeniedException", "AuthException"] {
+        let refuse = json!({"refuse": {"status": 403, "code": code, "message": "User is not authorized"}});
+        sandbox.fault("SendSSHPublicKey", 3, &refuse);
+        let denied = home.inside(&host, "web-1", &[]);
+        denied.fault_told(5, told);
+        assert!(denied.stderr.ends_with(hint), "{code}: {denied:?}");
+        home.claviger_ssh(&["--port", &port, "--proxy", &at_web]).fault_told(5, told);
+        // Plain ssh ends as it does where its ProxyCommand ends, and has passed on what that said.
+        let denied = home.openssh("/usr/bin/ssh", &plain);
+        assert!(denied.exit == Some(255) && denied.stdout.is_empty(), "{code}: {denied:?}");
+        assert!(denied.stderr.contains(told) && denied.stderr.contains(hint), "{code}: {denied:?}");
+    }
+    assert_eq!(sandbox.calls("SendSSHPublicKey"), 6, "a refusal is not tried again");
+    let outcomes: Vec<Value> = records(&home, "ssh.push").into_iter().map(|record| record["error"].clone()).collect();
+    assert_eq!(outcomes.iter().filter(|error| **error == "aws.access_denied").count(), 6, "{outcomes:?}");
+    assert!(!home.known_instances().exists(), "no host key of an instance that was never reached");
+    for ended in [home.inside(&host, "web-1", &[]), home.openssh("/usr/bin/ssh", &plain)] {
+        assert!(is_inside(&ended), "{ended:?}");
+    }
+}
