@@ -146,4 +146,7 @@ pub struct PivManagementKey {
     /// Wants to be touched for each use.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub touch: bool,
+    /// A random one that the card keeps behind its PIN, and nobody is shown; `new` and `touch` are left out then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protect: bool,
 }

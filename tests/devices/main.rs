@@ -19,6 +19,7 @@ mod instance_login;
 mod keypair;
 mod keys;
 mod keys_agent;
+mod management_key;
 mod memory;
 #[path = "../agent/needles.rs"]
 mod needles;

@@ -14,7 +14,7 @@ pub(crate) const SERIAL: u32 = 12_345_678;
 pub(crate) const PIN: &str = "123456";
 
 /// An agent with an open vault, and a card in its reader.
-fn stage(firmware: &str) -> (Rig, Installed, Card) {
+pub(crate) fn stage(firmware: &str) -> (Rig, Installed, Card) {
     let rig = Rig::new();
     let agent = Installed::open(&[("PCSCLITE_CSOCK_NAME", rig.pcsc_socket())]);
     let key = rig.yubikey(SERIAL, firmware);
@@ -232,7 +232,7 @@ fn pins_are_counted_and_never_spent_unasked() {
 }
 
 /// As often as it is tried: each attempt starts a program or two, so that pcscd has long told of what was plugged in.
-fn attempts() -> impl Iterator<Item = usize> {
+pub(crate) fn attempts() -> impl Iterator<Item = usize> {
     0..5000
 }
 
@@ -335,10 +335,10 @@ fn others_come_between_hold_it_and_let_go() {
 }
 
 /// The management key that YubiKeys come with (Yubico, PIV introduction).
-const FACTORY: &str = "010203040506070801020304050607080102030405060708";
+pub(crate) const FACTORY: &str = "010203040506070801020304050607080102030405060708";
 
 /// Yubico's own program, where the agent's files are.
-fn ykman(rig: &Rig, agent: &Installed, words: &str) -> Ended {
+pub(crate) fn ykman(rig: &Rig, agent: &Installed, words: &str) -> Ended {
     run(rig.command(python("ykman")).args(words.split_whitespace()).current_dir(agent.path()), "")
 }
 

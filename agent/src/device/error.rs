@@ -53,6 +53,9 @@ pub enum Error {
     /// It cannot be a management key of this card, which has this many bytes.
     #[error("this cannot be the management key of the device: that has {} base16 digits", u16::from(*.0) * 2)]
     ManagementKeyRefused(u8),
+    /// A card keeps one management key behind its PIN, or something else in its place.
+    #[error("the card keeps a management key behind its PIN already, or something else in its place")]
+    ManagementKeyKept,
     /// The management key is another.
     #[error("the management key is not the right one")]
     ManagementKeyWrong,
@@ -147,6 +150,7 @@ pub enum Thing {
     Certificate,
     Credential,
     Key,
+    ManagementKey,
 }
 
 impl fmt::Display for Thing {
@@ -157,6 +161,7 @@ impl fmt::Display for Thing {
             Self::Certificate => "certificate",
             Self::Credential => "credential",
             Self::Key => "key",
+            Self::ManagementKey => "management key behind its PIN",
         })
     }
 }

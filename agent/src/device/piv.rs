@@ -124,6 +124,21 @@ pub enum Operation {
     },
     /// A random management key that would fit the card, which keeps the one it has.
     DrawManagementKey {},
+    /// The management key that the card keeps behind its PIN ([`Thing::ManagementKey`](super::Thing) where it keeps none).
+    ProtectedManagementKey {
+        /// The PIN, which is verified before anything else; left out, the error says whether it is wanted.
+        #[serde(default, with = "text::option")]
+        pin: Option<Pin>,
+    },
+    /// A random management key, which the card then keeps behind its PIN and nobody else has.
+    ProtectManagementKey {
+        /// The one it has; the card's own default, if left out.
+        #[serde(default, with = "text::option")]
+        old: Option<DeviceSecret>,
+        /// The PIN.
+        #[serde(with = "text")]
+        pin: Pin,
+    },
     /// Another management key.
     SetManagementKey {
         /// The one it has; the card's own default, if left out.
@@ -217,7 +232,9 @@ impl Operation {
             Self::Generate { .. } => MAKE_MILLIS,
             Self::Sign { .. } | Self::Agree { .. } | Self::Decrypt { .. } => TOUCH_MILLIS,
             // A management key can want a touch too.
-            Self::SetCertificate { .. } | Self::SetManagementKey { .. } => TOUCH_MILLIS,
+            Self::SetCertificate { .. } | Self::SetManagementKey { .. } | Self::ProtectManagementKey { .. } => {
+                TOUCH_MILLIS
+            }
             // A hundred objects, on a slow reader.
             Self::Keys {} => TOUCH_MILLIS,
             _ => QUICK_MILLIS,

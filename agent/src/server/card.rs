@@ -219,14 +219,7 @@ impl Server {
                 turn
             }
         };
-        let mut tries = Tries::new(self, &keys.card, Reference::Pin, errand);
-        loop {
-            let pin = tries.ask().await?;
-            match run(Some(tries.copy(&pin))).await {
-                Err(error @ Error::PinWrong { .. }) => tries.was_wrong(pin, &error),
-                outcome => return Ok(outcome?),
-            }
-        }
+        Tries::new(self, &keys.card, Reference::Pin, errand).run(|pin| operation(Some(pin))).await
     }
 }
 
@@ -256,6 +249,17 @@ impl<'a> Tries<'a> {
                 return Ok(pin);
             }
             self.problem = Some("That was wrong before, and was not tried again.".to_owned());
+        }
+    }
+
+    /// Asks for one until the operation takes it.
+    pub(super) async fn run(&mut self, operation: impl Fn(Pin) -> piv::Operation) -> Result<Answer, NotDone> {
+        loop {
+            let pin = self.ask().await?;
+            match self.server.card_run(self.card, operation(self.copy(&pin)), self.errand).await {
+                Err(error @ Error::PinWrong { .. }) => self.was_wrong(pin, &error),
+                outcome => return Ok(outcome?),
+            }
         }
     }
 

@@ -129,6 +129,7 @@ Examples:
     /// of the one before. The card gets it once it is printed: where that fails, the card keeps the one it has.
     #[command(after_help = "\
 Examples:
+  claviger piv management-key --protect
   claviger piv management-key > key
   claviger piv management-key --stdin --management-key-fd 3 < new 3< old")]
     ManagementKey {
@@ -138,6 +139,9 @@ Examples:
         /// Have the card want a touch each time it is used
         #[arg(long)]
         touch: bool,
+        /// Have the card keep a random one behind its PIN: then the PIN is asked for in its place, here and by ykman
+        #[arg(long, conflicts_with_all = ["stdin", "touch"])]
+        protect: bool,
         /// Read the old key, in base16, from file descriptor N
         #[arg(long, value_name = "N", value_parser = descriptor)]
         management_key_fd: Option<u32>,
@@ -257,11 +261,11 @@ impl Piv {
                 };
                 certificates(request, &proof)
             }
-            Self::ManagementKey { stdin, touch, management_key_fd, card, proof } => {
+            Self::ManagementKey { stdin, touch, protect, management_key_fd, card, proof } => {
                 // The old one first: both may come by stdin.
                 let old = management_key_fd.map(management_key).transpose()?;
                 let new = if stdin { Some(base16_of(&intake::stdin()?)) } else { None };
-                set_management_key(PivManagementKey { device: card.device, old, new, touch }, &proof)
+                set_management_key(PivManagementKey { device: card.device, old, new, touch, protect }, &proof)
             }
             Self::Pin { unblock, pin_fd, new_pin_fd, card, proof } => {
                 let reference = if unblock { PivReference::PinByPuk } else { PivReference::Pin };
@@ -356,8 +360,12 @@ fn certificates(request: PivCertificate, proof: &Proof) -> Outcome {
 
 fn set_management_key(request: PivManagementKey, proof: &Proof) -> Outcome {
     let mut desk = Desk::open(proof)?;
+    let protect = request.protect;
     let changed = desk.done(&Request::PivManagementKey(request));
     match (&changed, desk.has_shown_key()) {
+        (Ok(()), _) if protect => {
+            ui::say("The management key is a random one now, which the card keeps behind its PIN.")
+        }
         (Ok(()), true) => ui::say("The management key is changed. Keep it: it is shown this once."),
         (Ok(()), false) => ui::say("The management key is changed."),
         (Err(_), true) => ui::say("The management key above may not be set: try it before you forget the one before."),

@@ -151,21 +151,45 @@ impl Server {
         Ok(Reply::PivKey(key_row(&key, card.info.serial)))
     }
 
-    /// Has a card do what wants its management key: the one given, else the one it came with, else one that is asked for.
+    /// Has a card do what wants its management key: the one given, else the one it came with, else the one behind its PIN,
+    /// else one that is asked for.
     pub(in crate::server) async fn managed(
-        &self,
+        self: &Arc<Self>,
         card: &Card,
         given: Option<DeviceSecret>,
         errand: &Errand,
         operation: impl Fn(Option<DeviceSecret>) -> piv::Operation,
     ) -> Result<Answer, NotDone> {
         let was_given = given.is_some();
-        match self.card_run(card, operation(given), errand).await {
-            Err(Error::ManagementKeyWrong) if !was_given => {
-                let key = self.management_key(card, errand).await?;
-                Ok(self.card_run(card, operation(Some(key)), errand).await?)
+        let mut outcome = self.card_run(card, operation(given), errand).await;
+        if was_given {
+            return Ok(outcome?);
+        }
+        if matches!(outcome, Err(Error::ManagementKeyWrong))
+            && let Some(key) = self.protected_key(card, errand).await?
+        {
+            outcome = self.card_run(card, operation(Some(key)), errand).await;
+        }
+        if matches!(outcome, Err(Error::ManagementKeyWrong)) {
+            let key = self.management_key(card, errand).await?;
+            outcome = self.card_run(card, operation(Some(key)), errand).await;
+        }
+        Ok(outcome?)
+    }
+
+    /// The management key that a card keeps behind its PIN; None where it keeps none.
+    async fn protected_key(self: &Arc<Self>, card: &Card, errand: &Errand) -> Result<Option<DeviceSecret>, NotDone> {
+        let read = |pin| piv::Operation::ProtectedManagementKey { pin };
+        let answer = match self.card_run(card, read(None), errand).await {
+            Err(Error::NotThere(_)) => return Ok(None),
+            Err(Error::PinNeeded(_)) => {
+                Tries::new(self, card, Reference::Pin, errand).run(|pin| read(Some(pin))).await?
             }
-            done => Ok(done?),
+            outcome => outcome?,
+        };
+        match answer {
+            Answer::Piv(piv::Answer::Secret(key)) => Ok(Some(key)),
+            _ => Err(Error::HelperSpeech.into()),
         }
     }
 

@@ -6,6 +6,7 @@
 mod attest;
 mod gzip;
 mod keys;
+mod protected;
 mod provision;
 mod use_key;
 
@@ -63,6 +64,9 @@ pub(super) fn run(
             })?;
             memory.pin = Some(pin);
             return Ok(AnyAnswer::Nothing {});
+        }
+        Operation::ProtectedManagementKey { pin } => {
+            Answer::Secret(turn.with_card(|link| protected::key(link, pin.as_ref()))?)
         }
         Operation::Certificate { slot } => Answer::Certificate(turn.with_card(|link| {
             select(link)?;

@@ -2,7 +2,7 @@
 
 use super::super::link::{Apdu, Link, Status, fields};
 use super::super::reader::{Turn, service_error, to_error};
-use super::{MORE, Memory, attest, keys, number, padded, select};
+use super::{MORE, Memory, attest, keys, number, padded, protected, select};
 use crate::device::piv::{Answer, Operation};
 use crate::device::protocol::Answer as AnyAnswer;
 use crate::device::{Bytes, CertificateFlaw, Error, Reference, Thing};
@@ -87,6 +87,12 @@ pub(super) fn run(
                 key.set_manual(yubikey, wants_touch).map_err(error)?;
                 Ok(AnyAnswer::Nothing {})
             })
+        }
+        Operation::ProtectManagementKey { old, pin } => {
+            let (management, admin) =
+                turn.with_card(|link| Ok((management(link)?, protected::prepare(link, &pin)?)))?;
+            with_yubikey(turn, |yubikey| protect(yubikey, management, (old.as_ref(), &pin), &admin, touch))?;
+            Ok(AnyAnswer::Nothing {})
         }
         Operation::DrawManagementKey {} => {
             let management = turn.with_card(management)?;
@@ -193,6 +199,34 @@ fn manage(
     })
 }
 
+/// Puts a random management key behind the PIN. Both objects are written first: wherever this is cut off, the card has the
+/// old key, or the new one lies where it is looked for.
+fn protect(
+    yubikey: &mut YubiKey,
+    management: Management,
+    (old, pin): (Option<&DeviceSecret>, &Pin),
+    admin: &[u8],
+    touch: &dyn Fn(),
+) -> Result<(), Error> {
+    let kind = management.0.unwrap_or_else(|| usual(yubikey));
+    let bytes = random_bytes(kind)?;
+    let key = MgmKey::from_bytes(&*bytes, Some(kind)).map_err(|_| Error::ManagementKeyRefused(length(kind)))?;
+    manage(yubikey, management, old, touch)?;
+    let mut printed = protected::printed(&bytes)?;
+    yubikey.save_object(PRINTED, &mut printed).map_err(error)?;
+    yubikey.save_object(ADMIN_DATA, &mut protected::flagged(admin)?).map_err(error)?;
+    // With the PIN the library finds what is written, and lets it stand.
+    yubikey.verify_pin(pin.expose().as_bytes()).map_err(error)?;
+    if yubikey.fetch_object(PRINTED).map_err(error)?.as_slice() != protected::printed(&bytes)?.as_slice() {
+        return Err(Error::BadAnswer("another object than was written".to_owned()));
+    }
+    key.set_protected(yubikey).map_err(error)
+}
+
+/// Objects of a management key behind the PIN, by the library's numbers.
+const ADMIN_DATA: u32 = 0x5f_ff00;
+const PRINTED: u32 = 0x5f_c109;
+
 /// The management key that YubiKeys come with (Yubico, PIV introduction).
 const DEFAULT_MANAGEMENT_KEY: [u8; 24] = [1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8];
 
@@ -217,9 +251,13 @@ fn length(kind: MgmAlgorithmId) -> u8 {
 }
 
 fn random_key(kind: MgmAlgorithmId) -> Result<DeviceSecret, Error> {
+    Ok(DeviceSecret::from_text(HEXLOWER_PERMISSIVE.encode(&random_bytes(kind)?)))
+}
+
+fn random_bytes(kind: MgmAlgorithmId) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut bytes = Zeroizing::new(vec![0; usize::from(length(kind))]);
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::BadAnswer("no random bytes".to_owned()))?;
-    Ok(DeviceSecret::from_text(HEXLOWER_PERMISSIVE.encode(&bytes)))
+    Ok(bytes)
 }
 
 fn certificate_of(der: Bytes) -> Result<Certificate, Error> {

@@ -2,9 +2,9 @@
 
 use super::refusal;
 use crate::ask::{Audience, Listener};
-use crate::device::{Answer, Bytes, Card, CertificateFlaw, Error, Operation, piv};
+use crate::device::{Answer, Bytes, Card, CertificateFlaw, Error, Operation, Reference, piv};
 use crate::server::Server;
-use crate::server::card::{Errand, NotDone};
+use crate::server::card::{Errand, NotDone, Tries};
 use crate::server::conversation::Conversation;
 use claviger::model::PivSlot;
 use claviger::secret::{DeviceSecret, SecretText};
@@ -60,7 +60,7 @@ impl Server {
     }
 
     async fn set_certificate(
-        &self,
+        self: &Arc<Self>,
         card: &Card,
         (slot, certificate): (PivSlot, Option<Vec<u8>>),
         given: Option<DeviceSecret>,
@@ -81,9 +81,17 @@ impl Server {
         request: PivManagementKey,
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
-        let PivManagementKey { device, old, new, touch } = request;
+        let PivManagementKey { device, old, new, touch, protect } = request;
         let card = self.piv_card(device).await?;
         let peer = conversation.peer.with_parents();
+        if protect {
+            let work = |listener: Listener| async move {
+                let errand = Errand::new("To put the management key behind the PIN.", &peer, Audience::of(listener));
+                let done = self.protect_management_key(&card, old, &errand).await;
+                done.map(|_| Reply::Done {}).map_err(|error| refusal(error, &card))
+            };
+            return conversation.attend(self, work).await;
+        }
         let new = match new {
             Some(new) => new,
             None => self.recorded_key(&card, conversation).await?,
@@ -100,6 +108,36 @@ impl Server {
             }
         };
         conversation.attend(self, work).await
+    }
+
+    async fn protect_management_key(
+        self: &Arc<Self>,
+        card: &Card,
+        old: Option<DeviceSecret>,
+        errand: &Errand,
+    ) -> Result<Answer, NotDone> {
+        let mut tries = Tries::new(self, card, Reference::Pin, errand);
+        let (pin, kept) = loop {
+            let pin = tries.ask().await?;
+            let read = piv::Operation::ProtectedManagementKey { pin: Some(tries.copy(&pin)) };
+            match self.card_run(card, read, errand).await {
+                Err(error @ Error::PinWrong { .. }) => tries.was_wrong(pin, &error),
+                // It keeps none, and the PIN is right.
+                Err(Error::NotThere(_)) => break (pin, false),
+                Err(error) => return Err(error.into()),
+                Ok(_) => break (pin, true),
+            }
+        };
+        let protect = |old| piv::Operation::ProtectManagementKey { old, pin: tries.copy(&pin) };
+        if !kept || old.is_some() {
+            return self.managed(card, old, errand, protect).await;
+        }
+        // Unless it was pulled before it had the key that lies there. To change one that it has takes two writes, and pulled
+        // between them it would have a key that nobody knows.
+        match self.card_run(card, protect(None), errand).await {
+            Err(Error::ManagementKeyWrong) => Err(Error::ManagementKeyKept.into()),
+            outcome => Ok(outcome?),
+        }
     }
 
     /// A random management key for a card, which the client has before the card: one that nobody has would cost the card.
