@@ -151,6 +151,7 @@ impl AwsEdge {
     ) -> Result<Reply, (Error, Option<u64>)> {
         let host = call.endpoint.host();
         let request = call.signed(signed_at).map_err(|error| (error, None))?;
+        let sent = self.world.clock.boot();
         let http = self.network().http;
         let response = tokio::select! {
             biased;
@@ -166,7 +167,7 @@ impl AwsEdge {
         };
         // Only what speaks AWS's language sets the clock; a captive portal has a `date` too.
         if let (Answer::Done(_) | Answer::Refused(_), Some(date)) = (&answer, response.header("date")) {
-            self.skew.measure(date, &*self.world.clock);
+            self.skew.measure(date, sent, &*self.world.clock);
         }
         match answer {
             Answer::Done(reply) => Ok(reply),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 const UNMEASURED: i64 = i64::MIN;
 /// A measurement this near to the last one is noise: `Date` has whole seconds and the way takes time.
-const NOISE_MILLIS: u64 = 1_500;
+const NOISE_MILLIS: i64 = 1_500;
 /// Dates outside these are no clock's: 2024-01-01 and 2100-01-01, in seconds.
 const PLAUSIBLE_SECONDS: std::ops::Range<i64> = 1_704_067_200..4_102_444_800;
 
@@ -20,16 +20,20 @@ impl Skew {
         Self(AtomicI64::new(UNMEASURED))
     }
 
-    /// Takes the value of a `Date` header that arrived just now. One that is no HTTP date is passed over.
-    pub(super) fn measure(&self, date: &str, clock: &dyn Clock) {
+    /// Takes the value of a `Date` header that arrived just now, in the answer to what was sent at this time. One that is no
+    /// HTTP date is passed over.
+    pub(super) fn measure(&self, date: &str, sent: BootTime, clock: &dyn Clock) {
         let Ok(date) = DateTime::from_str(date, Format::HttpDate) else { return };
         if !PLAUSIBLE_SECONDS.contains(&date.secs()) {
             return;
         }
         // The header cuts the fraction off: half a second is the best guess.
-        let measured = date.secs().saturating_mul(1000).saturating_add(500).saturating_sub(boot_millis(clock.boot()));
+        let date = date.secs().saturating_mul(1000).saturating_add(500);
+        // It was written between the two. Where that took long, it was the answer that came slowly: the question is short.
+        let least = date.saturating_sub(boot_millis(clock.boot())).saturating_sub(NOISE_MILLIS);
+        let measured = date.saturating_sub(boot_millis(sent));
         let before = self.0.load(Ordering::Relaxed);
-        if before == UNMEASURED || before.abs_diff(measured) > NOISE_MILLIS {
+        if before == UNMEASURED || !(least..=measured.saturating_add(NOISE_MILLIS)).contains(&before) {
             self.0.store(measured, Ordering::Relaxed);
         }
     }

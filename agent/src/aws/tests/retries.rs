@@ -3,8 +3,10 @@
 use super::{CALLER, Desk, NOW, SESSION, aws, refusal};
 use crate::aws::fake::{Play, ReplayHttp};
 use crate::aws::{Caller, EndpointRules, Error, HttpError, NetworkFault};
+use crate::testing::FakeClock;
 use crate::world::{Clock, WallTime};
 use claviger::model::Partition;
+use std::sync::{Arc, Mutex, OnceLock};
 
 async fn caller(desk: &Desk) -> Result<Caller, Error> {
     desk.edge.get_caller_identity(desk.by(), &desk.sts()).await
@@ -233,5 +235,23 @@ async fn a_second_of_difference_is_noise() {
     for expected in [500, 500, 2_500] {
         assert!(caller(&desk).await.is_ok());
         assert_eq!(desk.edge.skew_millis(), Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_slow_moves_no_clock() {
+    // AWS looks at its clock before the wait, or after it.
+    let dates = Mutex::new(["00:00:00", "00:00:50", "00:02:30"].into_iter());
+    let clock = Arc::new(OnceLock::<Arc<FakeClock>>::new());
+    let slow = clock.clone();
+    let desk = Desk::over(ReplayHttp::answering(move |_| {
+        slow.get().expect("a clock").advance_millis(50_000);
+        let time = dates.lock().expect("dates").next().expect("a date");
+        Play::answer(200, CALLER).header("date", &format!("Sun, 22 Nov 2026 {time} GMT"))
+    }));
+    assert!(clock.set(desk.clock.clone()).is_ok());
+    for _ in 0..3 {
+        assert!(caller(&desk).await.is_ok());
+        assert_eq!(desk.edge.skew_millis(), Some(500));
     }
 }
