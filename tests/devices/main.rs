@@ -20,6 +20,7 @@ mod keypair;
 mod keys;
 mod keys_agent;
 mod oath;
+mod oath_accounts;
 mod person;
 mod piv;
 mod piv_slots;
