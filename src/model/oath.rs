@@ -164,7 +164,7 @@ mod tests {
             };
             // Few of them, so that all kinds meet.
             let bytes: Vec<u8> =
-                (0..length).map(|_| b" \\xa0f\xe2\x80\xaeZ\n"[usize::from(next(&mut state)) % 12]).collect();
+                (0..length).map(|_| b" \\xa0f\xe2\x80\xaeZ\n"[usize::from(next(&mut state)) % 11]).collect();
             let name = OathName::of(&bytes).expect("a name");
             assert_eq!(name.to_string().parse(), Ok(name));
         }

@@ -298,3 +298,52 @@ fn done(apdu: Apdu, link: &mut dyn Link) -> Result<(), Error> {
         other => Err(unexpected(other)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Touches, run};
+    use crate::device::oath::{Answer, Operation, Verb};
+    use crate::device::protocol::{Answer as AnyAnswer, Bytes};
+    use crate::device::{Error, Thing};
+    use crate::helper::card::link::script::ScriptedLink;
+    use claviger::secret::SecretText;
+    use std::cell::RefCell;
+
+    /// SELECT, and CALCULATE ALL: `cnt` counts, `now` goes by time.
+    const OPENED: &str = "
+        > 00 a4 04 00 07 a0 00 00 05 27 21 01
+        < 79 03 05 07 01 71 08 01 02 03 04 05 06 07 08 90 00
+        > 00 a4 00 01 0a 74 08 00 00 00 00 00 00 00 00
+        < 71 03 63 6e 74 77 01 06 71 03 6e 6f 77 76 05 06 00 00 00 00 90 00";
+
+    fn said(script: &str, verb: Verb) -> (Result<String, Error>, Vec<&'static str>) {
+        let told = RefCell::new(Vec::new());
+        let (sure, perhaps) = (|| told.borrow_mut().push("sure"), || told.borrow_mut().push("perhaps"));
+        let touches = Touches { sure: &sure, perhaps: &perhaps };
+        let mut link = ScriptedLink::new(&[OPENED, script].concat());
+        let code = match run(&mut link, Operation { access: None, verb }, &touches) {
+            Ok(AnyAnswer::Oath(Answer::Code(code))) => Ok(code.expose().to_owned()),
+            Ok(_) => panic!("another answer"),
+            Err(error) => Err(error),
+        };
+        (code, told.into_inner())
+    }
+
+    #[test]
+    fn a_counted_code_is_calculated_once_over_an_empty_challenge() {
+        let next = |name: &[u8]| Verb::NextCode { name: Bytes(name.to_vec()) };
+        let asked = "\n> 00 a2 00 01 07 71 03 63 6e 74 74 00\n< ";
+        // RFC 4226 appendix D, count 0.
+        let (code, told) = said(&format!("{asked}76 05 06 4c 93 cf 18 90 00"), next(b"cnt"));
+        assert_eq!((code.as_deref(), told), (Ok("755224"), vec!["perhaps"]));
+        for (answer, error) in
+            [("69 82", Error::TouchTimeout), ("69 84", Error::NotThere(Thing::Account)), ("gone", Error::Gone)]
+        {
+            assert_eq!(said(&format!("{asked}{answer}"), next(b"cnt")), (Err(error), vec!["perhaps"]));
+        }
+        // Nothing is sent for one of the other kind.
+        assert_eq!(said("", next(b"now")), (Err(Error::NotThere(Thing::Account)), vec![]));
+        let by_time = Verb::Code { name: Bytes(b"cnt".to_vec()), time: 0 };
+        assert_eq!(said("", by_time), (Err(Error::AccountCounts), vec![]));
+    }
+}
