@@ -19,7 +19,7 @@ pub use defence::Defence;
 pub(crate) use defence::mishandle;
 pub use memory::keep_in_memory;
 pub use session_bus::{NoBus, SessionBus};
-pub use stack::{on_wiped_stack, with_wiped_stack};
+pub use stack::{OPTIMISED, WIPED_STACK, on_wiped_stack, with_wiped_stack};
 
 /// A future that a trait object returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

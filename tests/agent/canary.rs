@@ -13,7 +13,9 @@ mod tap;
 mod verbs;
 
 use crate::home::{Agent, Home, PASSPHRASE};
+use crate::scanner::deepest_stack;
 use claviger_agent::testing::figure;
+use claviger_agent::world::WIPED_STACK;
 use drive::Drive;
 use record::Place;
 use serde_json::json;
@@ -26,6 +28,7 @@ fn no_secret_is_anywhere_but_where_its_contract_puts_it() {
     verbs::sources(&drive);
     verbs::keeping(&drive);
     life::of_keys(&drive);
+    let deepest = deepest_stack(drive.home.pid());
     drive.look_at_files();
     talk::malformed_lines(&drive);
     verbs::ends(&drive);
@@ -48,6 +51,8 @@ fn no_secret_is_anywhere_but_where_its_contract_puts_it() {
     figure("searched", format!("{} KiB", bytes / 1024));
     figure("looks at all processes", format!("{sweeps}, {processes} processes"));
     figure("hits outside the table", 0);
+    assert!(deepest < WIPED_STACK, "{deepest}");
+    figure("the most that a thread used of its stack, in KiB", deepest / 1024);
 }
 
 /// The control of the log: an agent that logs what it is sent, and panics with it.

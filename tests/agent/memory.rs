@@ -3,14 +3,14 @@
 use crate::attack::{USER, agent, client, ordinary};
 use crate::home::{Agent, Home, signal_to};
 use crate::sandbox::Sandbox;
-use crate::scanner::{Canaries, Finds};
+use crate::scanner::{Canaries, Finds, deepest_stack};
 use crate::wire::Wire;
 use claviger::model::SlotProof;
 use claviger::secret::{Passphrase, RecoveryCode, SecretText};
 use claviger_agent::ssh::key::{NewKey, SoftKey};
 use claviger_agent::testing::{figure, rounds};
 use claviger_agent::vault::seams;
-use claviger_agent::world::World;
+use claviger_agent::world::{OPTIMISED, WIPED_STACK, World};
 use data_encoding::BASE32_NOPAD;
 use rustix::process::{Signal, Uid};
 use serde_json::{Value, json};
@@ -218,6 +218,16 @@ fn where_memory_is_not_wiped_the_scan_finds_it_after_a_lock() {
         assert!(left.is_some(), "without {without}");
         figure(&format!("finds after a lock without {without}, the control"), left.unwrap_or_default());
     }
+}
+
+/// What a request leaves deeper than that would stay: rarely found, since the next one mostly writes over it.
+#[test]
+fn no_thread_uses_more_of_its_stack_than_is_wiped() {
+    let stage = Stage::new(Some("wiped-stack"));
+    let used = deepest_stack(stage.agent.pid());
+    figure("the most that a thread used of its stack, in KiB", used / 1024);
+    let wiped = if rounds(0, 1) == 1 { OPTIMISED } else { WIPED_STACK };
+    assert!(used < wiped, "{used} of {wiped}");
 }
 
 /// A secret access key and a seed that AWS does not know: while it is asked, they are in the request alone.

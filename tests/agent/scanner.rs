@@ -11,6 +11,8 @@ const PIECE: usize = 12;
 const HASH_BITS: u32 = 16;
 
 const PAGE: usize = 4096;
+/// What tokio gives each of its threads.
+const THREAD_STACK: usize = 2 * 1024 * 1024;
 const ZEROS: [u8; PAGE] = [0; PAGE];
 
 /// What was found: the secret's name and its form, and how often.
@@ -124,6 +126,31 @@ fn word(four: &[u8]) -> u32 {
 
 fn hash(word: u32) -> usize {
     usize::try_from(word.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)).expect("an index")
+}
+
+/// How far down a thread of this process has used its stack, the deepest of them, in bytes: below lies what is zero, as the
+/// kernel gave it. A stack is known by the guard below it.
+pub(crate) fn deepest_stack(pid: i32) -> usize {
+    let memory = File::open(format!("/proc/{pid}/mem")).expect("root reads every process");
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("its mappings");
+    let mut deepest = 0;
+    let mut guard = None;
+    for line in maps.lines() {
+        let (range, rest) = line.split_once(' ').expect("a mapping");
+        let (from, to) = range.split_once('-').expect("a range");
+        let address = |text| u64::from_str_radix(text, 16).expect("an address");
+        let (from, to) = (address(from), address(to));
+        let size = usize::try_from(to - from).expect("a size");
+        if rest.starts_with("rw-p") && size == THREAD_STACK && guard == Some(from) {
+            let mut stack = vec![0; size];
+            memory.read_exact_at(&mut stack, from).expect("a stack");
+            let used = stack.iter().position(|byte| *byte != 0).map_or(0, |unused| size - unused);
+            deepest = deepest.max(used);
+        }
+        guard = rest.starts_with("---p").then_some(to);
+    }
+    assert!(deepest > 0, "threads have stacks:\n{maps}");
+    deepest
 }
 
 /// Readable mappings with pages of the process's own: what it has only mapped from a file holds nothing of it.

@@ -19,6 +19,9 @@ mod instance_login;
 mod keypair;
 mod keys;
 mod keys_agent;
+mod memory;
+#[path = "../agent/needles.rs"]
+mod needles;
 mod oath;
 mod oath_accounts;
 mod person;
@@ -27,6 +30,9 @@ mod piv_slots;
 #[expect(dead_code, reason = "the other tests use all of it")]
 #[path = "../agent/sandbox.rs"]
 mod sandbox;
+#[expect(dead_code, reason = "the other tests use all of it")]
+#[path = "../agent/scanner.rs"]
+mod scanner;
 mod slots;
 mod softkey;
 mod ssh;

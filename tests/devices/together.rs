@@ -12,14 +12,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 /// A signature that somebody waits for.
-fn start_signing(agent: &Installed, name: &str) -> Child {
+pub(crate) fn start_signing(agent: &Installed, name: &str) -> Child {
     agent.write("waiting", "data");
     let data = fs::File::open(agent.file("waiting")).expect("a file");
     let mut command = at_agent(agent, &["ssh-keygen", "-Y", "sign", "-n", "file", "-f", &format!("{name}.pub")]);
     command.stdin(data).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ssh-keygen")
 }
 
-fn ended(child: Child) -> crate::softkey::Ended {
+pub(crate) fn ended(child: Child) -> crate::softkey::Ended {
     child.wait_with_output().expect("its end").into()
 }
 

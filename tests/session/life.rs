@@ -8,8 +8,10 @@ use claviger_agent::ask::{Audience, Listener};
 use claviger_agent::aws::KeyStatus;
 use claviger_agent::jobs::enrolment::{self, Begun, Cards, Failed};
 use claviger_agent::jobs::iam_user::IamUser;
+use claviger_agent::jobs::mfa_device::{self, Maker};
 use claviger_agent::jobs::rotation::{self, Rotated, Wanted};
 use claviger_agent::jobs::{self, password};
+use claviger_agent::mfa;
 use claviger_agent::testing;
 use claviger_agent::vault::OathAccount;
 use claviger_agent::world::World;
@@ -234,6 +236,29 @@ async fn a_clock_a_step_off_costs_a_second_pair() {
     assert!(matches!(rig.enroll().await, Err(jobs::Error::CodeRefused(_))));
     rig.sandbox.clear_faults();
     assert!(rig.at_aws().await.nobodys.is_empty());
+}
+
+#[tokio::test]
+async fn a_device_that_another_tool_has_just_enabled_is_resynchronized_with_codes_that_nobody_used() {
+    let rig = known_at_once();
+    let user = rig.user().await.unwrap();
+    let aws = rig.office.aws();
+    let made = aws.create_virtual_mfa_device(user.access(), &"ada".parse().unwrap()).await.unwrap();
+    let (serial, seed) = (made.serial, mfa::parse_seed(&made.seed, None).unwrap());
+    let step = mfa::step_at(aws.corrected_now());
+    let [one, two] = [step - 1, step].map(|step| mfa::code(&seed, step));
+    aws.enable_mfa_device(user.access(), user.name(), &serial, [&one, &two]).await.unwrap();
+    let resync = async |seed: &TotpSeed| {
+        mfa_device::resync(&rig.office, &user, &serial, Maker::Seed(seed), &Audience::default()).await
+    };
+    resync(&seed).await.unwrap();
+    assert_eq!(rig.sandbox.steps_used(SERIAL).iter().map(|step| step - STEP).collect::<Vec<_>>(), [-1, 0, 1, 2]);
+    assert!(rig.passed() <= 60_000, "{}", rig.passed());
+    // The seed of another device: both pairs are refused.
+    let calls = rig.network.seen("ResyncMFADevice").len();
+    let another = TotpSeed::new(vec![7; 32]);
+    assert!(matches!(resync(&another).await, Err(jobs::Error::CodeRefused(refused)) if refused == serial));
+    assert_eq!(rig.network.seen("ResyncMFADevice").len(), calls + 2);
 }
 
 #[tokio::test]

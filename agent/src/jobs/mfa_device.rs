@@ -18,6 +18,10 @@ use std::sync::Arc;
 /// How far the measured clock must have moved for a refused code to be worth another.
 const SKEW_MOVED_MILLIS: u64 = 20_000;
 
+/// Pairs of codes that AWS may refuse of a device that is to be resynchronized: one that another tool has used, and one
+/// that nobody can have.
+const RESYNC_PAIRS: usize = 2;
+
 /// The serial of the user's device: the only virtual one AWS lists that is not stored yet (IAM API, ListMFADevices).
 pub async fn find_serial(
     office: &Office,
@@ -179,7 +183,8 @@ pub async fn rename(custody: Arc<Custody>, name: Name, new_name: Name, now: Wall
     .await
 }
 
-/// Tells AWS how far a device's clock is off: two codes that follow each other (IAM API, ResyncMFADevice).
+/// Tells AWS how far a device's clock is off: two codes that follow each other (IAM API, ResyncMFADevice). A pair that is
+/// refused may have been used elsewhere: another tool has enabled the device just now. Then the next one is waited for.
 pub async fn resync(
     office: &Office,
     user: &IamUser,
@@ -187,13 +192,16 @@ pub async fn resync(
     maker: Maker<'_>,
     audience: &Audience,
 ) -> Result<(), Error> {
-    let first = office.burn_pair(serial, audience).await?;
-    let one = maker.code(office, serial, first).await?;
-    let two = maker.code(office, serial, first.saturating_add(1)).await?;
-    match office.aws().resync_mfa_device(user.access(), user.name(), serial, [&one, &two]).await {
-        Err(aws::Error::CodeRefused { .. }) => Err(Error::CodeRefused(serial.clone())),
-        answer => Ok(answer?),
+    for _ in 0..RESYNC_PAIRS {
+        let first = office.burn_pair(serial, audience).await?;
+        let one = maker.code(office, serial, first).await?;
+        let two = maker.code(office, serial, first.saturating_add(1)).await?;
+        match office.aws().resync_mfa_device(user.access(), user.name(), serial, [&one, &two]).await {
+            Err(aws::Error::CodeRefused { .. }) => {}
+            answer => return Ok(answer?),
+        }
     }
+    Err(Error::CodeRefused(serial.clone()))
 }
 
 /// Takes a device from its user at AWS, deletes it there where it is virtual, and moves what the vault has of it to the

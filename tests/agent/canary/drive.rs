@@ -114,7 +114,8 @@ fn random(count: usize) -> Vec<u8> {
 }
 
 impl Drive {
-    /// Programs that log at TRACE and panic when told to, a sandbox behind a tap, two buses with monitors, no vault.
+    /// Programs that log at TRACE, panic when told to and leave on their stacks how far down they were used; a sandbox
+    /// behind a tap, two buses with monitors, no vault.
     pub(crate) fn new() -> Self {
         let record = Arc::new(Record::default());
         let (sandbox, home) = (Sandbox::start(), Home::new());
@@ -123,7 +124,7 @@ impl Drive {
         }
         let control = format!("control-{}", fresh(10));
         let agent = format!(
-            "#!/bin/sh\nexport CLAVIGER_WITHOUT=quiet-log,composure USER={control}\nexec unshare --mount /bin/sh -c \
+            "#!/bin/sh\nexport CLAVIGER_WITHOUT=quiet-log,composure,wiped-stack USER={control}\nexec unshare --mount /bin/sh -c \
              'mount -t tmpfs none /run && mkdir /run/dbus && mount --bind {} /run/dbus && exec \"$@\"' sh {} \"$@\"\n",
             home.file("system").display(),
             program("claviger-agent-weak").display()
