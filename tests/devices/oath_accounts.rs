@@ -163,7 +163,7 @@ fn names_are_meant_to_the_byte() {
     // A name that says another period would change the codes of an account that goes by time.
     add(&stage.rig, &["GitHub:ada"]);
     add(&stage.rig, &["-P", "60", "Bank:ada"]);
-    stage.oath(&["rename", "GitHub:ada", "60/GitHub:ada"]).fault_told(2, "its codes would change");
+    stage.oath(&["rename", "GitHub:ada", "60/GitHub:ada"]).fault_told(2, "must begin with no number");
     stage.oath(&["rename", "60/Bank:ada", "Bank:ada"]).fault_told(2, "must begin with 60/");
 }
 

@@ -4,10 +4,8 @@ use super::items::Proved;
 use crate::ask::{Audience, Listener, PinQuestion};
 use crate::device::oath::{self, Hash, Kind, NewAccount, Verb};
 use crate::device::{self, Answer, Bytes, Card};
-use crate::jobs::{
-    self,
-    mfa_device::{self, Maker},
-};
+use crate::jobs;
+use crate::jobs::mfa_device::{self, Maker};
 use crate::mfa::{self, STEP_SECONDS};
 use crate::server::conversation::Conversation;
 use crate::server::{Server, fault};

@@ -131,19 +131,22 @@ impl Server {
         if account.touch != Some(true) {
             self.require_presence()?;
         }
-        let now = self.office.aws().corrected_now().0.div_euclid(1000);
-        let name = Bytes(account.name.0.clone());
-        let (verb, seconds_left) = match account.kind {
+        let seconds = || self.office.aws().corrected_now().0.div_euclid(1000);
+        let (name, time, period) = (account.name.clone(), seconds(), i64::from(account.period));
+        let (verb, ends) = match account.kind {
             Kind::Hotp => (Verb::NextCode { name }, None),
             Kind::Totp => {
-                let period = i64::from(account.period);
-                let left = period.saturating_sub(now.checked_rem_euclid(period).unwrap_or(0));
-                (Verb::Code { name, time: now }, u64::try_from(left).ok())
+                let left = period.saturating_sub(time.checked_rem_euclid(period).unwrap_or(0));
+                (Verb::Code { name, time }, Some(time.saturating_add(left)))
             }
         };
         let purpose = format!("To show a code of {}.", asked.account);
         match self.oath_for(&chosen.card, chosen.opened.access.as_ref(), verb, &purpose, audience).await {
-            Ok(Answer::Oath(oath::Answer::Code(code))) => Ok(OathCode { code, seconds_left }),
+            Ok(Answer::Oath(oath::Answer::Code(code))) => {
+                // A touch may have taken what was left.
+                let seconds_left = ends.map(|ends| u64::try_from(ends.saturating_sub(seconds())).unwrap_or(0));
+                Ok(OathCode { code, seconds_left })
+            }
             Ok(_) => Err(chosen.failed(&Error::HelperSpeech)),
             Err(error) => Err(chosen.failed(&error)),
         }
@@ -183,6 +186,7 @@ impl Server {
         if chosen.account.kind == Kind::Totp && oath::period(&to) != period {
             return Err(fault::job(jobs::Error::OathPeriod(period)));
         }
+        // Whoever makes a device with it goes on by its name.
         self.user_of_account(&chosen)?;
         let server = self.clone();
         // A task of its own: a client that hangs up leaves no account under two names.
@@ -219,7 +223,7 @@ impl Server {
         done.map(drop).map_err(|error| chosen.failed(&error))
     }
 
-    /// The authenticator of an account.
+    /// The authenticator of an account. Refuses that of one which is being made.
     fn user_of_account(&self, chosen: &Chosen) -> Result<Option<Name>, Fault> {
         let Some(place) = chosen.place() else { return Ok(None) };
         oath_account::user(&self.custody, &place).map_err(fault::job)

@@ -17,13 +17,13 @@ pub(super) fn fault(error: &Error) -> Option<Fault> {
             );
             Fault::new(Code::MfaAccountInUse, message).hint(named("mfa deactivate", name))
         }
-        Error::OathPeriod(30) => {
-            let message = "the name begins with a number of seconds, and the account has none: its codes would change";
-            Fault::new(Code::DeviceNameRefused, message).hint("claviger oath list")
-        }
         Error::OathPeriod(seconds) => {
-            let message = format!("the name of the account must begin with {seconds}/, or its codes would change");
-            Fault::new(Code::DeviceNameRefused, message).hint("claviger oath list")
+            let begin = match seconds {
+                30 => "with no number and slash".to_owned(),
+                other => format!("with {other}/"),
+            };
+            let message = format!("its codes last {seconds} s: its name must begin {begin}, or it would make others");
+            Fault::new(Code::DeviceNameRefused, message).hint("claviger oath rename --help")
         }
         Error::OathUnfit => {
             let message =
