@@ -31,9 +31,11 @@ const KEPT: &[&str] = &[
     "LISTEN_FDS",
     "LISTEN_PID",
     "LISTEN_FDNAMES",
-    // A successor is as weak.
+    // A successor is as weak, and at the same time.
     #[cfg(feature = "weak")]
     "CLAVIGER_WITHOUT",
+    #[cfg(feature = "weak")]
+    "CLAVIGER_BOOT_AHEAD",
 ];
 
 /// Keeps the C library's allocator small: without this it opens a heap for each thread, up to eight a core, and once a

@@ -144,11 +144,16 @@ impl Home {
     /// For this sandbox, with vault, access key and device; `proof` is an option of `mfa add`.
     pub(crate) fn ready(sandbox: &Sandbox, proof: &[&str]) -> Self {
         let home = Self::at(sandbox);
-        home.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
-        home.run(&["access-key", "add", "dev", "--stdin"], &sandbox.access_key()).good();
-        let add = ["mfa", "add", "--for", "dev", "--seed-stdin", "--serial", sandbox.text("mfa_serial")];
-        home.run(&[&add, proof].concat(), sandbox.text("mfa_seed")).good();
+        home.furnish(sandbox, proof);
         home
+    }
+
+    /// The same in a home whose agent may run already.
+    pub(crate) fn furnish(&self, sandbox: &Sandbox, proof: &[&str]) {
+        self.run(&["init", "--passphrase-fd", "0"], PASSPHRASE).good();
+        self.run(&["access-key", "add", "dev", "--stdin"], &sandbox.access_key()).good();
+        let add = ["mfa", "add", "--for", "dev", "--seed-stdin", "--serial", sandbox.text("mfa_serial")];
+        self.run(&[&add, proof].concat(), sandbox.text("mfa_seed")).good();
     }
 
     pub(crate) fn configure(&self, sandbox: &Sandbox) {

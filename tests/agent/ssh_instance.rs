@@ -1,8 +1,9 @@
 //! The way into an EC2 instance: `claviger ssh`, plain ssh and scp by the printed lines, with OpenSSH's own client and
 //! server, and the sandbox that says which pushed keys live.
 
-use crate::home::{Ended, Home, PASSPHRASE, run};
+use crate::home::{Agent, Ended, Home, PASSPHRASE, run};
 use crate::instance::{Host, WEB};
+use crate::prompts::attend;
 use crate::sandbox::Sandbox;
 use crate::ssh::{records, socket};
 use serde_json::{Value, json};
@@ -255,4 +256,95 @@ fn what_stands_in_the_way_is_told_with_what_to_do() {
     home.run(&["lock"], "").good();
     ssh(&["web-1"]).fault_of_person();
     home.run(&["unlock", "--passphrase-fd", "0"], PASSPHRASE).good();
+}
+
+/// As IAM refuses it, and as Instance Connect has it in its own list of errors (SendSSHPublicKey, AuthException).
+#[test]
+fn who_may_not_push_is_told_by_each_way_in_and_goes_in_once_allowed() {
+    let sandbox = Sandbox::start();
+    let host = Host::start(&sandbox);
+    let home = ready(&sandbox, &[("work", "ed25519")]);
+    let config = home.ssh_config(&[]);
+    let (port, at_web) = (host.port(), host.at(WEB));
+    let plain = ["-F", &config, "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-p", &port, &at_web, "echo", "inside"];
+    let told = "AWS denied ec2-instance-connect:SendSSHPublicKey: User is not authorized";
+    let hint = "\nhint: claviger profile explain prod\n";
+    for code in ["AccessDeniedException", "AuthException"] {
+        let refuse = json!({"refuse": {"status": 403, "code": code, "message": "User is not authorized"}});
+        sandbox.fault("SendSSHPublicKey", 3, &refuse);
+        let denied = home.inside(&host, "web-1", &[]);
+        denied.fault_told(5, told);
+        assert!(denied.stderr.ends_with(hint), "{code}: {denied:?}");
+        home.claviger_ssh(&["--port", &port, "--proxy", &at_web]).fault_told(5, told);
+        // Plain ssh ends as it does where its ProxyCommand ends, and has passed on what that said.
+        let denied = home.openssh("/usr/bin/ssh", &plain);
+        assert!(denied.exit == Some(255) && denied.stdout.is_empty(), "{code}: {denied:?}");
+        assert!(denied.stderr.contains(told) && denied.stderr.contains(hint), "{code}: {denied:?}");
+    }
+    assert_eq!(sandbox.calls("SendSSHPublicKey"), 6, "a refusal is not tried again");
+    let outcomes: Vec<Value> = records(&home, "ssh.push").into_iter().map(|record| record["error"].clone()).collect();
+    assert_eq!(outcomes.iter().filter(|error| **error == "aws.access_denied").count(), 6, "{outcomes:?}");
+    assert!(!home.known_instances().exists(), "no host key of an instance that was never reached");
+    for ended in [home.inside(&host, "web-1", &[]), home.openssh("/usr/bin/ssh", &plain)] {
+        assert!(is_inside(&ended), "{ended:?}");
+    }
+}
+
+/// A person takes longer to say yes than the key lives. Time passes while they are asked: the sandbox's by more than the
+/// key's life, and the agent's boot clock by as much as each round says.
+#[test]
+fn a_key_that_ended_while_a_person_was_asked_is_pushed_again_before_the_signature_leaves() {
+    let sandbox = Sandbox::start();
+    let host = Host::start(&sandbox);
+    let home = Home::at(&sandbox);
+    home.write("ahead", "0");
+    // Nothing is left out of it but the kernel's word on the time.
+    let mut agent = Agent::spawn(home.weak_agent_command("").env("CLAVIGER_BOOT_AHEAD", home.file("ahead")));
+    assert_eq!(agent.word(), "ready");
+    home.furnish(&sandbox, &[]);
+    home.run(&["ssh-key", "new", "asking", "--confirm"], "").good();
+    let config = home.ssh_config(&[]);
+    let (port, at_web) = (host.port(), host.at(WEB));
+    let plain = ["-F", &config, "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-p", &port, &at_web, "echo", "inside"];
+    let mut person = attend(&home);
+    person.ask(3, &json!({"status": {}}));
+    let mut ahead = 0;
+    // What a login by `by` ends as, and its pushes, where the agent's clock goes so many milliseconds while it asks.
+    let mut slowly = |by: &(dyn Fn() -> Ended + Sync), agents_millis: u64, then: &Value| {
+        let before = sandbox.calls("SendSSHPublicKey");
+        let ended = std::thread::scope(|scope| {
+            let login = scope.spawn(by);
+            let number = loop {
+                let heard = person.hear();
+                if let needed @ Value::Object(_) = &heard["event"]["confirm_needed"] {
+                    break needed["number"].clone();
+                }
+            };
+            ahead += agents_millis;
+            home.write("ahead", &ahead.to_string());
+            sandbox.advance(61_000);
+            if !then.is_null() {
+                sandbox.fault("SendSSHPublicKey", 1, then);
+            }
+            person.say(&json!({"id": 2, "answer": {"number": number, "value": "y"}}));
+            login.join().expect("no panic")
+        });
+        (ended, sandbox.calls("SendSSHPublicKey") - before)
+    };
+    let plainly = || home.openssh("/usr/bin/ssh", &plain);
+    let by_claviger = || home.inside(&host, "web-1", &[]);
+    // The control: where the agent takes the push for a fresh one, the key has ended at the signature.
+    let (ended, pushes) = slowly(&plainly, 0, &Value::Null);
+    assert!(is_refused(&ended) && pushes == 1, "{pushes}: {ended:?}");
+    for by in [&plainly as &(dyn Fn() -> Ended + Sync), &by_claviger] {
+        let (ended, pushes) = slowly(by, 30_000, &Value::Null);
+        assert!(is_inside(&ended) && pushes == 2, "{pushes}: {ended:?}");
+    }
+    // Where AWS refuses by then, sshd has the last word.
+    let refuse = json!({"refuse": {"status": 403, "code": "AccessDeniedException", "message": "no"}});
+    let (ended, pushes) = slowly(&plainly, 30_000, &refuse);
+    assert!(is_refused(&ended) && pushes == 2, "{pushes}: {ended:?}");
+    let pushed = records(&home, "ssh.push");
+    let failed: Vec<&Value> = pushed.iter().filter(|record| record["outcome"] == "failed").collect();
+    assert!(failed.len() == 1 && failed[0]["error"] == "aws.access_denied", "{failed:?}");
 }

@@ -54,7 +54,7 @@ impl Bridge {
         self.ssh(&words.into_iter().chain(options).collect::<Vec<_>>()).output().expect("its end").into()
     }
 
-    fn signing(&self, name: &str) -> Command {
+    pub(crate) fn signing(&self, name: &str) -> Command {
         self.write("data", "what is signed\n");
         let _ = std::fs::remove_file(self.file("data.sig"));
         self.ssh(&["ssh-keygen", "-q", "-Y", "sign", "-n", "test", "-f", &self.path(name), &self.path("data")])
@@ -65,7 +65,7 @@ impl Bridge {
     }
 
     /// `ssh-keygen -Y verify` of what was signed last.
-    fn verify(&self, name: &str, data: &str) -> Ended {
+    pub(crate) fn verify(&self, name: &str, data: &str) -> Ended {
         self.write("signers", &format!("me {}", self.read(&format!("{name}.pub"))));
         self.write("read", data);
         let words = "ssh-keygen -Y verify -n test -I me -f signers -s data.sig < read";

@@ -209,18 +209,51 @@ fn a_program_that_locks_nothing_spoils_no_signature() {
     // It is answered while the key waits: that it is busy, or once ours has been given up.
     assert!(bridge.run(&["fido2-token", "-I", &key.node]).good().contains("proto:"));
     key.ask("press");
-    let made = ended(waiting);
+    is_right_or_told(&agent, &bridge, ended(waiting));
+    // The control: alone it is right.
+    key.touch("auto");
+    assert!((0..3).any(|_| sign(&agent, "fido").exit == Some(0)), "{}", agent.log());
+}
+
+#[test]
+fn what_begins_while_another_program_waits_for_its_touch_spoils_neither_signature() {
+    let bridge = Bridge::with_copies();
+    let agent = Installed::open(&bridge.exports());
+    let key = bridge.key("ONE", &[]);
+    agent.devices_until(|devices| devices.len() == 1);
+    hand_over(&bridge, &agent, "fido");
+    bridge.keygen("theirs", "ed25519-sk", &[]).good();
+    key.touch("manual");
+    let asked = key.figure("asked");
+    let begin =
+        || until_touch(&key, &asked, bridge.signing("theirs").stderr(Stdio::null()).spawn().expect("ssh-keygen"));
+    let mut theirs = (0..3).find_map(|_| begin()).expect("a touch is waited for");
+    // It has come to the key: that has heard more.
+    let heard = key.reports();
+    let mut ours = start_signing(&agent, "fido");
+    while key.reports() == heard {
+        assert_eq!(ours.try_wait().expect("its state"), None, "it ended without a word to the key: {}", agent.log());
+    }
+    key.touch("auto");
+    key.ask("press");
+    if theirs.wait().expect("its end").success() {
+        bridge.verify("theirs", "what is signed\n").good();
+    }
+    is_right_or_told(&agent, &bridge, ended(ours));
+    assert!((0..3).any(|_| sign(&agent, "fido").exit == Some(0)), "{}", agent.log());
+    assert!((0..3).any(|_| bridge.signing("theirs").output().expect("ssh-keygen").status.success()));
+}
+
+/// A signature that the key's public half verifies, or a typed error.
+fn is_right_or_told(agent: &Installed, bridge: &Bridge, made: crate::softkey::Ended) {
     let is_told = agent.log().contains("a signature was refused error=device: ");
     assert!(made.exit == Some(0) || is_told, "{made:?} {}", agent.log());
     if made.exit == Some(0) {
         agent.write("signature", &made.stdout);
         agent.write("signers", &format!("ada {}", bridge.read("fido.pub")));
         let check = ["ssh-keygen", "-Y", "verify", "-f", "signers", "-I", "ada", "-n", "file", "-s", "signature"];
-        openssh(&agent, &check, "data").good();
+        openssh(agent, &check, "data").good();
     }
-    // The control: alone it is right.
-    key.touch("auto");
-    assert!((0..3).any(|_| sign(&agent, "fido").exit == Some(0)), "{}", agent.log());
 }
 
 /// Whoever signs, once a touch is waited for; None where it ended before that.

@@ -212,6 +212,7 @@ class Claviger:
         (config / "config.toml").write_text(
             f'[aws]\nconfig_file = "{self.aws_config}"\n\n'
             f'[endpoints]\nallow = ["{url}"]\nsts = "{url}"\niam = "{url}"\nec2 = "{url}"\n'
+            f'ec2_instance_connect = "{url}"\n'
         )
         self.aws_config.write_text(
             f"[profile dev]\nregion = {REGION}\n\n"

@@ -135,7 +135,7 @@ impl VaultFolder {
         mut header: Header,
         master: &Key32,
         contents: Contents,
-        tried: Option<Key32>,
+        tried: Option<Box<Key32>>,
         replaces: Option<[u8; 32]>,
         now: WallTime,
     ) -> Result<Vault> {

@@ -145,20 +145,17 @@ impl VaultFolder {
         self.enter(envelope, master)
     }
 
-    fn enter(&self, envelope: Envelope<'_>, master: Key32) -> Result<Vault> {
+    fn enter(&self, envelope: Envelope<'_>, master: Box<Key32>) -> Result<Vault> {
         let contents = Contents::read(&envelope.open(&master)?)?;
         copies::clear_leftovers(self, &envelope.header);
-        Ok(Vault::new(self.clone(), envelope.header, envelope.mac, Box::new(master), contents))
+        Ok(Vault::new(self.clone(), envelope.header, envelope.mac, master, contents))
     }
 
     /// Opens the vault with its master key alone. The same errors; a key that is not this vault's is
     /// [`Error::Damaged`].
     pub(super) fn open_with(&self, master: Box<Key32>) -> Result<Vault> {
         let file = self.read()?;
-        let envelope = Envelope::split(&file)?;
-        let contents = Contents::read(&envelope.open(&master)?)?;
-        copies::clear_leftovers(self, &envelope.header);
-        Ok(Vault::new(self.clone(), envelope.header, envelope.mac, master, contents))
+        self.enter(Envelope::split(&file)?, master)
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -192,7 +189,7 @@ impl Opener {
     /// Made of a proof that opens one of the slots; [`Error::WrongProof`] where it opens none.
     pub(super) fn find(header: &Header, proof: &SlotProof) -> Result<Self> {
         let (slot, key, _) = find(header, &header.slots, proof)?;
-        Ok(Self { slot, key: Box::new(key) })
+        Ok(Self { slot, key })
     }
 
     /// The slot's id.
@@ -201,14 +198,14 @@ impl Opener {
     }
 
     /// The master key; [`Error::WrongProof`] where the slot is gone or another.
-    pub(super) fn open(&self, header: &Header) -> Result<Key32> {
+    pub(super) fn open(&self, header: &Header) -> Result<Box<Key32>> {
         let slot = header.slots.iter().find(|slot| slot.id == self.slot).ok_or(Error::WrongProof)?;
         slot.open(&header.vault_id, &self.key)?.ok_or(Error::WrongProof)
     }
 }
 
 /// The slot among these that the proof opens: its id, what opened it, and the master key.
-pub(super) fn find(header: &Header, slots: &[Slot], proof: &SlotProof) -> Result<(u32, Key32, Key32)> {
+pub(super) fn find(header: &Header, slots: &[Slot], proof: &SlotProof) -> Result<(u32, Box<Key32>, Box<Key32>)> {
     for slot in slots {
         let Some(opener) = slot.opener(proof)? else { continue };
         if let Some(master) = slot.open(&header.vault_id, &opener)? {

@@ -17,8 +17,8 @@ pub fn keys(folder: &Path, proof: &SlotProof) -> Result<Vec<Named>> {
     let file = std::fs::read(folder.join(MAIN)).map_err(|source| Error::Unreadable { source })?;
     let header = Envelope::split(&file)?.header;
     let (_, opener, master) = folder::find(&header, &header.slots, proof)?;
-    let vault = VaultFolder::new(world, folder.to_owned()).open_with(Box::new(master.clone()))?;
+    let vault = VaultFolder::new(world, folder.to_owned()).open_with(master.clone())?;
     let state = vault.state_access().key;
-    let keys = [("the slot's key", &opener), ("master key", &master), ("state key", &*state)];
+    let keys = [("the slot's key", &*opener), ("master key", &*master), ("state key", &*state)];
     Ok(keys.into_iter().map(|(name, key)| (name, Zeroizing::new(key.to_vec()))).collect())
 }

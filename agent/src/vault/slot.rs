@@ -11,7 +11,7 @@ use super::error::{Error, Result};
 use super::json::{Extra, Fields, Node};
 use super::kdf::{self, KdfCost};
 use super::recovery::{self, CodeBits};
-use crate::world::{WallTime, World};
+use crate::world::{WallTime, World, on_wiped_stack};
 use claviger::model::{SlotKind, SlotProof};
 use claviger::secret::{Passphrase, Secret};
 use serde_json::Value;
@@ -84,7 +84,7 @@ pub(super) struct NewSlot {
     /// Goes into the contents.
     pub(super) public: [u8; 32],
     /// Opens the slot, to prove that it does.
-    pub(super) opener: Key32,
+    pub(super) opener: Box<Key32>,
 }
 
 /// What a slot is made for: the vault, the slot's id, the time.
@@ -99,20 +99,22 @@ impl Slot {
     /// A slot for a passphrase.
     pub(super) fn for_passphrase(at: Place<'_>, phrase: &Passphrase, cost: KdfCost, master: &Key32) -> Result<NewSlot> {
         let salt = *crypto::random::<32>(at.world)?;
-        let opener = kdf::passphrase_key(phrase, cost, &salt)?;
+        let opener = apart(|| kdf::passphrase_key(phrase, cost, &salt))?;
         Self::make(at, Method::Passphrase { cost, salt }, opener, master)
     }
 
     /// A slot for a recovery code.
     pub(super) fn for_code(at: Place<'_>, code: &CodeBits, master: &Key32) -> Result<NewSlot> {
         let salt = *crypto::random::<32>(at.world)?;
-        Self::make(at, Method::Recovery { salt }, recovery_key(code, &salt), master)
+        let opener = apart(|| Ok(recovery_key(code, &salt)))?;
+        Self::make(at, Method::Recovery { salt }, opener, master)
     }
 
     /// A slot for a secret that the desktop's keyring holds.
     pub(super) fn for_keyring(at: Place<'_>, secret: &Secret<[u8; 32]>, master: &Key32) -> Result<NewSlot> {
         let salt = *crypto::random::<32>(at.world)?;
-        Self::make(at, Method::Keyring { salt }, keyring_key(secret, &salt), master)
+        let opener = apart(|| Ok(keyring_key(secret, &salt)))?;
+        Self::make(at, Method::Keyring { salt }, opener, master)
     }
 
     /// A slot for a device that has given this secret for it.
@@ -125,11 +127,11 @@ impl Slot {
         if !device.is_sound() {
             return Err(Error::TooLarge);
         }
-        let opener = device.opener(secret);
+        let opener = apart(|| Ok(device.opener(secret)))?;
         Self::make(at, Method::Device(device), opener, master)
     }
 
-    fn make(at: Place<'_>, method: Method, opener: Key32, master: &Key32) -> Result<NewSlot> {
+    fn make(at: Place<'_>, method: Method, opener: Box<Key32>, master: &Key32) -> Result<NewSlot> {
         let private = crypto::random::<32>(at.world)?;
         let public = crypto::public_half(&private)?;
         let mut slot = Self {
@@ -141,7 +143,8 @@ impl Slot {
             master: [0; 48],
             extra: Extra::default(),
         };
-        slot.key = crypto::wrap(&opener, &slot.bound(at.vault_id), &private);
+        let bound = slot.bound(at.vault_id);
+        slot.key = on_wiped_stack(|| crypto::wrap(&opener, &bound, &private));
         slot.seal_master(at.world, at.vault_id, &public, master)?;
         Ok(NewSlot { slot, public, opener })
     }
@@ -162,39 +165,42 @@ impl Slot {
     }
 
     /// The key that this proof gives for this slot; None where the proof is of another kind or no code at all.
-    pub(super) fn opener(&self, proof: &SlotProof) -> Result<Option<Key32>> {
+    pub(super) fn opener(&self, proof: &SlotProof) -> Result<Option<Box<Key32>>> {
         match (&self.method, proof) {
             (Method::Passphrase { cost, salt }, SlotProof::Passphrase(phrase)) => {
-                match kdf::passphrase_key(phrase, *cost, salt) {
+                match apart(|| kdf::passphrase_key(phrase, *cost, salt)) {
                     Err(Error::WeakPassphrase) => Ok(None),
                     key => key.map(Some),
                 }
             }
             (Method::Recovery { salt }, SlotProof::Recovery(code)) => {
-                Ok(recovery::read(code).map(|bits| recovery_key(&bits, salt)))
+                Ok(on_wiped_stack(|| recovery::read(code).map(|bits| Box::new(recovery_key(&bits, salt)))))
             }
             (Method::Device(device), SlotProof::Answered(answer)) if answer.slot == self.id => {
-                Ok(Some(device.opener(&answer.secret)))
+                apart(|| Ok(device.opener(&answer.secret))).map(Some)
             }
             _ => Ok(None),
         }
     }
 
     /// The key that the keyring's secret gives for this slot; None where the slot is of another kind.
-    pub(super) fn keyring_opener(&self, secret: &Secret<[u8; 32]>) -> Option<Key32> {
+    pub(super) fn keyring_opener(&self, secret: &Secret<[u8; 32]>) -> Option<Box<Key32>> {
         match &self.method {
-            Method::Keyring { salt } => Some(keyring_key(secret, salt)),
+            Method::Keyring { salt } => apart(|| Ok(keyring_key(secret, salt))).ok(),
             Method::Device(_) | Method::Passphrase { .. } | Method::Recovery { .. } | Method::Unknown(_) => None,
         }
     }
 
     /// The master key; None where `opener` does not open the slot. [`Error::Damaged`] where it does and there is none.
-    pub(super) fn open(&self, vault_id: &[u8; 16], opener: &Key32) -> Result<Option<Key32>> {
+    pub(super) fn open(&self, vault_id: &[u8; 16], opener: &Key32) -> Result<Option<Box<Key32>>> {
         let bound = self.bound(vault_id);
-        let Some(private) = crypto::unwrap(opener, &bound, &self.key) else { return Ok(None) };
-        let public = crypto::public_half(&private)?;
-        let key = crypto::agree(&private, &self.share, &[self.share, public].concat(), MASTER)?;
-        crypto::unwrap(&key, &bound, &self.master).map(Some).ok_or(Error::Damaged)
+        on_wiped_stack(|| {
+            let Some(private) = crypto::unwrap(opener, &bound, &self.key) else { return Ok(None) };
+            let public = crypto::public_half(&private)?;
+            let key = crypto::agree(&private, &self.share, &[self.share, public].concat(), MASTER)?;
+            let master = crypto::unwrap(&key, &bound, &self.master).ok_or(Error::Damaged)?;
+            Ok(Some(Box::new(master)))
+        })
     }
 
     /// What anyone may read.
@@ -279,6 +285,12 @@ impl Slot {
 }
 
 const MASTER: &str = "claviger/v1/slot/master";
+
+/// Makes a key, and wipes what that has left on the stack: what is made there next is moved to the heap with its padding,
+/// and a key that opens a slot would lie in it for as long as the vault is open.
+fn apart(key: impl FnOnce() -> Result<Key32>) -> Result<Box<Key32>> {
+    on_wiped_stack(|| key().map(Box::new))
+}
 
 fn recovery_key(code: &CodeBits, salt: &[u8; 32]) -> Key32 {
     crypto::derive(code.as_slice(), salt, "claviger/v1/slot/recovery")

@@ -265,7 +265,7 @@ impl Vault {
         mut contents: Contents,
         master: Box<Key32>,
         copies: Copies,
-        tried: Option<(u32, Key32)>,
+        tried: Option<(u32, Box<Key32>)>,
         now: WallTime,
     ) -> Result<()> {
         header.generation += 1;

@@ -22,7 +22,7 @@ impl Clock for MachineClock {
     }
 
     fn boot(&self) -> BootTime {
-        BootTime(millis(time::clock_gettime(ClockId::Boottime)).unsigned_abs())
+        BootTime(millis(time::clock_gettime(ClockId::Boottime)).unsigned_abs()).plus_millis(ahead())
     }
 
     fn boot_id(&self) -> Option<String> {
@@ -64,9 +64,26 @@ fn millis(now: Timespec) -> i64 {
     now.tv_sec.saturating_mul(1000).saturating_add(now.tv_nsec / 1_000_000)
 }
 
+/// Milliseconds by which the agent believes the boot clock to be ahead of the kernel's: none. In a build with the
+/// feature `weak` as many as stand in the file that `CLAVIGER_BOOT_AHEAD` names, so that a test can have time pass; what
+/// waits already is not woken by that.
+#[cfg(not(feature = "weak"))]
+#[inline(always)]
+const fn ahead() -> u64 {
+    0
+}
+
+#[cfg(feature = "weak")]
+fn ahead() -> u64 {
+    static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let file = FILE.get_or_init(|| std::env::var_os("CLAVIGER_BOOT_AHEAD").map(PathBuf::from));
+    let text = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+    text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
 /// A timer on CLOCK_BOOTTIME; tokio's own timers stop while the machine sleeps.
 fn boot_timer(deadline: BootTime) -> io::Result<AsyncFd<OwnedFd>> {
-    let millis = i64::try_from(deadline.0).unwrap_or(i64::MAX).max(1);
+    let millis = i64::try_from(deadline.0.saturating_sub(ahead())).unwrap_or(i64::MAX).max(1);
     let value = Timespec { tv_sec: millis / 1000, tv_nsec: (millis % 1000) * 1_000_000 };
     timer(TimerfdClockId::Boottime, TimerfdTimerFlags::ABSTIME, value)
 }

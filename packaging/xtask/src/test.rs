@@ -91,7 +91,7 @@ fn steps() -> Vec<Step> {
         })
         .collect();
     let unit = |what: &str| Step::job(&format!("unit: {what}"), Job::cargo(&format!("test --quiet --locked {what}")));
-    steps.extend(["-p xtask", "-p claviger-sandbox"].map(unit));
+    steps.extend([unit("-p xtask"), unit("-p claviger-sandbox").needs("openssh")]);
     let agent = unit("-p claviger-agent --features test-seams,devices").needs("ssh-keygen").needs("pinentry-tty");
     steps.push(agent.needs("dbus-daemon").needs("pcscd").needs("umockdev"));
     // The tests of the root crate read their pages and scripts with whatever of these is there.
@@ -106,7 +106,7 @@ fn steps() -> Vec<Step> {
     steps.push(Step::job("build: weak agent, device helper", weak));
     steps.push(unit(&format!("-p claviger --lib --bins --test {}", ANYWHERE.join(" --test "))).needs("setpriv"));
     let outside = unit("-p claviger --test agent").needs("python3").needs("setpriv");
-    let outside = outside.needs("dbus-daemon").needs("gnome-keyring").needs("strace");
+    let outside = outside.needs("dbus-daemon").needs("gnome-keyring").needs("strace").needs("openssh").needs("setsid");
     steps.push(outside.needs("systemd-socket-activate").needs("root, for a second user"));
     let ssh = unit("-p claviger --test ssh").needs("git").needs("openssh").needs("setsid");
     steps.push(ssh);
@@ -141,6 +141,9 @@ fn steps() -> Vec<Step> {
         }
         if path.contains("test_ssh") {
             step = step.needs("openssh");
+        }
+        if path.contains("test_instance") {
+            step = step.needs("openssh").needs("rsync").needs("git");
         }
         if path.contains("test_doors") {
             steps.push(Step::new("build: rustsdk", || rig("rustsdk")));

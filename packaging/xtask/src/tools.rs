@@ -182,6 +182,12 @@ const TOOLS: &[Tool] = &[
         debian: true,
     },
     Tool {
+        name: "rsync",
+        probe: &["rsync", "--version"],
+        install: &["apt-get", "install", "-y", "--no-install-recommends", "rsync"],
+        debian: true,
+    },
+    Tool {
         name: "root, for a second user",
         probe: &["sh", "-c", "test $(id -u) = 0"],
         // Nothing to install: the line to type is the whole command, as root.

@@ -31,9 +31,9 @@ enum { KEYS = 16, LINES = 8, REPORT = 64, WRITTEN = 65 };
 /* Usage page 0xF1D0, usage 1; one report of 64 bytes each way, no report numbers (CTAP 2.1, section 11.2.8.1). */
 static const char *DESCRIPTOR = "06d0f10901a1010920150026ff007508954081020921150026ff00750895409102c0";
 
-/* A pty, and who has it open. */
+/* A pty, and whether somebody has it open. */
 struct line {
-	int node, terminal, watch, opened;
+	int node, watch, opened;
 	unsigned char written[WRITTEN];
 	size_t have;
 };
@@ -127,16 +127,21 @@ static void map_pty(const struct key *key, const char *pty, int make)
 static void make_line(struct line *line)
 {
 	struct termios raw;
+	int terminal;
 	line->node = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	if (line->node < 0 || grantpt(line->node) < 0 || unlockpt(line->node) < 0)
 		end("a pty");
 	const char *pty = ptsname(line->node);
-	line->terminal = open(pty, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (line->terminal < 0 || tcgetattr(line->terminal, &raw) < 0)
+	terminal = open(pty, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (terminal < 0 || tcgetattr(terminal, &raw) < 0)
 		end(pty);
 	cfmakeraw(&raw);
+	if (tcsetattr(terminal, TCSANOW, &raw) < 0)
+		end(pty);
+	/* Nobody has it open then, and the near end says so; it stays as it is set for as long as that is open. */
+	close(terminal);
 	line->watch = inotify_add_watch(watcher, pty, IN_OPEN | IN_CLOSE);
-	if (tcsetattr(line->terminal, TCSANOW, &raw) < 0 || line->watch < 0)
+	if (line->watch < 0)
 		end(pty);
 }
 
@@ -160,9 +165,8 @@ static void add_line(struct key *key)
 static void end_line(struct line *line)
 {
 	inotify_rm_watch(watcher, line->watch);
-	close(line->terminal);
 	close(line->node);
-	*line = (struct line){.node = -1, .terminal = -1, .watch = -1};
+	*line = (struct line){.node = -1, .watch = -1};
 }
 
 static void no_key(struct key *key)
@@ -170,7 +174,7 @@ static void no_key(struct key *key)
 	memset(key, 0, sizeof *key);
 	key->cable = -1;
 	for (struct line *line = key->lines; line < key->lines + LINES; line++)
-		*line = (struct line){.node = -1, .terminal = -1, .watch = -1};
+		*line = (struct line){.node = -1, .watch = -1};
 }
 
 /* The key in this slot as Linux shows a USB HID device: usb_device, usb_interface, hid, hidraw. */
@@ -232,35 +236,62 @@ static void unplug(struct key *key)
 	no_key(key);
 }
 
-static void count_opener(struct key *key, struct line *line, unsigned mask)
+static int read_line(struct key *key, struct line *line)
 {
-	/* Two opens in a row may be told as one: then it is fewer than there are, but while somebody has it open never none. */
-	if (mask & IN_OPEN)
-		line->opened++;
-	else if (mask & IN_CLOSE && line->opened)
-		line->opened--;
-	if (copies && line == key->next && line->opened)
-		add_line(key);
-	if (mask & IN_CLOSE && !line->opened)
-		tcflush(line->terminal, TCIFLUSH);
+	ssize_t size = read(line->node, line->written + line->have, WRITTEN - line->have);
+	if (size <= 0)
+		return 0;
+	line->have += size;
+	if (line->have == WRITTEN) {
+		line->have = 0;
+		if (send(key->cable, line->written, WRITTEN, MSG_NOSIGNAL) < 0)
+			perror("claviger-softkey-bridge: a report that came too late");
+	}
+	return 1;
 }
 
-/* Reports are for who has the node open; what nobody read is not for the next, as with hidraw. */
-static void count_openers(void)
+/* Reports are for who has the node open; what nobody read is not for the next, as with hidraw. Openers cannot be counted:
+ * inotify tells two opens, or two closes, as one. */
+static void look(struct key *key, struct line *line)
+{
+	struct pollfd state = {.fd = line->node};
+	int was = line->opened;
+	if (line->node < 0 || poll(&state, 1, 0) < 0)
+		return;
+	line->opened = !(state.revents & POLLHUP);
+	if (was && !line->opened) {
+		/* What its last one wrote before it went; then what that one did not read. */
+		while (read_line(key, line))
+			;
+		line->have = 0;
+		int terminal = open(ptsname(line->node), O_RDWR | O_NOCTTY | O_CLOEXEC);
+		tcflush(terminal, TCIFLUSH);
+		close(terminal);
+	}
+	if (copies && line == key->next && line->opened)
+		add_line(key);
+}
+
+static void look_at_lines(struct key *key)
+{
+	for (struct line *line = key->lines; line < key->lines + LINES; line++)
+		look(key, line);
+}
+
+/* Somebody has come or gone. */
+static void look_at_all(void)
 {
 	union {
 		struct inotify_event event;
 		char bytes[4096];
 	} buffer;
-	for (ssize_t size; (size = read(watcher, &buffer, sizeof buffer)) > 0;)
-		for (char *at = buffer.bytes; at < buffer.bytes + size;) {
-			struct inotify_event *event = (void *)at;
-			at += sizeof *event + event->len;
-			for (struct key *key = keys; key < keys + KEYS; key++)
-				for (struct line *line = key->lines; line < key->lines + LINES; line++)
-					if (line->watch == event->wd)
-						count_opener(key, line, event->mask);
-		}
+	int seen = 0;
+	while (read(watcher, &buffer, sizeof buffer) > 0)
+		seen = 1;
+	if (seen)
+		for (struct key *key = keys; key < keys + KEYS; key++)
+			if (key->cable >= 0)
+				look_at_lines(key);
 }
 
 static void from_key(struct key *key)
@@ -271,23 +302,10 @@ static void from_key(struct key *key)
 		unplug(key);
 		return;
 	}
-	count_openers();
+	look_at_lines(key);
 	for (struct line *line = key->lines; line < key->lines + LINES; line++)
 		if (line->opened && write(line->node, report, size) != size)
 			perror("claviger-softkey-bridge: a report that nobody fetched");
-}
-
-static void from_line(struct key *key, struct line *line)
-{
-	ssize_t size = read(line->node, line->written + line->have, WRITTEN - line->have);
-	if (size <= 0 || (line->have += size) < WRITTEN)
-		return;
-	line->have = 0;
-	count_openers();
-	if (!line->opened)
-		line->opened = 1; /* whoever wrote it */
-	if (send(key->cable, line->written, WRITTEN, MSG_NOSIGNAL) < 0)
-		perror("claviger-softkey-bridge: a report that came too late");
 }
 
 /* The lowest free slot, as the kernel counts, in which ioctls tell the right ids. */
@@ -348,7 +366,7 @@ int main(int count, char **words)
 			struct pollfd *of = wait + FIXED + EACH * slot;
 			of[LINES] = (struct pollfd){.fd = keys[slot].cable, .events = POLLIN};
 			for (int line = 0; line < LINES; line++)
-				of[line] = (struct pollfd){.fd = keys[slot].lines[line].node, .events = POLLIN};
+				of[line] = (struct pollfd){.fd = keys[slot].lines[line].opened ? keys[slot].lines[line].node : -1, .events = POLLIN};
 		}
 		if (poll(wait, FIXED + EACH * KEYS, -1) < 0)
 			end("poll");
@@ -357,12 +375,12 @@ int main(int count, char **words)
 		for (int slot = 0; slot < KEYS; slot++) {
 			const struct pollfd *of = wait + FIXED + EACH * slot;
 			for (int line = 0; line < LINES; line++)
-				if (of[line].revents)
-					from_line(&keys[slot], &keys[slot].lines[line]);
+				if (of[line].revents && !read_line(&keys[slot], &keys[slot].lines[line]))
+					look(&keys[slot], &keys[slot].lines[line]);
 			if (of[LINES].revents)
 				from_key(&keys[slot]);
 		}
-		count_openers();
+		look_at_all();
 		if (wait[1].revents)
 			accept_key(listener);
 	}
