@@ -237,6 +237,7 @@ mod tests {
           ssh-key     SSH keys in the vault: new, add, list, public, remove, export
           keypair     EC2 key pairs: list, create, import, rotate, delete, password
           device      YubiKeys and other devices: list
+          oath        OATH accounts of YubiKeys: list, code, rename, delete
           piv         PIV cards: list, new, certificate, pin, puk, management-key
           fido        FIDO2 devices: list, new, pin
           profile     Profiles: list, show, explain, adopt, release

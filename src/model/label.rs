@@ -49,11 +49,16 @@ fn show(text: &str, limit: usize, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if count == limit {
             return out.write_str("…");
         }
-        let overrides = matches!(character, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-        let shown = if character.is_control() || overrides { '?' } else { character };
+        let shown = if is_hidden(character) { '?' } else { character };
         write!(out, "{shown}")?;
     }
     Ok(())
+}
+
+/// Whether a terminal would not show it, but obey it.
+pub(super) fn is_hidden(character: char) -> bool {
+    let overrides = matches!(character, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    character.is_control() || overrides
 }
 
 #[cfg(test)]

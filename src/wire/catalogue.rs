@@ -138,6 +138,7 @@ catalogue! {
     DeviceLastTry, "device.last_try", Person, "one try of the PIN or PUK is left, and nobody here has said that it may be used", None;
     DeviceManagementKeyRefused, "device.management_key_refused", Usage, "this cannot be a management key of the device", None;
     DeviceManagementKeyWrong, "device.management_key_wrong", Refused, "the PIV management key is not the right one", Some("claviger piv management-key --help");
+    DeviceNameRefused, "device.name_refused", Usage, "under that name the account would make other codes", None;
     DeviceNotPermitted, "device.not_permitted", Device, "this user may not open the device", None;
     DeviceNotPresent, "device.not_present", Device, "the device is not plugged in, or was pulled out", Some("claviger device list");
     DeviceNotThere, "device.not_there", NotFound, "the device holds no such account, key or credential", None;
@@ -181,6 +182,8 @@ catalogue! {
     KeypairStranded, "keypair.stranded", Fault, "a key pair may stand at AWS whose private half nobody has", None;
     KeypairUnsupported, "keypair.unsupported", Refused, "no key of that type or size is taken by EC2", Some("claviger ssh-key new NAME");
     KeyringUnavailable, "keyring.unavailable", Fault, "the desktop's keyring cannot be used", Some("claviger slot add keyring");
+    MfaAccountInUse, "mfa.account_in_use", Refused, "the account of the YubiKey makes the codes of an authenticator", Some("claviger mfa list");
+    MfaAccountUnfit, "mfa.account_unfit", Refused, "AWS does not take the codes of such an account: it knows TOTP alone, of SHA-1 and 30 seconds", Some("claviger mfa add --for NAME --device --new");
     MfaCodeNeeded, "mfa.code_needed", Person, "a code must be typed, and nobody here can be asked", None;
     MfaCodeRefused, "mfa.code_refused", Refused, "AWS refused the code", None;
     MfaContradicts, "mfa.contradicts", Refused, "the profile's mfa_serial contradicts what is known", None;

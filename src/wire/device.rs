@@ -1,7 +1,7 @@
 //! Devices as `device list` shows them.
 
 use super::Fault;
-use crate::model::{Firmware, MfaSerial, Name};
+use crate::model::{Firmware, MfaSerial, Name, OathName};
 use crate::secret::{TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,7 @@ pub struct MfaOnDevice {
     pub device: Option<u32>,
     /// Its account on the YubiKey; without a seed it may be left out where only one is of AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
+    pub account: Option<OathName>,
     /// A seed to put there; without one the account is there already.
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<TotpSeedText>,

@@ -2,7 +2,7 @@
 
 use super::Fault;
 use super::reply::MfaRow;
-use crate::model::{AccessKeyId, Name};
+use crate::model::{AccessKeyId, Name, OathName};
 use crate::secret::{ConsolePassword, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ pub struct EnrollOnDevice {
     pub serial: Option<u32>,
     /// The name of its account there; what AWS calls it, if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
+    pub account: Option<OathName>,
     /// It wants to be touched for each code.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub touch: bool,

@@ -46,6 +46,10 @@ impl Request {
             Self::MfaRemove { .. } => "mfa_remove",
             Self::MfaRename { .. } => "mfa_rename",
             Self::MfaResync { .. } => "mfa_resync",
+            Self::OathCode(_) => "oath_code",
+            Self::OathDelete(_) => "oath_delete",
+            Self::OathList { .. } => "oath_list",
+            Self::OathRename(_) => "oath_rename",
             Self::PasswordChange(_) => "password_change",
             Self::PasswordSuggest { .. } => "password_suggest",
             Self::PivCertificate(_) => "piv_certificate",
@@ -124,6 +128,10 @@ impl Request {
                 | Self::MfaEnroll(_)
                 | Self::MfaExport { .. }
                 | Self::MfaResync { .. }
+                | Self::OathCode(_)
+                | Self::OathDelete(_)
+                | Self::OathList { .. }
+                | Self::OathRename(_)
                 | Self::PasswordChange(_)
                 | Self::PasswordSuggest { .. }
                 | Self::PivCertificate(_)
@@ -162,6 +170,7 @@ impl Request {
             | Self::Logout { .. }
             | Self::MfaExport { .. }
             | Self::MfaList {}
+            | Self::OathList { .. }
             | Self::PasswordSuggest { .. }
             | Self::PivList { .. }
             | Self::ProfileExplain { .. }
@@ -201,6 +210,9 @@ impl Request {
             | Self::MfaRemove { .. }
             | Self::MfaRename { .. }
             | Self::MfaResync { .. }
+            | Self::OathCode(_)
+            | Self::OathDelete(_)
+            | Self::OathRename(_)
             | Self::PasswordChange(_)
             | Self::PivCertificate(_)
             | Self::PivChange(_)

@@ -17,6 +17,7 @@ mod iam;
 mod keeping;
 mod keypair;
 mod manner;
+mod oath;
 mod piv;
 mod reply;
 mod request;
@@ -44,6 +45,7 @@ pub use keypair::{
     InstancePassword, KeypairCreate, KeypairDeed, KeypairDelete, KeypairImport, KeypairInstance, KeypairKind,
     KeypairOutcome, KeypairPassword, KeypairRegion, KeypairRotate, KeypairRow, KeypairScope, KeypairSource,
 };
+pub use oath::{OathAccount, OathCard, OathCode, OathRename, OathRow};
 pub use piv::{
     PivCard, PivCertificate, PivCertificateDeed, PivChange, PivKeyRow, PivManagementKey, PivNew, PivReference,
 };

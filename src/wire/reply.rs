@@ -11,6 +11,7 @@ use super::fido::FidoRow;
 use super::iam::{AccessKeyAtAws, AccessKeyRotated, MfaEnrolled};
 use super::keeping::{OlderVault, TrashRow};
 use super::keypair::{InstancePassword, KeypairOutcome};
+use super::oath::{OathCard, OathCode};
 use super::piv::{PivCard, PivKeyRow};
 use super::ssh_instance::SshInstanceRow;
 use super::ssh_key::{SshKeyExport, SshKeyRow};
@@ -81,6 +82,10 @@ pub enum Reply {
         #[serde(with = "text")]
         uri: TotpSeedText,
     },
+    /// To oath_list.
+    OathCards(Vec<OathCard>),
+    /// To oath_code.
+    OathCode(OathCode),
     /// To password_suggest.
     Password {
         /// The password.

@@ -7,6 +7,7 @@ use super::fido::{FidoOptions, FidoPins};
 use super::iam::{AccessKeyRotate, MfaEnroll, PasswordChange};
 use super::keeping::TrashKind;
 use super::keypair::{KeypairCreate, KeypairDelete, KeypairImport, KeypairPassword, KeypairRotate, KeypairScope};
+use super::oath::{OathAccount, OathRename};
 use super::piv::{PivCertificate, PivChange, PivManagementKey, PivNew};
 use super::slot::NewSlot;
 use super::ssh_instance::SshInstance;
@@ -312,6 +313,18 @@ pub enum Request {
         /// Which.
         name: Name,
     },
+    /// One code of an account of a card that is none of AWS. The counter of one that counts moves on with it.
+    OathCode(OathAccount),
+    /// Deletes an account of a card, and its seed with it.
+    OathDelete(OathAccount),
+    /// The cards with OATH accounts that are plugged in, and their accounts. No counter moves.
+    OathList {
+        /// The serial number of the one card.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<u32>,
+    },
+    /// Gives an account of a card another name.
+    OathRename(OathRename),
     /// Changes the console password of a profile's user.
     PasswordChange(PasswordChange),
     /// A password as the account of a profile's user wants it. It is not stored.

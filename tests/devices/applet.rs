@@ -4,13 +4,13 @@ use crate::home::program;
 use crate::yubikey::{Bad, Card, Rig};
 use claviger::secret::{DeviceSecret, Pin, SecretText};
 use claviger_agent::device::oath::{Account, Answer as OathAnswer, Hash, Kind, NewAccount, Operation as Oath, Verb};
-use claviger_agent::device::{Address, Answer, Bytes, Devices, Error, Found, Operation, Thing};
-use claviger_agent::world::World;
+use claviger_agent::device::{Address, Answer, Bytes, Devices, Error, Found, Notice, Operation, Thing};
+use claviger_agent::world::{BootTime, BoxFuture, Clock, WallTime, World};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Until the helper has noticed a card.
 const PATIENCE_MILLIS: u64 = 60_000;
@@ -23,6 +23,10 @@ struct Room {
 
 impl Room {
     fn new(rig: &Rig) -> Self {
+        Self::with_clock(rig, World::real().clock)
+    }
+
+    fn with_clock(rig: &Rig, clock: Arc<dyn Clock>) -> Self {
         let script = rig.file("helper");
         let (socket, helper) = (rig.pcsc_socket(), program("claviger-device-helper"));
         let text =
@@ -30,7 +34,7 @@ impl Room {
         fs::write(&script, text).expect("a script");
         fs::set_permissions(&script, Permissions::from_mode(0o755)).expect("chmod");
         let runtime = Runtime::new().expect("a runtime");
-        let devices = runtime.block_on(async { Devices::new(World::real().clock, script) });
+        let devices = runtime.block_on(async { Devices::new(clock, script) });
         Self { runtime, devices }
     }
 
@@ -54,11 +58,21 @@ impl Room {
     }
 
     fn run(&self, found: &Found, verb: Verb) -> Result<OathAnswer, Error> {
-        let (notices, _) = mpsc::unbounded_channel();
+        self.run_with(found, verb, mpsc::unbounded_channel().0)
+    }
+
+    fn run_with(&self, found: &Found, verb: Verb, notices: mpsc::UnboundedSender<Notice>) -> Result<OathAnswer, Error> {
         let operation = Operation::Oath(Oath { access: None, verb });
         match self.runtime.block_on(self.devices.run(found, operation, notices))? {
             Answer::Oath(answer) => Ok(answer),
             Answer::Nothing {} => Ok(OathAnswer::Accounts(Vec::new())),
+            _ => panic!("another answer"),
+        }
+    }
+
+    fn next_code(&self, found: &Found, account: &str) -> Result<String, Error> {
+        match self.run(found, Verb::NextCode { name: name(account) })? {
+            OathAnswer::Code(code) => Ok(code.expose().to_owned()),
             _ => panic!("another answer"),
         }
     }
@@ -95,6 +109,12 @@ fn put(account: &str) -> Verb {
         touch: false,
         counter: 0,
     })
+}
+
+/// The same as one that counts.
+fn counting(account: &str, digits: u8, counter: u32, touch: bool) -> Verb {
+    let Verb::Put(totp) = put(account) else { panic!("an account") };
+    Verb::Put(NewAccount { kind: Kind::Hotp, digits, counter, touch, ..totp })
 }
 
 /// An operation, what has to be there for it, and whether it has been done.
@@ -213,4 +233,115 @@ fn an_applet_that_answers_badly_is_an_error() {
             code().expect("right again");
         }
     }
+}
+
+/// RFC 4226 appendix D: the codes of the seed above, by their counters.
+const COUNTED: [&str; 10] =
+    ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
+
+#[test]
+fn a_counter_moves_once_for_each_code_that_is_asked_for_and_never_otherwise() {
+    let rig = Rig::new();
+    let card = rig.yubikey(11_111_111, "5.7.1");
+    let room = Room::new(&rig);
+    let mut found = room.found();
+    drop(room.run(&found, put("one")).expect("an account"));
+    drop(room.run(&found, counting("count", 6, 0, false)).expect("an account"));
+    assert_eq!(room.next_code(&found, "count").as_deref(), Ok(COUNTED[0]));
+    // What lists, and what asks for the code of an account of the other kind, moves none.
+    assert_eq!(room.accounts(&found).iter().map(|account| account.kind).collect::<Vec<_>>(), [Kind::Totp, Kind::Hotp]);
+    drop(room.run(&found, Verb::Code { name: name("one"), time: 59 }).expect("a code"));
+    let by_time = room.run(&found, Verb::Code { name: name("count"), time: 59 }).map(drop);
+    assert_eq!(by_time, Err(Error::AccountCounts));
+    assert_eq!(room.next_code(&found, "one"), Err(Error::NotThere(Thing::Account)));
+    assert_eq!(room.next_code(&found, "nobody"), Err(Error::NotThere(Thing::Account)));
+    let before = card.apdus();
+    assert_eq!(room.next_code(&found, "count").as_deref(), Ok(COUNTED[1]));
+    let count = card.apdus() - before;
+    let mut counter = 2;
+    for next in 1..=count {
+        for after in [false, true] {
+            if after {
+                card.cut_after(next)
+            } else {
+                card.cut_at(next)
+            }
+            assert_eq!(room.next_code(&found, "count"), Err(Error::Gone), "{next} of {count}");
+            room.seen(false);
+            card.plug();
+            found = room.found();
+            // The one that was lost on its way was made; nothing else was, and nothing was tried again.
+            counter += usize::from(after && next == count);
+            assert_eq!(room.next_code(&found, "count").as_deref(), Ok(COUNTED[counter]), "{next} of {count} {after}");
+            counter += 1;
+        }
+    }
+    drop(room.run(&found, counting("late", 8, 9, false)).expect("an account"));
+    // The same table, with more of its digits.
+    assert_eq!(room.next_code(&found, "late").as_deref(), Ok("45520489"));
+    drop(room.run(&found, Verb::Rename { from: name("late"), to: name("later") }).expect("renamed"));
+    assert_eq!(room.next_code(&found, "later").as_deref(), Ok("72403154"), "its counter came with it");
+}
+
+/// A clock that stands still: what half a second is waited for comes when a test says so, and nothing else ever.
+#[derive(Default)]
+struct HalfSecond(Notify);
+
+impl Clock for HalfSecond {
+    fn wall(&self) -> WallTime {
+        WallTime(0)
+    }
+
+    fn boot(&self) -> BootTime {
+        BootTime(0)
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        None
+    }
+
+    fn slept_millis(&self) -> i64 {
+        0
+    }
+
+    fn disturbed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn sleep_until(&self, deadline: BootTime) -> BoxFuture<'_, ()> {
+        if deadline == BootTime(500) { Box::pin(self.0.notified()) } else { Box::pin(std::future::pending()) }
+    }
+}
+
+#[test]
+fn a_touch_that_a_counting_account_does_not_tell_of_is_told_once_it_does_not_answer() {
+    let rig = Rig::new();
+    let card = rig.yubikey(11_111_111, "5.7.1");
+    let clock = Arc::new(HalfSecond::default());
+    let room = Room::with_clock(&rig, clock.clone());
+    let found = room.found();
+    for (account, touch) in [("quick", false), ("touched", true)] {
+        drop(room.run(&found, counting(account, 6, 0, touch)).expect("an account"));
+    }
+    let (notices, mut heard) = mpsc::unbounded_channel();
+    drop(room.run_with(&found, Verb::NextCode { name: name("quick") }, notices).expect("a code"));
+    assert_eq!(room.runtime.block_on(heard.recv()), None, "nothing was told");
+    card.touch_by_hand();
+    let (notices, mut heard) = mpsc::unbounded_channel();
+    let code = std::thread::scope(|scope| {
+        let code = scope.spawn(|| room.run_with(&found, Verb::NextCode { name: name("touched") }, notices));
+        card.wait_for_touch();
+        assert!(heard.try_recv().is_err(), "not yet");
+        clock.0.notify_one();
+        assert_eq!(room.runtime.block_on(heard.recv()), Some(Notice::Touch));
+        assert!(card.touch());
+        code.join().expect("the helper")
+    });
+    let Ok(OathAnswer::Code(code)) = code else { panic!("no code") };
+    assert_eq!(code.expose(), COUNTED[0]);
+    // Nobody touches it: no code was made.
+    card.touch_never();
+    assert_eq!(room.next_code(&found, "touched"), Err(Error::TouchTimeout));
+    card.touch_at_once();
+    assert_eq!(room.next_code(&found, "touched").as_deref(), Ok(COUNTED[1]));
 }

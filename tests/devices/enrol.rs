@@ -161,6 +161,14 @@ fn one_that_is_pulled_at_any_command_is_finished_or_taken_back() {
     stage.run(&[&enroll[..], &["--name", "last"]].concat()).fault_told(7, "");
     stage.plug();
     assert!(stage.is_unfinished());
+    // Its account stays as it is until then.
+    let cards: Value = serde_json::from_str(&stage.run(&["oath", "list", "--json"]).good()).expect("JSON");
+    let names =
+        cards[0]["accounts"].as_array().expect("accounts").iter().filter_map(|account| account["name"].as_str());
+    let last = names.into_iter().find(|name| name.contains(":last@")).expect("the account");
+    for words in [&["delete", last][..], &["rename", last, "AWS:other"], &["code", last]] {
+        stage.run(&[&["oath"], words].concat()).fault_told(5, "whose enrolment is not done");
+    }
     stage.run(&enroll).good();
     assert!(!stage.is_unfinished());
     assert_eq!((stage.at_aws(), stage.sandbox.reused()), (2, 0));

@@ -24,6 +24,7 @@ mod memory;
 #[path = "../agent/needles.rs"]
 mod needles;
 mod oath;
+mod oath_accounts;
 mod person;
 mod piv;
 mod piv_slots;

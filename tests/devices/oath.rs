@@ -7,19 +7,19 @@ use crate::yubikey::{Bad, Card, Rig};
 use claviger_sandbox::Seed;
 use std::process::{Child, Command, Stdio};
 
-const CARD: u32 = 12_345_678;
+pub(crate) const CARD: u32 = 12_345_678;
 
 /// A world with a user of two devices: the first is the YubiKey's, the other one's seed can be kept in the vault.
-struct Stage {
-    sandbox: Sandbox,
+pub(crate) struct Stage {
+    pub(crate) sandbox: Sandbox,
     seed: Seed,
-    agent: Installed,
-    card: Card,
-    rig: Rig,
+    pub(crate) agent: Installed,
+    pub(crate) card: Card,
+    pub(crate) rig: Rig,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let rig = Rig::new();
         let card = rig.yubikey(CARD, "5.7.1");
         let mut seed = Seed::demo(7);
@@ -40,7 +40,7 @@ impl Stage {
     }
 
     /// `mfa add --device`, with the seed of the first device.
-    fn add(&self, options: &[&str]) -> Ended {
+    pub(crate) fn add(&self, options: &[&str]) -> Ended {
         let serial = self.serial(0);
         let add = ["mfa", "add", "--for", "dev", "--device", "--seed-stdin", "--serial", &serial];
         self.agent.run(&[&add, options].concat(), &self.seed.users[0].mfa_devices[0].seed)
@@ -74,7 +74,7 @@ impl Stage {
         command
     }
 
-    fn spawn(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
         let mut command = self.agent.command("claviger");
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().expect("the client")

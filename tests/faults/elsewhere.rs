@@ -44,6 +44,7 @@ pub(crate) const PLACES: &[(Code, &[&str])] = &[
             "src/cli/args.rs",
             "src/cli/intake.rs",
             "src/cli/cmd/keypair.rs",
+            "src/cli/cmd/mfa.rs",
             "src/cli/cmd/slot.rs",
             "src/cli/cmd/ssh.rs",
             "src/cli/terminal.rs",

@@ -163,6 +163,7 @@ fn of_files(world: &Outside) -> Vec<FilesError> {
 fn of_devices(world: &Outside) -> Vec<device::Error> {
     use device::{Applet, CertificateFlaw, Error, PinRule, Reference, Thing};
     vec![
+        Error::AccountCounts,
         Error::AlgorithmUnsupported(Some(Firmware(5, 7, 0))),
         Error::AlreadyThere,
         Error::Ambiguous,
@@ -234,6 +235,12 @@ fn of_jobs(world: &Outside) -> Vec<jobs::Error> {
         Error::MfaNameTaken(name.clone()),
         Error::MfaUnfinished(world.profile.clone(), name.clone()),
         Error::NewKeyRefused(access_key_id()),
+        Error::OathCounted(name.clone()),
+        Error::OathInUse(name.clone()),
+        Error::OathPeriod(30),
+        Error::OathPeriod(3600),
+        Error::OathUnfinished(name.clone()),
+        Error::OathUnfit,
         Error::NoAccessKey(world.profile.clone()),
         Error::NotAKeyOfUser(access_key_id()),
         Error::OtherKeyActive(access_key_id()),

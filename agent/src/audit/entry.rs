@@ -118,6 +118,12 @@ events! {
     MfaRename, "mfa.rename";
     /// AWS was told how far the clock of a device is off.
     MfaResync, "mfa.resync";
+    /// A code of an account of a card was shown.
+    OathCode, "oath.code";
+    /// An account of a card was deleted.
+    OathDelete, "oath.delete";
+    /// An account of a card was renamed.
+    OathRename, "oath.rename";
     /// The console password of a user was changed.
     PasswordChange, "password.change";
     /// The certificate beside a key of a PIV card was written or removed.

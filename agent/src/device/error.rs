@@ -8,6 +8,9 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Error {
+    /// A code was to be made by time, and the account counts.
+    #[error("the account makes its codes by a counter (HOTP)")]
+    AccountCounts,
     /// What was to be made is there already.
     #[error("the device holds one of that name already")]
     AlreadyThere,

@@ -1,8 +1,16 @@
 //! What the OATH applet can be asked (Yubico, YKOATH protocol).
 
 use super::protocol::{Bytes, QUICK_MILLIS, TOUCH_MILLIS};
+use claviger::model::Firmware;
+pub use claviger::model::{OathHash as Hash, OathKind as Kind};
 use claviger::secret::{DeviceSecret, Pin, SecretText, TokenCode, text};
 use serde::{Deserialize, Serialize};
+
+/// The first firmware that renames accounts (Yubico, YKOATH protocol, RENAME).
+pub const RENAMES_SINCE: Firmware = Firmware(5, 3, 1);
+
+/// Seconds of a step where a name does not say otherwise.
+const PERIOD: u32 = 30;
 
 /// One thing to do, with the applet's access key where it has a password.
 #[derive(Serialize, Deserialize)]
@@ -20,12 +28,17 @@ pub struct Operation {
 pub enum Verb {
     /// The access key that a password gives for this device (PBKDF2 over its id), after the applet has accepted it.
     Access(#[serde(with = "text")] Pin),
-    /// A code, at a time.
+    /// A code of a TOTP account, at a time. One that counts is an error, and not asked.
     Code {
         /// The account, to the byte.
         name: Bytes,
         /// Seconds since 1970.
         time: i64,
+    },
+    /// The next code of an HOTP account, whose counter moves on with it. One that does not count is an error, and not asked.
+    NextCode {
+        /// The account, to the byte.
+        name: Bytes,
     },
     /// Removes an account.
     Delete {
@@ -36,7 +49,7 @@ pub enum Verb {
     List {},
     /// Adds an account. One of that name is an error, never overwritten.
     Put(NewAccount),
-    /// Gives an account another name; firmware 5.3.
+    /// Gives an account another name; see [`RENAMES_SINCE`].
     Rename {
         /// From.
         from: Bytes,
@@ -68,26 +81,6 @@ pub struct NewAccount {
     pub counter: u32,
 }
 
-/// What makes the code change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A counter (RFC 4226).
-    Hotp,
-    /// Time (RFC 6238).
-    Totp,
-}
-
-/// The hash of an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "their own names")]
-pub enum Hash {
-    Sha1,
-    Sha256,
-    Sha512,
-}
-
 /// An account as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -111,8 +104,15 @@ pub enum Answer {
     Access(#[serde(with = "text")] DeviceSecret),
     /// Of `List`.
     Accounts(Vec<Account>),
-    /// Of `Code`.
+    /// Of `Code` and `NextCode`.
     Code(#[serde(with = "text")] TokenCode),
+}
+
+/// Seconds of a step, as a name says: `60/issuer:account`.
+pub fn period(name: &[u8]) -> u32 {
+    let digits = name.split(|byte| *byte == b'/').next().filter(|digits| digits.len() < name.len());
+    let number = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    number.filter(|seconds| (1..=3600).contains(seconds)).unwrap_or(PERIOD)
 }
 
 /// A copy of an access key for the helper.
@@ -123,7 +123,7 @@ pub fn for_helper(access: &DeviceSecret) -> DeviceSecret {
 impl Operation {
     pub(super) fn limit_millis(&self) -> u64 {
         match self.verb {
-            Verb::Code { .. } => TOUCH_MILLIS,
+            Verb::Code { .. } | Verb::NextCode { .. } => TOUCH_MILLIS,
             _ => QUICK_MILLIS,
         }
     }

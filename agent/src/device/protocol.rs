@@ -72,6 +72,8 @@ pub enum Report {
     Begun {},
     /// The device waits to be touched.
     Touch {},
+    /// The device may wait to be touched: it does not tell.
+    PerhapsTouch {},
     /// The operation's end.
     Done(Result<Answer, Error>),
 }

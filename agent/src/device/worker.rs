@@ -15,6 +15,8 @@ const START_MILLIS: u64 = 10_000;
 const BEGIN_MILLIS: u64 = 900;
 /// Until a device that was told to give up has done so.
 const CANCEL_MILLIS: u64 = 1_000;
+/// After which a device that may want to be touched is taken to want it: it would have answered (as in Yubico's ykman).
+const PERHAPS_MILLIS: u64 = 500;
 /// How long a helper outlives its last operation, and with it the PIN that a key of the policy `once` has been given.
 const IDLE_MILLIS: u64 = 300_000;
 
@@ -119,6 +121,7 @@ impl Worker {
         let begin = self.clock.boot();
         let mut deadline = begin.plus_millis(BEGIN_MILLIS);
         let mut given_up = None;
+        let mut perhaps = None;
         loop {
             let why = tokio::select! {
                 biased;
@@ -134,11 +137,20 @@ impl Worker {
                         let _ = asked.notices.send(Notice::Touch);
                         continue;
                     }
+                    Report::PerhapsTouch {} => {
+                        perhaps = Some(self.clock.boot().plus_millis(PERHAPS_MILLIS));
+                        continue;
+                    }
                     // Whoever was told to give up says no more than that it did.
                     Report::Done(Err(error)) => return Err(Heard::Told(given_up.unwrap_or(error))),
                     Report::Done(Ok(answer)) => return Ok(answer),
                     Report::Present(_) | Report::Ready {} => return Err(Heard::Lost(Error::HelperSpeech)),
                 },
+                () = self.clock.sleep_until(perhaps.unwrap_or(deadline)), if perhaps.is_some() => {
+                    perhaps = None;
+                    let _ = asked.notices.send(Notice::Touch);
+                    continue;
+                }
                 () = self.clock.sleep_until(deadline) => match given_up {
                     Some(error) => return Err(Heard::Lost(error)),
                     None if asked.begun => Error::TimedOut,
@@ -148,7 +160,7 @@ impl Worker {
                 // Nobody waits until the device gives up.
                 _ = asked.ended.changed() => return Err(Heard::Lost(Error::Cancelled)),
             };
-            given_up = Some(why);
+            (given_up, perhaps) = (Some(why), None);
             deadline = self.give_up(process).await?;
         }
     }

@@ -47,6 +47,11 @@ impl Courtesy<'_> {
         self.speaker.say(&Report::Touch {});
     }
 
+    /// The device may be about to wait for a touch, and does not tell.
+    pub(super) fn perhaps_touch(&self) {
+        self.speaker.say(&Report::PerhapsTouch {});
+    }
+
     /// From here on the operation is given up so.
     pub(super) fn give_up_by(&self, how: impl Fn() + Send + 'static) {
         self.stop.set(Some(Box::new(how)));

@@ -8,6 +8,7 @@ pub mod iam_user;
 pub mod instance;
 pub mod keypair;
 pub mod mfa_device;
+pub mod oath_account;
 pub mod password;
 pub mod rotation;
 pub mod ssh_key;
@@ -56,6 +57,21 @@ pub enum Error {
     /// A device of the same user is not done.
     #[error("device {1} of the user of profile {0} is not done")]
     MfaUnfinished(String, Name),
+    /// An account of a card that is not to be deleted: an authenticator takes its codes from it.
+    #[error("the account makes the codes of {0}")]
+    OathInUse(Name),
+    /// An account of a card whose codes are counted: it is an authenticator's.
+    #[error("the codes of the account are those of {0}")]
+    OathCounted(Name),
+    /// An account of a card would have another period under another name. Its own, in seconds.
+    #[error("a name says another period than {0} s")]
+    OathPeriod(u32),
+    /// An account of a card whose codes AWS does not take.
+    #[error("AWS takes no codes of such an account")]
+    OathUnfit,
+    /// An account of a card is that of a device which is not done.
+    #[error("the account is that of {0}, which is not done")]
+    OathUnfinished(Name),
     /// The profile comes from no access key.
     #[error("profile {0} comes from no stored access key")]
     NoAccessKey(String),

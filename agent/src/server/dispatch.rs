@@ -27,6 +27,7 @@ mod items;
 mod keeping;
 mod keypair;
 mod mfa_card;
+mod oath;
 mod piv;
 mod prompts;
 mod ssh_instance;
@@ -114,6 +115,9 @@ impl Server {
             }
             Request::Login { profile } => self.login(&profile, conversation).await,
             Request::Logout { profile } => self.logout(profile.as_deref(), conversation).await,
+            Request::OathCode(_) | Request::OathDelete(_) | Request::OathList { .. } | Request::OathRename(_) => {
+                self.oath_request(request, conversation).await
+            }
             Request::PivCertificate(_)
             | Request::PivChange(_)
             | Request::PivList { .. }

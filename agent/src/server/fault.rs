@@ -17,6 +17,7 @@ mod adoption;
 mod iam;
 mod instance;
 mod mfa;
+mod oath;
 mod pins;
 mod prompt;
 mod source;
@@ -310,7 +311,7 @@ pub(super) fn job_ref(error: &jobs::Error) -> Fault {
         Error::SerialUnknown(listed) => mfa::serial_unknown(listed),
         Error::Session(error) => session(error, &nobody()),
         Error::Vault(error) => vault_ref(error),
-        error => [ssh_key::fault, iam::fault, instance::fault, keypair::fault]
+        error => [ssh_key::fault, iam::fault, oath::fault, instance::fault, keypair::fault]
             .iter()
             .find_map(|fault| fault(error))
             .unwrap_or_else(|| adoption::fault(error)),

@@ -7,11 +7,11 @@ use crate::audit::{Access, Act, Entry, Event, Head, Journal, Key};
 use crate::session::Session;
 use crate::vault::{LockedBy, Version, Witness};
 use crate::world::{WallTime, rfc3339};
-use claviger::model::{AuditAws, AuditPeer, AuditSubject, AuditVault, Name, SlotKind, SlotProof};
+use claviger::model::{AuditAws, AuditPeer, AuditSubject, AuditVault, Name, OathName, SlotKind, SlotProof};
 use claviger::wire::{
     AccessKeyExport, AccessKeyRotate, Change, ConfigScope, Fault, KeypairCreate, KeypairDelete, KeypairImport,
-    KeypairPassword, KeypairRotate, KeypairScope, MfaEnroll, MfaOnDevice, PasswordChange, PivCertificate,
-    PivCertificateDeed, PivChange, PivManagementKey, PivNew, PivReference, Reply, Request,
+    KeypairPassword, KeypairRotate, KeypairScope, MfaEnroll, MfaOnDevice, OathAccount, OathRename, PasswordChange,
+    PivCertificate, PivCertificateDeed, PivChange, PivManagementKey, PivNew, PivReference, Reply, Request,
 };
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
@@ -197,21 +197,28 @@ fn act(request: &Request) -> Option<(Event, AuditSubject, bool)> {
         Request::MfaRemove { name } => (Event::MfaRemove, named(name), false),
         Request::MfaRename { name, .. } => (Event::MfaRename, named(name), false),
         Request::MfaResync { name } => (Event::MfaResync, named(name), false),
+        Request::OathCode(OathAccount { device, account }) => (Event::OathCode, in_oath(*device, account), true),
+        Request::OathDelete(OathAccount { device, account }) => (Event::OathDelete, in_oath(*device, account), false),
+        Request::OathRename(OathRename { device, account, .. }) => {
+            (Event::OathRename, in_oath(*device, account), false)
+        }
         Request::PasswordChange(PasswordChange { profile, .. }) => (Event::PasswordChange, by_profile(profile), false),
         Request::PivCertificate(PivCertificate {
             device,
             slot,
             deed: PivCertificateDeed::Import(_) | PivCertificateDeed::Remove {},
             ..
-        }) => (Event::PivCertificate, on_card(*device, &slot.to_string()), false),
+        }) => (Event::PivCertificate, on_card("piv", *device, &slot.to_string()), false),
         Request::PivChange(PivChange { device, reference, .. }) => {
             let what = if *reference == PivReference::Puk { "PUK" } else { "PIN" };
-            (Event::PivChange, on_card(*device, what), false)
+            (Event::PivChange, on_card("piv", *device, what), false)
         }
         Request::PivManagementKey(PivManagementKey { device, .. }) => {
-            (Event::PivManagementKey, on_card(*device, "management key"), false)
+            (Event::PivManagementKey, on_card("piv", *device, "management key"), false)
         }
-        Request::PivNew(PivNew { device, slot, .. }) => (Event::PivNew, on_card(*device, &slot.to_string()), false),
+        Request::PivNew(PivNew { device, slot, .. }) => {
+            (Event::PivNew, on_card("piv", *device, &slot.to_string()), false)
+        }
         Request::ProfileAdopt { change, .. } if change.apply.is_some() => (Event::ProfileAdopt, about(change), false),
         Request::ProfileRelease { change, .. } if change.apply.is_some() => {
             (Event::ProfileRelease, about(change), false)
@@ -236,10 +243,15 @@ fn by_profile(profile: &str) -> AuditSubject {
     AuditSubject { profile: Some(profile.to_owned()), ..AuditSubject::default() }
 }
 
-/// A place on a card, which is the only one where no serial number is given.
-fn on_card(serial: Option<u32>, place: &str) -> AuditSubject {
+/// A place of an applet of a card, which is the only one where no serial number is given.
+fn on_card(applet: &str, serial: Option<u32>, place: &str) -> AuditSubject {
     let serial = serial.map(|serial| format!("{serial} ")).unwrap_or_default();
-    AuditSubject { name: Some(format!("piv {serial}{place}")), ..AuditSubject::default() }
+    AuditSubject { name: Some(format!("{applet} {serial}{place}")), ..AuditSubject::default() }
+}
+
+/// An account of a card.
+fn in_oath(serial: Option<u32>, account: &OathName) -> AuditSubject {
+    on_card("oath", serial, &account.to_string())
 }
 
 /// What is done with the credentials of a profile.

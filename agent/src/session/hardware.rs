@@ -187,9 +187,17 @@ impl Office {
     ) -> Result<TokenCode, Error> {
         let failed = |error| Error::Device { error, card: account.card };
         let time = i64::try_from(step).unwrap_or(i64::MAX).saturating_mul(STEP_SECONDS);
-        let verb = oath::Verb::Code { name: Bytes(account.name.clone()), time };
-        let operation = oath::Operation { access, verb };
-        match self.hardware.oath(card, operation, purpose, audience).await {
+        let code = async |name: &[u8]| {
+            let access = access.as_ref().map(oath::for_helper);
+            let verb = oath::Verb::Code { name: Bytes(name.to_vec()), time };
+            self.hardware.oath(card, oath::Operation { access, verb }, purpose, audience).await
+        };
+        let mut answer = code(&account.name).await;
+        // It was being renamed, and nobody knows how far that came.
+        if let (Err(device::Error::NotThere(_)), Some(name)) = (&answer, &account.renaming) {
+            answer = code(name).await;
+        }
+        match answer {
             Ok(Answer::Oath(oath::Answer::Code(code))) => {
                 if account.touch {
                     self.mark_presence();

@@ -148,6 +148,20 @@ pub struct OathAccount {
     pub name: Vec<u8>,
     /// Whether it wants to be touched for each code.
     pub touch: bool,
+    /// The name that it may have instead: it is being renamed, or that was cut off.
+    pub renaming: Option<Vec<u8>>,
+}
+
+impl OathAccount {
+    /// The account of this name on this card.
+    pub fn new(card: u32, name: Vec<u8>, touch: bool) -> Self {
+        Self { card, name, touch, renaming: None }
+    }
+
+    /// Whether it is, or may be, the account of this name.
+    pub fn may_be(&self, card: u32, name: &[u8]) -> bool {
+        self.card == card && (self.name == name || self.renaming.as_deref() == Some(name))
+    }
 }
 
 /// A soft SSH key, and how it may be used.
@@ -216,6 +230,18 @@ pub enum TrashedItem {
 }
 
 impl Items {
+    /// The accounts of cards that give codes to authenticators, those in the trash too.
+    pub fn oath_accounts_mut(&mut self) -> impl Iterator<Item = &mut OathAccount> {
+        let trashed = self.trash.iter_mut().filter_map(|entry| match &mut entry.item {
+            TrashedItem::Authenticator(device) => Some(device),
+            _ => None,
+        });
+        self.authenticators.values_mut().chain(trashed).filter_map(|device| match &mut device.seed {
+            Seed::OnCard { account, .. } => Some(account),
+            Seed::Here(_) => None,
+        })
+    }
+
     /// Moves an access key to the trash; false where there is none of that name.
     pub fn trash_access_key(&mut self, name: &Name, now: WallTime) -> bool {
         let Some(item) = self.access_keys.remove(name) else { return false };

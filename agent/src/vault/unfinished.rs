@@ -124,12 +124,13 @@ pub(super) fn seed(fields: &mut Fields) -> Result<Arc<TotpSeed>> {
 }
 
 impl OathAccount {
-    pub(super) fn members(&self) -> [(&'static str, Node<'_>); 3] {
-        [
+    pub(super) fn members(&self) -> impl Iterator<Item = (&'static str, Node<'_>)> {
+        let always = [
             ("account", Node::Bytes(&self.name)),
             ("card", Node::count(self.card.into())),
             ("touch", Node::Boolean(self.touch)),
-        ]
+        ];
+        always.into_iter().chain(self.renaming.as_ref().map(|name| ("renaming", Node::Bytes(name))))
     }
 
     pub(super) fn read(fields: &mut Fields) -> Result<Self> {
@@ -137,6 +138,10 @@ impl OathAccount {
             card: fields.number("card")?,
             name: std::mem::take(&mut *fields.bytes("account")?),
             touch: fields.boolean("touch")?,
+            renaming: match fields.has("renaming") {
+                true => Some(std::mem::take(&mut *fields.bytes("renaming")?)),
+                false => None,
+            },
         })
     }
 }

@@ -6,7 +6,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::render::minute;
 use crate::cli::terminal::Terminal;
 use crate::cli::{intake, qr, ui};
-use crate::model::Name;
+use crate::model::{Name, OathName};
 use crate::secret::SecretText;
 use crate::wire::{EnrollOnDevice, MfaEnroll, MfaEnrolled, Reply, Request};
 
@@ -32,7 +32,7 @@ pub(in crate::cli) struct Enroll {
     device: Option<Option<u32>>,
     /// The name of its account on the YubiKey [default: what AWS calls it]
     #[arg(long, requires = "device", value_name = "NAME")]
-    account: Option<String>,
+    account: Option<OathName>,
     /// The vault keeps the seed as well, for the day the YubiKey is lost
     #[arg(long, requires = "device")]
     backup: bool,

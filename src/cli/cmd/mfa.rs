@@ -6,9 +6,10 @@ use crate::cli::exit::Outcome;
 use crate::cli::render::{minute, table};
 use crate::cli::terminal::Terminal;
 use crate::cli::{intake, ui};
-use crate::model::{MfaSerial, Name};
+use crate::model::oath::NotOathName;
+use crate::model::{MfaSerial, Name, OathName};
 use crate::secret::{SecretText, TotpSeedText};
-use crate::wire::{Fault, MfaOnDevice, MfaRow, Reply, Request};
+use crate::wire::{Code, Fault, MfaOnDevice, MfaRow, Reply, Request};
 use std::io::IsTerminal;
 
 /// Authenticators: add, enroll, list, code, rename, resync, remove, deactivate, export
@@ -201,7 +202,7 @@ impl Add {
                 name: self.name,
                 serial: self.serial,
                 device,
-                account: self.account,
+                account: self.account.map(|name| account(&name)).transpose()?,
                 seed: (self.new || self.seed_stdin).then(|| seed(self.seed_stdin)).transpose()?,
                 touch: !self.no_touch,
                 verify,
@@ -219,6 +220,11 @@ impl Add {
         ui::say(&format!("Authenticator {} ({}) of access key {} is stored.", row.name, row.serial, row.access_key));
         Ok(())
     }
+}
+
+/// The account of a YubiKey, as `oath list` shows it.
+fn account(name: &str) -> Result<OathName, Fault> {
+    name.parse().map_err(|error: NotOathName| Fault::new(Code::Usage, error.to_string()).hint(intake::help()))
 }
 
 fn seed(stdin: bool) -> Result<TotpSeedText, Fault> {

@@ -19,6 +19,7 @@ mod lock;
 mod login;
 mod logout;
 mod mfa;
+mod oath;
 mod password;
 mod piv;
 pub(super) mod process;
@@ -62,6 +63,8 @@ pub(super) enum Command {
     Keypair(keypair::Keypair),
     #[command(subcommand)]
     Device(device::Device),
+    #[command(subcommand)]
+    Oath(oath::Oath),
     #[command(subcommand)]
     Piv(piv::Piv),
     #[command(subcommand)]
@@ -108,6 +111,7 @@ impl Command {
             Self::Login(verb) => verb.run(),
             Self::Logout(verb) => verb.run(),
             Self::Mfa(verb) => verb.run(),
+            Self::Oath(verb) => verb.run(),
             Self::Password(verb) => verb.run(),
             Self::Piv(verb) => verb.run(),
             Self::Process(verb) => process::run(&verb.into()),

@@ -369,6 +369,12 @@ pub(super) fn keeping(drive: &Drive) {
         drive.run(bad, "").bad();
     }
     // No card is here, perhaps no pcscd: what is typed goes as far as the agent, or its device helper, and no further.
+    for verb in ["code", "delete", "rename"] {
+        let names = ["GitHub:ada", "GitHub:eve"];
+        drive.run(&[&["oath", verb][..], &names[..if verb == "rename" { 2 } else { 1 }]].concat(), "").bad();
+    }
+    drive.run(&["oath", "list"], "");
+    drive.run(&["oath", "list", "--yaml"], "").bad();
     drive.run(&["piv", "list"], "");
     drive.run(&["piv", "list", "--yaml"], "").bad();
     let key = || drive.malformed();

@@ -12,6 +12,7 @@ mod oath;
 mod piv;
 mod reader;
 
+use self::oath::Touches;
 use super::serve::{Courtesy, Device};
 use crate::device::Error;
 use crate::device::protocol::{Answer, Operation};
@@ -36,7 +37,10 @@ impl Device for Card {
         let mut turn = self.reader.turn(&begun);
         match operation {
             Operation::DescribeCard {} => turn.with_card(describe::describe).map(Answer::Card),
-            Operation::Oath(operation) => turn.with_card(|link| oath::run(link, operation, &touch)),
+            Operation::Oath(operation) => {
+                let perhaps = || courtesy.perhaps_touch();
+                turn.with_card(|link| oath::run(link, operation, &Touches { sure: &touch, perhaps: &perhaps }))
+            }
             Operation::Piv(operation) => piv::run(&mut turn, &mut self.piv, operation, &touch),
             Operation::Fido(_) => Err(Error::Unsupported(None)),
         }

@@ -1,7 +1,7 @@
 //! The OATH applet (Yubico, YKOATH protocol specification).
 
 use super::link::{Apdu, Link, Status, fields, unexpected};
-use crate::device::oath::{Account, Answer, Hash, Kind, NewAccount, Operation, Verb};
+use crate::device::oath::{Account, Answer, Hash, Kind, NewAccount, Operation, RENAMES_SINCE, Verb, period};
 use crate::device::protocol::{Answer as AnyAnswer, Bytes, OathInfo};
 use crate::device::{Applet, Error, Thing};
 use aws_lc_rs::{hmac, pbkdf2};
@@ -23,8 +23,6 @@ const SEED_MOST: usize = 64;
 /// Bytes of the access key, and the rounds that make it of a password.
 const ACCESS_BYTES: usize = 16;
 const ACCESS_ROUNDS: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
-/// Seconds of a step where a name does not say otherwise.
-const PERIOD: u32 = 30;
 
 /// The applet as it answers its selection.
 pub(super) struct Selected {
@@ -58,8 +56,16 @@ pub(super) fn select(link: &mut dyn Link) -> Result<Option<Selected>, Error> {
     }
 }
 
+/// How it is told that the card waits to be touched.
+pub(super) struct Touches<'a> {
+    /// It does.
+    pub(super) sure: &'a dyn Fn(),
+    /// It may: what counts does not tell.
+    pub(super) perhaps: &'a dyn Fn(),
+}
+
 /// Does it, in one transaction.
-pub(super) fn run(link: &mut dyn Link, operation: Operation, touch: &dyn Fn()) -> Result<AnyAnswer, Error> {
+pub(super) fn run(link: &mut dyn Link, operation: Operation, touch: &Touches<'_>) -> Result<AnyAnswer, Error> {
     let selected = select(link)?.ok_or(Error::AppletMissing(Applet::Oath))?;
     let Operation { access, verb } = operation;
     if let Verb::Access(password) = &verb {
@@ -75,6 +81,7 @@ pub(super) fn run(link: &mut dyn Link, operation: Operation, touch: &dyn Fn()) -
     match verb {
         Verb::Access(_) => {}
         Verb::Code { name, time } => return code(link, &name.0, time, touch).map(Answer::Code).map(AnyAnswer::Oath),
+        Verb::NextCode { name } => return next_code(link, &name.0, touch).map(Answer::Code).map(AnyAnswer::Oath),
         Verb::List {} => return accounts(link).map(Answer::Accounts).map(AnyAnswer::Oath),
         Verb::Delete { name } => done(Apdu::new(0x02, 0, 0).field(0x71, &name.0), link)?,
         Verb::Put(account) => put(link, &account)?,
@@ -163,7 +170,7 @@ fn accounts(link: &mut dyn Link) -> Result<Vec<Account>, Error> {
 /// An account's name, and whether it wants a touch.
 type Wants = (Vec<u8>, Option<bool>);
 
-/// Each account's name, and whether it wants a touch; None of an HOTP account, which is not counted on by this.
+/// Each account's name, and whether it wants a touch; None of an HOTP account, whose counter this leaves where it is.
 fn touches(link: &mut dyn Link, step: u64) -> Result<Vec<Wants>, Error> {
     let (answer, status) = Apdu::new(0xa4, 0, 1).field(0x74, &step.to_be_bytes()).exchange(link, MORE)?;
     if status != Status::OK {
@@ -186,16 +193,33 @@ fn touches(link: &mut dyn Link, step: u64) -> Result<Vec<Wants>, Error> {
     Ok(found)
 }
 
-fn code(link: &mut dyn Link, name: &[u8], time: i64, touch: &dyn Fn()) -> Result<TokenCode, Error> {
-    let step = u64::try_from(time.div_euclid(i64::from(period(name)))).unwrap_or(0);
+/// Whether this account wants a touch, as [`touches`].
+fn wants_touch(link: &mut dyn Link, name: &[u8], step: u64) -> Result<Option<bool>, Error> {
     let touches = touches(link, step)?;
-    let (_, wants_touch) = touches.iter().find(|(known, _)| known == name).ok_or(Error::NotThere(Thing::Account))?;
-    if *wants_touch != Some(false) {
-        // An HOTP account does not tell.
-        touch();
+    touches.iter().find(|(known, _)| known == name).map(|(_, touch)| *touch).ok_or(Error::NotThere(Thing::Account))
+}
+
+fn code(link: &mut dyn Link, name: &[u8], time: i64, touch: &Touches<'_>) -> Result<TokenCode, Error> {
+    let step = u64::try_from(time.div_euclid(i64::from(period(name)))).unwrap_or(0);
+    match wants_touch(link, name, step)? {
+        Some(true) => (touch.sure)(),
+        Some(false) => {}
+        None => return Err(Error::AccountCounts),
     }
-    let (answer, status) =
-        Apdu::new(0xa2, 0, 1).field(0x71, name).field(0x74, &step.to_be_bytes()).exchange(link, MORE)?;
+    calculate(link, name, &step.to_be_bytes())
+}
+
+/// Once: whatever becomes of the answer, the counter may have moved.
+fn next_code(link: &mut dyn Link, name: &[u8], touch: &Touches<'_>) -> Result<TokenCode, Error> {
+    match wants_touch(link, name, 0)? {
+        None => (touch.perhaps)(),
+        Some(_) => return Err(Error::NotThere(Thing::Account)),
+    }
+    calculate(link, name, &[])
+}
+
+fn calculate(link: &mut dyn Link, name: &[u8], challenge: &[u8]) -> Result<TokenCode, Error> {
+    let (answer, status) = Apdu::new(0xa2, 0, 1).field(0x71, name).field(0x74, challenge).exchange(link, MORE)?;
     match status {
         Status::OK => {}
         Status::NO_SUCH_OBJECT => return Err(Error::NotThere(Thing::Account)),
@@ -214,13 +238,6 @@ fn code(link: &mut dyn Link, name: &[u8], time: i64, touch: &dyn Fn()) -> Result
         }
         _ => Err(Error::BadAnswer("no code".to_owned())),
     }
-}
-
-/// Seconds of a step, as a name says: `60/issuer:account`.
-fn period(name: &[u8]) -> u32 {
-    let digits = name.split(|byte| *byte == b'/').next().filter(|digits| digits.len() < name.len());
-    let number = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-    number.filter(|seconds| (1..=3600).contains(seconds)).unwrap_or(PERIOD)
 }
 
 fn put(link: &mut dyn Link, account: &NewAccount) -> Result<(), Error> {
@@ -261,9 +278,8 @@ fn put(link: &mut dyn Link, account: &NewAccount) -> Result<(), Error> {
 }
 
 fn rename(link: &mut dyn Link, version: Firmware, from: &[u8], to: &[u8]) -> Result<(), Error> {
-    let since = Firmware(5, 3, 1);
-    if version < since {
-        return Err(Error::Unsupported(Some(since)));
+    if version < RENAMES_SINCE {
+        return Err(Error::Unsupported(Some(RENAMES_SINCE)));
     }
     if to.is_empty() || to.len() > NAME_LIMIT {
         return Err(Error::TooLarge);
@@ -280,5 +296,54 @@ fn done(apdu: Apdu, link: &mut dyn Link) -> Result<(), Error> {
         Status::NO_SUCH_OBJECT => Err(Error::NotThere(Thing::Account)),
         Status::AUTHENTICATION_NEEDED => Err(Error::PasswordNeeded),
         other => Err(unexpected(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Touches, run};
+    use crate::device::oath::{Answer, Operation, Verb};
+    use crate::device::protocol::{Answer as AnyAnswer, Bytes};
+    use crate::device::{Error, Thing};
+    use crate::helper::card::link::script::ScriptedLink;
+    use claviger::secret::SecretText;
+    use std::cell::RefCell;
+
+    /// SELECT, and CALCULATE ALL: `cnt` counts, `now` goes by time.
+    const OPENED: &str = "
+        > 00 a4 04 00 07 a0 00 00 05 27 21 01
+        < 79 03 05 07 01 71 08 01 02 03 04 05 06 07 08 90 00
+        > 00 a4 00 01 0a 74 08 00 00 00 00 00 00 00 00
+        < 71 03 63 6e 74 77 01 06 71 03 6e 6f 77 76 05 06 00 00 00 00 90 00";
+
+    fn said(script: &str, verb: Verb) -> (Result<String, Error>, Vec<&'static str>) {
+        let told = RefCell::new(Vec::new());
+        let (sure, perhaps) = (|| told.borrow_mut().push("sure"), || told.borrow_mut().push("perhaps"));
+        let touches = Touches { sure: &sure, perhaps: &perhaps };
+        let mut link = ScriptedLink::new(&[OPENED, script].concat());
+        let code = match run(&mut link, Operation { access: None, verb }, &touches) {
+            Ok(AnyAnswer::Oath(Answer::Code(code))) => Ok(code.expose().to_owned()),
+            Ok(_) => panic!("another answer"),
+            Err(error) => Err(error),
+        };
+        (code, told.into_inner())
+    }
+
+    #[test]
+    fn a_counted_code_is_calculated_once_over_an_empty_challenge() {
+        let next = |name: &[u8]| Verb::NextCode { name: Bytes(name.to_vec()) };
+        let asked = "\n> 00 a2 00 01 07 71 03 63 6e 74 74 00\n< ";
+        // RFC 4226 appendix D, count 0.
+        let (code, told) = said(&format!("{asked}76 05 06 4c 93 cf 18 90 00"), next(b"cnt"));
+        assert_eq!((code.as_deref(), told), (Ok("755224"), vec!["perhaps"]));
+        for (answer, error) in
+            [("69 82", Error::TouchTimeout), ("69 84", Error::NotThere(Thing::Account)), ("gone", Error::Gone)]
+        {
+            assert_eq!(said(&format!("{asked}{answer}"), next(b"cnt")), (Err(error), vec!["perhaps"]));
+        }
+        // Nothing is sent for one of the other kind.
+        assert_eq!(said("", next(b"now")), (Err(Error::NotThere(Thing::Account)), vec![]));
+        let by_time = Verb::Code { name: Bytes(b"cnt".to_vec()), time: 0 };
+        assert_eq!(said("", by_time), (Err(Error::AccountCounts), vec![]));
     }
 }

@@ -260,7 +260,7 @@ impl Server {
         Ok(Reply::MfaCode { code, seconds_left: ends / 1000 })
     }
 
-    fn require_presence(&self) -> Result<(), Fault> {
+    pub(super) fn require_presence(&self) -> Result<(), Fault> {
         match self.office.presence_left() {
             Some(_) => Ok(()),
             None => Err(fault::job(crate::session::Error::PresenceNeeded.into())),

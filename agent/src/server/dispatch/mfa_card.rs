@@ -4,13 +4,14 @@ use super::items::Proved;
 use crate::ask::{Audience, Listener, PinQuestion};
 use crate::device::oath::{self, Hash, Kind, NewAccount, Verb};
 use crate::device::{self, Answer, Bytes, Card};
+use crate::jobs;
 use crate::jobs::mfa_device::{self, Maker};
 use crate::mfa::{self, STEP_SECONDS};
 use crate::server::conversation::Conversation;
 use crate::server::{Server, fault};
 use crate::session::{asked_by, named};
 use crate::vault::{Extra, OathAccount, Seed, TotpDevice};
-use claviger::model::{MfaSerial, Name};
+use claviger::model::{MfaSerial, Name, OathName};
 use claviger::secret::{DeviceSecret, SecretText, TotpSeed};
 use claviger::wire::{Code, EnrollOnDevice, Fault, Reply};
 use data_encoding::HEXLOWER;
@@ -27,7 +28,7 @@ pub(super) struct Wanted {
     /// The YubiKey's serial number.
     pub(super) card: Option<u32>,
     /// Its account's name there.
-    pub(super) account: Option<String>,
+    pub(super) account: Option<OathName>,
     /// Put there first.
     pub(super) seed: Option<TotpSeed>,
     pub(super) touch: bool,
@@ -41,6 +42,16 @@ struct There {
     new: bool,
     /// What opens the applet, by its id.
     access: Option<(String, DeviceSecret)>,
+}
+
+/// An OATH applet that has been opened.
+pub(super) struct Opened {
+    /// What opens it, by its id, where it has a password.
+    pub(super) access: Option<(String, DeviceSecret)>,
+    /// That comes of a password which a person has just typed.
+    pub(super) typed: bool,
+    /// Its accounts.
+    pub(super) accounts: Vec<oath::Account>,
 }
 
 impl Server {
@@ -100,7 +111,7 @@ impl Server {
     }
 
     /// The card of this serial number, or the only one.
-    async fn card(&self, number: Option<u32>) -> Result<Card, Fault> {
+    pub(super) async fn card(&self, number: Option<u32>) -> Result<Card, Fault> {
         let devices = self.devices();
         let card = match number {
             Some(number) => devices.card(number).await,
@@ -120,12 +131,12 @@ impl Server {
         let card = self.card(wanted.serial).await?;
         let failed = |error: device::Error| fault::device::fault(&error, Some(&named(card.info.serial)));
         let number = card.info.serial.ok_or_else(|| failed(device::Error::Unsupported(None)))?;
-        let name = wanted.account.clone().unwrap_or_else(|| mfa_device::account_name(serial)).into_bytes();
-        let (_, accounts) = self.accounts(&card, audience).await?;
+        let name = account_of(wanted.account.as_ref()).unwrap_or_else(|| mfa_device::account_name(serial).into_bytes());
+        let Opened { accounts, .. } = self.accounts(&card, audience).await?;
         if accounts.iter().any(|account| account.name.0 == name) {
             return Err(failed(device::Error::AlreadyThere));
         }
-        Ok(OathAccount { card: number, name, touch: wanted.touch })
+        Ok(OathAccount::new(number, name, wanted.touch))
     }
 
     /// Puts the seed of a device that AWS has made on its card, unless an earlier run has, and looks whether the card
@@ -139,7 +150,7 @@ impl Server {
     ) -> Result<Option<(String, DeviceSecret)>, Fault> {
         let card = self.card(Some(account.card)).await?;
         let failed = |error: device::Error| fault::device::fault(&error, Some(&named(card.info.serial)));
-        let (access, accounts) = self.accounts(&card, audience).await?;
+        let Opened { access, accounts, .. } = self.accounts(&card, audience).await?;
         if !accounts.iter().any(|known| known.name.0 == account.name) {
             self.oath(&card, access.as_ref(), put(account, seed), audience).await.map_err(failed)?;
         }
@@ -159,7 +170,7 @@ impl Server {
     pub(super) async fn leave_card(&self, account: &OathAccount, audience: &Arc<Audience>) -> Result<(), Fault> {
         let card = self.card(Some(account.card)).await?;
         let failed = |error: device::Error| fault::device::fault(&error, Some(&named(card.info.serial)));
-        let (access, accounts) = self.accounts(&card, audience).await?;
+        let Opened { access, accounts, .. } = self.accounts(&card, audience).await?;
         if accounts.iter().any(|known| known.name.0 == account.name) {
             let verb = Verb::Delete { name: Bytes(account.name.clone()) };
             self.oath(&card, access.as_ref(), verb, audience).await.map_err(failed)?;
@@ -176,26 +187,24 @@ impl Server {
     ) -> Result<There, Fault> {
         let failed = |error: device::Error| fault::device::fault(&error, Some(&named(card.info.serial)));
         let number = card.info.serial.ok_or_else(|| failed(device::Error::Unsupported(None)))?;
-        let (access, accounts) = self.accounts(card, audience).await?;
-        let name = wanted.account.clone().map(String::into_bytes);
+        let Opened { access, accounts, .. } = self.accounts(card, audience).await?;
+        let name = account_of(wanted.account.as_ref());
         if let Some(seed) = &wanted.seed {
             let name = name.unwrap_or_else(|| mfa_device::account_name(serial).into_bytes());
-            let account = OathAccount { card: number, name, touch: wanted.touch };
+            let account = OathAccount::new(number, name, wanted.touch);
             self.oath(card, access.as_ref(), put(&account, seed), audience).await.map_err(failed)?;
             return Ok(There { account, new: true, access });
         }
-        let is_aws = |account: &&oath::Account| {
-            let period = i64::from(account.period) == STEP_SECONDS;
-            account.kind == Kind::Totp && account.hash == Hash::Sha1 && period
+        let is_meant = |account: &&oath::Account| match &name {
+            Some(name) => account.name.0 == *name,
+            None => is_of_aws(&account.name.0) && is_fit(account),
         };
-        let mut found = accounts
-            .iter()
-            .filter(is_aws)
-            .filter(|account| name.as_ref().map_or_else(|| is_of_aws(&account.name.0), |name| account.name.0 == *name));
+        let mut found = accounts.iter().filter(is_meant);
         match (found.next(), found.next()) {
+            (Some(account), None) if !is_fit(account) => Err(fault::job(jobs::Error::OathUnfit)),
             (Some(account), None) => {
                 let touch = account.touch.unwrap_or(true);
-                let account = OathAccount { card: number, name: account.name.0.clone(), touch };
+                let account = OathAccount::new(number, account.name.0.clone(), touch);
                 Ok(There { account, new: false, access })
             }
             (None, _) => Err(failed(device::Error::NotThere(device::Thing::Account))
@@ -208,21 +217,17 @@ impl Server {
     }
 
     /// The accounts of a card. A password is asked for where the vault does not know it; what it opens is told along.
-    async fn accounts(
-        &self,
-        card: &Card,
-        audience: &Arc<Audience>,
-    ) -> Result<(Option<(String, DeviceSecret)>, Vec<oath::Account>), Fault> {
+    pub(super) async fn accounts(&self, card: &Card, audience: &Arc<Audience>) -> Result<Opened, Fault> {
         let failed = |error: device::Error| fault::device::fault(&error, Some(&named(card.info.serial)));
         let applet =
             card.info.oath.as_ref().ok_or_else(|| failed(device::Error::AppletMissing(device::Applet::Oath)))?;
         let id = String::from(applet.id.clone());
         let known = self.office.oath_access(card).map_err(|error| fault::job(error.into()))?;
         let mut access = known.map(|access| (id.clone(), access));
-        let mut problem = None;
+        let (mut problem, mut typed) = (None, false);
         for _ in 0..=PASSWORD_TRIES {
             match self.oath(card, access.as_ref(), Verb::List {}, audience).await {
-                Ok(Answer::Oath(oath::Answer::Accounts(accounts))) => return Ok((access, accounts)),
+                Ok(Answer::Oath(oath::Answer::Accounts(accounts))) => return Ok(Opened { access, typed, accounts }),
                 Ok(_) => return Err(failed(device::Error::HelperSpeech)),
                 Err(device::Error::PasswordNeeded) => {}
                 // The vault's is of another day.
@@ -241,7 +246,7 @@ impl Server {
             };
             let password = self.prompts.pin(&question, audience).await?;
             match self.oath(card, None, Verb::Access(password), audience).await {
-                Ok(Answer::Oath(oath::Answer::Access(opens))) => access = Some((id.clone(), opens)),
+                Ok(Answer::Oath(oath::Answer::Access(opens))) => (access, typed) = (Some((id.clone(), opens)), true),
                 Ok(_) => return Err(failed(device::Error::HelperSpeech)),
                 Err(device::Error::PasswordWrong) => problem = Some("That was not its password.".to_owned()),
                 Err(error) => return Err(failed(error)),
@@ -267,15 +272,27 @@ impl Server {
         mfa_device::prove_with(&self.office, access_key, serial, maker, &endpoint, audience).await.map_err(fault::job)
     }
 
-    async fn oath(
+    pub(super) async fn oath(
         &self,
         card: &Card,
         access: Option<&(String, DeviceSecret)>,
         verb: Verb,
         audience: &Arc<Audience>,
     ) -> Result<Answer, device::Error> {
+        self.oath_for(card, access, verb, "To read and write its accounts.", audience).await
+    }
+
+    /// The same for a purpose, which is shown where it wants a touch.
+    pub(super) async fn oath_for(
+        &self,
+        card: &Card,
+        access: Option<&(String, DeviceSecret)>,
+        verb: Verb,
+        purpose: &str,
+        audience: &Arc<Audience>,
+    ) -> Result<Answer, device::Error> {
         let operation = oath::Operation { access: access.map(|(_, access)| oath::for_helper(access)), verb };
-        self.office.hardware().oath(card, operation, "To read and write its accounts.", audience).await
+        self.office.hardware().oath(card, operation, purpose, audience).await
     }
 
     /// One code of an account on a card, for a person.
@@ -309,6 +326,11 @@ impl Server {
     }
 }
 
+/// The bytes of a name that was asked for.
+fn account_of(name: Option<&OathName>) -> Option<Vec<u8>> {
+    name.map(|name| name.as_bytes().to_vec())
+}
+
 /// Puts the seed of a device of AWS there.
 fn put(account: &OathAccount, seed: &TotpSeed) -> Verb {
     Verb::Put(NewAccount {
@@ -320,6 +342,12 @@ fn put(account: &OathAccount, seed: &TotpSeed) -> Verb {
         touch: account.touch,
         counter: 0,
     })
+}
+
+/// Whether AWS takes the codes of an account, as far as a card tells: it says nothing of their digits.
+fn is_fit(account: &oath::Account) -> bool {
+    let period = i64::from(account.period) == STEP_SECONDS;
+    account.kind == Kind::Totp && account.hash == Hash::Sha1 && period
 }
 
 /// Whether an account is one of AWS, by the issuer that its QR code has.

@@ -13,7 +13,8 @@ use crate::ssh::key::CardKey;
 use claviger::model::{Firmware, PinPolicy, PivAlgorithm, PivSlot, TouchPolicy};
 use claviger::secret::{DeviceSecret, Pin, SecretText};
 use claviger::wire::{
-    Fault, PivCard, PivCertificate, PivChange, PivKeyRow, PivManagementKey, PivNew, PivReference, Reply, Request,
+    Fault, OathAccount, OathRename, PivCard, PivCertificate, PivChange, PivKeyRow, PivManagementKey, PivNew,
+    PivReference, Reply, Request,
 };
 use futures_util::future::join_all;
 use std::sync::Arc;
@@ -75,7 +76,10 @@ impl Server {
     /// A request that changes a card, with the serial number of the one that it is for: the record has it always.
     pub(super) async fn with_card(self: &Arc<Self>, mut request: Request) -> Request {
         let device = match &mut request {
-            Request::PivCertificate(PivCertificate { device, .. })
+            Request::OathCode(OathAccount { device, .. })
+            | Request::OathDelete(OathAccount { device, .. })
+            | Request::OathRename(OathRename { device, .. })
+            | Request::PivCertificate(PivCertificate { device, .. })
             | Request::PivChange(PivChange { device, .. })
             | Request::PivManagementKey(PivManagementKey { device, .. })
             | Request::PivNew(PivNew { device, .. }) => device,

@@ -42,6 +42,7 @@ fn hint(error: &Error) -> Option<&'static str> {
 
 fn code(error: &Error) -> Code {
     match error {
+        Error::AccountCounts => Code::MfaAccountUnfit,
         Error::AlreadyThere | Error::ManagementKeyKept => Code::DeviceAlreadyThere,
         Error::AlgorithmUnsupported(_) | Error::Unsupported(_) | Error::TooLarge => Code::DeviceUnsupported,
         Error::Ambiguous => Code::DeviceAmbiguous,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 const SEED: &[u8] = b"\0\xff123456789012345678";
 
 fn account() -> OathAccount {
-    OathAccount { card: 12_345_678, name: b"Amazon Web Services:ada@123456789012".to_vec(), touch: true }
+    OathAccount::new(12_345_678, b"Amazon Web Services:ada@123456789012".to_vec(), true)
 }
 
 fn enrolment(seed: Option<&[u8]>, card: Option<OathAccount>) -> Enrolment {
@@ -51,7 +51,8 @@ fn what_is_not_done_is_there_after_a_restart() {
             let backup = Some(Arc::new(TotpSeed::new(SEED.to_vec())));
             let both = Seed::OnCard { account: account(), backup };
             items.authenticators.insert(name("both"), TotpDevice { seed: both, ..totp(SEED) });
-            let alone = Seed::OnCard { account: account(), backup: None };
+            let renamed = OathAccount { renaming: Some(b"AWS:\xff".to_vec()), ..account() };
+            let alone = Seed::OnCard { account: renamed, backup: None };
             let serial = "arn:aws:iam::123456789012:mfa/alone".parse().expect("a serial");
             items.authenticators.insert(name("alone"), TotpDevice { seed: alone, serial, ..totp(SEED) });
             Ok::<_, Error>(())
@@ -74,7 +75,8 @@ fn what_is_not_done_is_there_after_a_restart() {
     assert!(items.rotations[&name("first")].new.is_none());
     let seed_of = |device: &str| items.authenticators[&name(device)].seed.here().map(|seed| seed.expose().to_vec());
     assert_eq!((seed_of("both").as_deref(), seed_of("alone")), (Some(SEED), None));
-    assert!(items.authenticators[&name("both")].seed.on_card().is_some());
+    let renaming = |device: &str| items.authenticators[&name(device)].seed.on_card().expect("a card").renaming.clone();
+    assert_eq!((renaming("both"), renaming("alone")), (None, Some(b"AWS:\xff".to_vec())));
 }
 
 #[test]
