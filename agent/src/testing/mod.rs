@@ -46,6 +46,8 @@ struct Times {
     slept: i64,
     boots: u64,
     elapsed: i64,
+    /// Until when somebody sleeps.
+    sleepers: Vec<BootTime>,
 }
 
 impl Times {
@@ -59,7 +61,15 @@ impl Times {
 impl FakeClock {
     /// A clock at this wall time, one hour after boot.
     pub fn at(wall: WallTime) -> Arc<Self> {
-        let times = Mutex::new(Times { wall, boot: BootTime(3_600_000), held: false, slept: 0, boots: 1, elapsed: 0 });
+        let times = Mutex::new(Times {
+            wall,
+            boot: BootTime(3_600_000),
+            held: false,
+            slept: 0,
+            boots: 1,
+            elapsed: 0,
+            sleepers: Vec::new(),
+        });
         Arc::new(Self { times, moved: watch::Sender::new(()), disturbed: watch::Sender::new(()) })
     }
 
@@ -113,6 +123,13 @@ impl FakeClock {
         self.moved.send_replace(());
     }
 
+    /// Whether somebody sleeps who wakes up within so many milliseconds.
+    pub fn wakes_within(&self, millis: u64) -> bool {
+        let times = self.times();
+        let end = times.boot.plus_millis(millis);
+        times.sleepers.iter().any(|deadline| *deadline <= end)
+    }
+
     fn times(&self) -> MutexGuard<'_, Times> {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,6 +145,25 @@ impl FakeClock {
             return true;
         }
         left == 0
+    }
+}
+
+/// Somebody who sleeps, for as long as that is wanted.
+struct Sleeper<'a>(&'a FakeClock, BootTime);
+
+impl<'a> Sleeper<'a> {
+    fn begin(clock: &'a FakeClock, deadline: BootTime) -> Self {
+        clock.times().sleepers.push(deadline);
+        Self(clock, deadline)
+    }
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        let mut times = self.0.times();
+        if let Some(at) = times.sleepers.iter().position(|deadline| *deadline == self.1) {
+            times.sleepers.swap_remove(at);
+        }
     }
 }
 
@@ -155,6 +191,7 @@ impl Clock for FakeClock {
 
     fn sleep_until(&self, deadline: BootTime) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            let _sleeper = Sleeper::begin(self, deadline);
             tokio::task::yield_now().await;
             let mut moved = self.moved.subscribe();
             while !self.slept(deadline) {

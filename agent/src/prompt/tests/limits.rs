@@ -5,6 +5,7 @@ use super::notices::{Bus, Told, desktop};
 use super::pins::pin;
 use super::{Desk, allowed, poll_once, question, typed, yes};
 use crate::ask::{Asking, Audience};
+use crate::prompt::limits::BUS_MILLIS;
 use crate::prompt::{NoPin, Prompts, Question, Same, Unasked, Verdict};
 use crate::world::SessionBus;
 use claviger::secret::SecretText;
@@ -197,6 +198,10 @@ async fn the_desktop_says_once_that_nobody_is_asked_any_more() {
         "Asked by a program that has ended.\nFive questions of its session were refused. claviger prompts lifts that."
     );
     assert_eq!(why(&prompts, &tiresome).await, "blocked");
+    // It is told before the answer to that is back, which would come too late after a minute.
+    while desk.clock.wakes_within(BUS_MILLIS) {
+        tokio::task::yield_now().await;
+    }
     desk.clock.advance_millis(60_000);
     assert!(matches!(told.recv().await, Some(Told::Closed(_))));
     assert!(told.try_recv().is_err());
