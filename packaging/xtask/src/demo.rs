@@ -2,8 +2,8 @@
 
 mod login;
 
-use crate::run::{Job, Outcome, copy_program, make_folder, say, target};
-use crate::stage::{Act, Stage};
+use crate::run::{Failure, Job, Outcome, copy_program, make_folder, say, target};
+use crate::stage::{Act, PASSPHRASE, Stage};
 use std::path::{Path, PathBuf};
 
 const AFTERWARDS: &str = r#"
@@ -11,17 +11,23 @@ That was the sandbox. With a real account:
 
   claviger init                                 a vault, with a passphrase and a recovery code
   claviger access-key add dev                   the access key of your IAM user
-  claviger mfa add --for dev                    the seed of its virtual MFA device
+  claviger mfa enroll dev                       a virtual MFA device for its user; mfa add, for one that you have
   claviger login prod                           one code; prod is a profile of ~/.aws/config
   claviger profile adopt prod                   every tool has it: aws s3 ls --profile prod
   eval "$(claviger ssh-agent env)"              ssh, git and others use its keys
 
 docs/guide/start.md has the details."#;
 
-/// Builds and plays.
-pub(crate) fn run() -> Outcome {
+/// Builds and plays; then, where wanted, lets the one who watches go on in a shell.
+pub(crate) fn run(go_on: bool) -> Outcome {
     let binaries = build()?;
-    play(&binaries)
+    let stage = play(&binaries)?;
+    if go_on {
+        shell(&stage)?;
+    }
+    drop(stage);
+    say(AFTERWARDS);
+    Ok(())
 }
 
 /// The programs as shipped, in the dev profile, in a folder where no other build replaces them.
@@ -37,7 +43,7 @@ pub(crate) fn build() -> Outcome<PathBuf> {
 }
 
 /// Plays the story with these programs.
-pub(crate) fn play(binaries: &Path) -> Outcome {
+pub(crate) fn play(binaries: &Path) -> Outcome<Stage> {
     let stage = Stage::set("demo", binaries)?;
     say(&format!(
         "\nAn AWS of its own answers on {}; all else is in {}.\n",
@@ -49,9 +55,20 @@ pub(crate) fn play(binaries: &Path) -> Outcome {
     show(&stage, acts(&["status", "process prod", "whoami prod"]))?;
     login::play(&stage)?;
     show(&stage, acts(&["lock", "status", "audit verify", "audit log"]))?;
-    drop(stage);
-    say(AFTERWARDS);
-    Ok(())
+    Ok(stage)
+}
+
+/// Ends with the shell, whatever its last command said.
+fn shell(stage: &Stage) -> Outcome {
+    let program = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
+    say(&format!(
+        "\nA shell in the sandbox, with the profiles dev and prod; exit ends both. The passphrase is: {PASSPHRASE}"
+    ));
+    let mut command = stage.command(&program);
+    if let Some(term) = std::env::var_os("TERM") {
+        command.env("TERM", term);
+    }
+    command.status().map(drop).map_err(Failure::from("the shell"))
 }
 
 /// Plays acts, with what they say.

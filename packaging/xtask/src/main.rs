@@ -31,6 +31,9 @@ cargo xtask TASK
   bench   what claviger costs, against /bin/true, an echo server and other tools, in one run
   dist    stripped release binaries in target/dist
 
+Option of demo:
+  --shell       ends in a shell where the story stands: its vault, its AWS
+
 Options of test, soak and bench:
   --only WORD   the steps whose name contains WORD
   --percent N   of the rounds of soak, so many in the hundred; behind --only
@@ -56,7 +59,8 @@ fn task(words: &[&str]) -> Outcome {
             say(HELP);
             Ok(())
         }
-        ["demo"] => demo::run(),
+        ["demo"] => demo::run(false),
+        ["demo", "--shell"] => demo::run(true),
         ["test"] => test::run(None),
         ["test", "--only", word] => test::run(Some(word)),
         ["lint"] => lint::run(),
