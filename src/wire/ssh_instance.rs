@@ -54,4 +54,10 @@ pub struct SshInstanceRow {
     pub fingerprint: String,
     /// What that key is called here.
     pub key: String,
+    /// Its device asks for the PIN at each login.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wants_pin: bool,
+    /// Its device waits to be touched.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wants_touch: bool,
 }

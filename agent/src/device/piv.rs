@@ -89,11 +89,11 @@ pub enum Operation {
         /// Of which.
         slot: PivSlot,
     },
-    /// Checks the PIN, and has the helper remember it.
+    /// Checks the PIN, and has the helper remember it; whether it does, where none is given.
     VerifyPin {
         /// The PIN.
-        #[serde(with = "text")]
-        pin: Pin,
+        #[serde(default, with = "text::option")]
+        pin: Option<Pin>,
     },
     /// Another PIN.
     ChangePin {

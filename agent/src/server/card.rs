@@ -193,6 +193,11 @@ impl Server {
         }
     }
 
+    /// Has the helper know the PIN of a card, for the keys that want it once: whoever signs next may have nobody to ask.
+    pub(super) async fn card_pin(self: &Arc<Self>, keys: &CardKeys, errand: &Errand) -> Result<(), NotDone> {
+        self.card_use(keys, |pin| piv::Operation::VerifyPin { pin }, errand).await.map(drop)
+    }
+
     /// Has a key of a card do something, with the PIN that it wants.
     async fn card_use(
         self: &Arc<Self>,

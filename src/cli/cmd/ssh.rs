@@ -121,7 +121,18 @@ impl Ssh {
             wait: self.wait,
         });
         match Desk::open(&self.proof)?.ask(&request).map_err(name_one(self.profile.as_deref()))? {
-            Reply::SshInstance(row) => Ok((user.to_owned(), row)),
+            Reply::SshInstance(row) => {
+                if row.wants_pin {
+                    let key = Label(&row.key);
+                    ui::say(&format!(
+                        "{key} wants its PIN now. Where nothing asks, have `claviger prompts` in another window."
+                    ));
+                }
+                if row.wants_touch {
+                    ui::say(&format!("Touch the device of {} when it blinks.", Label(&row.key)));
+                }
+                Ok((user.to_owned(), row))
+            }
             _ => Err(foreign()),
         }
     }

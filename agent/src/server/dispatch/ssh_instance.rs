@@ -1,15 +1,21 @@
 //! `ssh_instance`: the way into an EC2 instance.
 
 use super::Obtained;
+use super::piv::refusal;
+use crate::ask::{Audience, Listener};
 use crate::aws::{Ec2Access, Service};
+use crate::device::piv;
 use crate::jobs;
-use crate::jobs::instance::{address, choose, find};
+use crate::jobs::instance::{Candidate, address, choose, find};
 use crate::server::Server;
+use crate::server::card::Errand;
 use crate::server::conversation::Conversation;
 use crate::server::fault;
 use crate::server::instance::Target;
 use crate::server::ssh::{parent, process};
 use crate::session::Delivery;
+use crate::ssh::key::CardKey;
+use claviger::model::{InstanceId, PinPolicy};
 use claviger::wire::{Code, Fault, Reply, SshInstance, SshInstanceRow, SshLogin};
 use std::sync::Arc;
 
@@ -49,6 +55,7 @@ impl Server {
             None => choose(&candidates, None, found.key_name.as_deref()).map_err(told)?,
         };
         let key = key.clone();
+        let wants = self.ready(&key, &found.id, conversation).await?;
         let row = SshInstanceRow {
             id: found.id.clone(),
             name: found.name,
@@ -56,6 +63,8 @@ impl Server {
             address,
             fingerprint: key.fingerprint(),
             key: key.name.clone(),
+            wants_pin: wants.pin,
+            wants_touch: wants.touch,
         };
         let target = Arc::new(Target { profile, region, instance: found.id, user, key });
         let peer = conversation.peer.with_parents();
@@ -68,6 +77,43 @@ impl Server {
             self.ssh.pushed(who, target);
         }
         Ok(Reply::SshInstance(row))
+    }
+}
+
+/// What a key wants at the login itself.
+#[derive(Default)]
+struct Wants {
+    pin: bool,
+    touch: bool,
+}
+
+impl Server {
+    /// Asks for the PIN of a card's key that wants it once. Whoever has asked becomes ssh, which has no word of what it wants.
+    async fn ready(
+        self: &Arc<Self>,
+        key: &Candidate,
+        instance: &InstanceId,
+        conversation: &mut Conversation,
+    ) -> Result<Wants, Fault> {
+        let is_it = |on_card: &piv::Key| {
+            CardKey::new(on_card.algorithm, &on_card.public).is_ok_and(|public| public.blob() == key.blob)
+        };
+        let cards = self.card_keys().await;
+        let found = cards.iter().find_map(|card| Some((card, card.keys.iter().find(|key| is_it(key))?)));
+        let Some((card, on_card)) = found else { return Ok(Wants::default()) };
+        let touch = on_card.touch_policy.is_some_and(|policy| policy.wants_touch());
+        // A card that does not tell its policies has those of its applet: once.
+        let once = on_card.pin_policy.is_none_or(|policy| policy == PinPolicy::Once);
+        if once {
+            let purpose = format!("To log in to {instance}.");
+            let peer = conversation.peer.with_parents();
+            let work = |listener: Listener| async move {
+                let errand = Errand::new(purpose, &peer, Audience::of(listener));
+                self.card_pin(card, &errand).await.map_err(|error| refusal(error, &card.card))
+            };
+            conversation.attend(self, work).await?;
+        }
+        Ok(Wants { pin: on_card.pin_policy == Some(PinPolicy::Always), touch })
     }
 }
 

@@ -60,9 +60,15 @@ pub(super) fn run(
         Operation::VerifyPin { pin } => {
             turn.with_card(|link| {
                 select(link)?;
-                verify(link, &pin)
+                match &pin {
+                    Some(pin) => verify(link, pin),
+                    None if memory.pin.is_some() => Ok(()),
+                    None => Err(Error::PinNeeded(keys::pin_tries(link)?)),
+                }
             })?;
-            memory.pin = Some(pin);
+            if pin.is_some() {
+                memory.pin = pin;
+            }
             return Ok(AnyAnswer::Nothing {});
         }
         Operation::ProtectedManagementKey { pin } => {
