@@ -4,6 +4,7 @@
 use crate::home::{Ended, Home, PASSPHRASE, kill};
 use crate::needles::Needles;
 use crate::sandbox::Sandbox;
+use crate::terminal::OnTerminal;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -234,6 +235,78 @@ fn a_rotation_keeps_what_instances_need_and_trashes_what_nobody_does() {
     let password = home.keypair(&["password", WINDOWS, "--region", INSTANCES]).good();
     assert_eq!(password, "Winter-Sun-9!(k\n", "by the key of the launch, which the pair no longer has");
     home.keypair(&["rotate", "web", "--type", "ed25519", "--region", "eu-west-1"]).good();
+}
+
+#[test]
+fn a_pair_whose_key_is_elsewhere_is_replaced_at_a_persons_word_alone() {
+    let (sandbox, home) = ready();
+    let rotate = |words: &[&str]| home.keypair(&[&["rotate", "ada-launch", "--region", INSTANCES], words].concat());
+    let before = home.row(INSTANCES, "ada-launch");
+    let refused = rotate(&[]);
+    assert!(refused.stderr.contains("hint: claviger keypair rotate ada-launch --force"), "{refused:?}");
+    refused.fault_told(6, "the key of key pair ada-launch in us-east-1 is neither in the vault nor on a card");
+    assert_eq!((home.row(INSTANCES, "ada-launch"), home.names_of_keys().len()), (before, 0));
+    assert_eq!((sandbox.calls("DeleteKeyPair"), sandbox.calls("ImportKeyPair")), (0, 0));
+    // At a terminal it is asked, and a no needs no hint.
+    let words = [&["keypair", "rotate", "ada-launch", "--region", INSTANCES], &PROFILE[..]].concat();
+    let mut asked = OnTerminal::start(home.terminal_command(&words));
+    asked.wait_for("Replace it? [y/N]");
+    asked.enter("n");
+    let ended = Ended::from(asked.end());
+    assert!(ended.exit == Some(5) && ended.stdout.contains("the answer was no"), "{ended:?}");
+    assert!(!ended.stdout.contains("hint:"), "{ended:?}");
+    assert_eq!(sandbox.calls("DeleteKeyPair"), 0);
+    let done = rotate(&["--force"]);
+    assert!(
+        done.exit == Some(0) && done.stderr.contains("let in the old key still, and that one is not here"),
+        "{done:?}"
+    );
+    assert_eq!(home.row(INSTANCES, "ada-launch")["keys"], vault_key("ada-launch"));
+    // The type of the old one: new Windows instances have a password as the old ones had.
+    assert_eq!(home.row(INSTANCES, "ada-launch")["kind"], "rsa");
+}
+
+#[test]
+fn the_old_key_is_named_whatever_its_name_is() {
+    let (_sandbox, home) = ready();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sandbox/src/world/demo-launch-key.pem");
+    home.run(&["ssh-key", "add", "desk", file.to_str().expect("a path")], "").good();
+    let done = home.keypair(&["rotate", "ada-launch", "--region", INSTANCES, "--type", "ed25519"]);
+    let told = "Instances that were launched before let in the old key still: it stays in the vault as desk.";
+    assert!(done.exit == Some(0) && done.stderr.contains(told), "{done:?}");
+    assert_eq!(
+        (home.names_of_keys(), home.row(INSTANCES, "ada-launch")["kind"].clone()),
+        (vec!["ada-launch".to_owned(), "desk".to_owned()], json!("ed25519"))
+    );
+}
+
+#[test]
+fn a_rotation_that_is_not_over_is_told_of_and_done_where_it_is_asked_for() {
+    let (sandbox, home) = ready();
+    home.run(&["ssh-key", "new", "web"], "").good();
+    let regions = ["--region", REGION, "--region", "eu-west-1", "--region", "eu-west-2"];
+    home.keypair(&[&["import", "web"], &regions[..]].concat()).good();
+    for region in ["eu-west-1", "eu-west-2"] {
+        sandbox.fault_in(region, "ImportKeyPair", 1, &json!("wrong_xml"));
+    }
+    let partly = home.keypair(&[&["rotate", "web"], &regions[..]].concat());
+    let told = "eu-west-1, eu-west-2 waits for the new key, which is in the vault as web+new. Go on with:\n\
+        claviger keypair rotate web --profile prod --region eu-west-1 --region eu-west-2\n";
+    assert!(partly.exit == Some(9) && partly.stderr.ends_with(told), "{partly:?}");
+    assert!(home.warned_of("the rotation of key pair web was cut off: claviger keypair rotate web"));
+    // In the region that is named alone; and what is left then is told.
+    let imports = sandbox.calls("ImportKeyPair");
+    let one = home.keypair(&["rotate", "web", "--region", "eu-west-2"]);
+    assert!(one.exit == Some(9) && one.stderr.contains("--profile prod --region eu-west-1\n"), "{one:?}");
+    assert_eq!(sandbox.calls("ImportKeyPair") - imports, 2, "a trial and the import");
+    assert_eq!(home.row("eu-west-1", "web")["keys"], vault_key("web"));
+    assert_eq!(home.row("eu-west-2", "web")["keys"], vault_key("web+new"));
+    home.keypair(&["rotate", "web", "--region", "us-west-2"]).fault_told(6, "there is no key pair web in us-west-2");
+    // With none named, what is left.
+    let done = home.keypair(&["rotate", "web"]);
+    assert!(done.exit == Some(0) && !done.stderr.contains("Go on with"), "{done:?}");
+    assert_eq!(home.row("eu-west-1", "web")["keys"], vault_key("web"));
+    assert!(!home.warned_of("the rotation of key pair"));
 }
 
 #[test]

@@ -173,7 +173,7 @@ pub enum Error {
     KeypairNoPassword(InstanceId, &'static str),
     /// No such key pair.
     #[error("no key pair is named {0}")]
-    KeypairNotFound(KeyPairName),
+    KeypairNotFound(KeyPairName, Vec<Region>),
     /// The password is not there yet.
     #[error("no password yet")]
     KeypairPasswordNotReady(InstanceId),

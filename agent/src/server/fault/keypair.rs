@@ -3,7 +3,7 @@
 use super::{Code, Fault, Subject, aws_fault, job_ref, session, shown};
 use crate::jobs::Error;
 use crate::ssh::key::Ec2Fitness;
-use claviger::model::KeyPairName;
+use claviger::model::{KeyPairName, Region};
 
 /// The fault of a profile's call. A refusal that no other fault tells of is in AWS's own words.
 pub(in crate::server) fn of(error: &Error, subject: &Subject) -> Fault {
@@ -42,8 +42,13 @@ pub(super) fn fault(error: &Error) -> Option<Fault> {
                 false => fault.hint("claviger keypair create NAME --type rsa"),
             }
         }
-        Error::KeypairNotFound(name) => {
-            Fault::new(Code::KeypairNotFound, format!("there is no key pair {}", named(name)))
+        Error::KeypairNotFound(name, regions) => {
+            let asked = match regions.as_slice() {
+                [region] => region.to_string(),
+                regions => format!("any of the {} regions that were asked", regions.len()),
+            };
+            let message = format!("there is no key pair {} in {asked}", named(name));
+            Fault::new(Code::KeypairNotFound, message).hint("claviger keypair list --all-regions")
         }
         Error::KeypairPasswordNotReady(id) => {
             let message = "the instance has not made its password yet, which takes it up to 15 minutes: try again";
@@ -79,6 +84,28 @@ pub(in crate::server) fn in_use(name: &KeyPairName, instances: usize) -> Fault {
         true => fault.hint(format!("claviger keypair delete {name} --force")),
         false => fault,
     }
+}
+
+/// Nobody has agreed that a pair goes whose private half is not at hand.
+pub(in crate::server) fn not_ours(name: &KeyPairName, regions: &[Region]) -> Fault {
+    let place = match regions {
+        [region] => region.to_string(),
+        regions => format!("{} regions", regions.len()),
+    };
+    let message = format!(
+        "the key of key pair {} in {place} is neither in the vault nor on a card that is plugged in: somebody else may use it",
+        named(name)
+    );
+    let fault = Fault::new(Code::KeypairKeyMissing, message);
+    match plain(name) {
+        true => fault.hint(format!("claviger keypair rotate {name} --force")),
+        false => fault,
+    }
+}
+
+/// Somebody was asked, and said no.
+pub(in crate::server) fn declined() -> Fault {
+    Fault::new(Code::PromptRefused, "nothing was done: the answer was no")
 }
 
 /// Neither the request nor the profile names one.
