@@ -80,10 +80,16 @@ fn what_aws_makes_is_in_the_vault_and_matches_what_aws_has() {
     assert!(pem.starts_with("-----BEGIN RSA PRIVATE KEY-----\n"));
     assert!(Needles::of(&pem.as_bytes()[100..160]).find(&stored).is_none());
 
-    home.keypair(&["create", "web"]).fault_told(5, "an ssh key is stored as web already");
+    let exists = home.keypair(&["create", "web"]);
+    assert!(exists.stderr.contains("hint: claviger keypair import web"), "{exists:?}");
+    exists.fault_told(5, "an ssh key is stored as web already");
+    let exists = home.keypair(&["create", "new", "--key", "web", "--region", "eu-west-1"]);
+    assert!(exists.stderr.contains("hint: claviger keypair import new --key web --region eu-west-1"), "{exists:?}");
     home.keypair(&["create", "web", "--key", "other"]).fault_told(5, "key pair web has another key in eu-central-1");
     assert_eq!(home.names_of_keys(), ["desk", "web"], "what was refused left nothing");
-    home.keypair(&["create", "two words"]).fault_told(2, "the vault cannot have a key of the pair's name");
+    let named = home.keypair(&["create", "two words"]);
+    assert!(named.stderr.contains("hint: claviger keypair create NAME --key KEY"), "{named:?}");
+    named.fault_told(2, "the vault cannot have a key of the pair's name");
     home.keypair(&["create", "web2", "--tag", "aws:x=1"]).fault_told(2, "the key of a tag begins neither");
     home.run(&["keypair", "create", "web3", "--profile", "plain"], "").fault_told(2, "names no region");
     assert_eq!(sandbox.calls("CreateKeyPair"), 3);
@@ -144,8 +150,10 @@ fn a_key_is_imported_into_many_regions_once() {
         (&row["keys"], &row["tags"], &row["kind"]),
         (&vault_key("deploy"), &json!({"owner": "ada"}), &json!("ed25519"))
     );
-    let again = import(&["--all-regions"]);
-    assert_eq!(again.exit, Some(0));
+    assert!(!done.stderr.contains("its tags stay"), "{}", done.stderr);
+    let again = import(&["--all-regions", "--tag", "owner=eve"]);
+    assert!(again.exit == Some(0) && again.stderr.contains("its tags stay as they were"), "{again:?}");
+    assert_eq!(home.row(INSTANCES, "deploy")["tags"], json!({"owner": "ada"}));
     assert_eq!(again.stderr.matches("stands there already").count(), 3);
     assert_eq!(again.stderr.matches(": imported (key-").count(), 14);
     let ended = home.keypair(&["list", "--all-regions", "--json"]);
@@ -203,6 +211,30 @@ fn the_list_names_keys_instances_and_orphans_and_what_cannot_be_seen() {
     home.keypair(&["list", "--region", REGION, "--region", "eu-west-1"]).fault_told(8, "not one that AWS gives");
     let (empty, exit) = home.keypairs(&["eu-west-2"]);
     assert_eq!((exit, &empty["keypairs"]), (Some(0), &json!([])));
+}
+
+#[test]
+fn a_region_that_the_account_has_not_is_told_from_credentials_that_are_not_good() {
+    let (sandbox, home) = ready();
+    let unknown = "there is no region eu-nowhere-9, or the account has not enabled it";
+    let nowhere = ["--region", "eu-nowhere-9"];
+    home.run(&["ssh-key", "new", "deploy"], "").good();
+    for words in [&["list"][..], &["import", "deploy"], &["rotate", "web"], &["delete", "web"], &["create", "web"]] {
+        let ended = home.keypair(&[words, &nowhere[..]].concat());
+        assert!(ended.stderr.contains("hint: claviger keypair list --all-regions"), "{ended:?}");
+        ended.fault_told(6, unknown);
+    }
+    home.keypair(&[&["password", WINDOWS], &nowhere[..]].concat()).fault_told(6, unknown);
+    assert_eq!(home.names_of_keys(), ["deploy"]);
+    let partly = home.keypair(&[&["list", "--region", REGION], &nowhere[..]].concat());
+    assert!(partly.exit == Some(9) && partly.stderr.contains(unknown), "{partly:?}");
+    // One that the account has is no such.
+    let refuse = json!({"refuse": {"status": 401, "code": "AuthFailure", "message": "no"}});
+    for action in ["DescribeKeyPairs", "DescribeInstances"] {
+        sandbox.fault_in("eu-west-1", action, 1, &refuse);
+    }
+    let refused = home.keypair(&["list", "--region", "eu-west-1"]);
+    assert!(refused.exit != Some(0) && !refused.stderr.contains("there is no region"), "{refused:?}");
 }
 
 #[test]
@@ -368,11 +400,20 @@ fn what_instances_use_goes_at_a_persons_word_alone() {
     home.add_launch_key();
     let delete = |words: &[&str]| home.keypair(&[&["delete", "ada-launch", "--region", INSTANCES], words].concat());
     delete(&[]).fault_told(5, "3 instances were launched with key pair ada-launch");
+    let words = [&["keypair", "delete", "ada-launch", "--region", INSTANCES], &PROFILE[..]].concat();
+    let mut asked = OnTerminal::start(home.terminal_command(&words));
+    asked.wait_for("Delete it? [y/N]");
+    asked.enter("n");
+    let ended = Ended::from(asked.end());
+    assert!(ended.exit == Some(5) && ended.stdout.contains("the answer was no"), "{ended:?}");
+    assert!(!ended.stdout.contains("hint:"), "{ended:?}");
     assert_eq!(sandbox.calls("DeleteKeyPair"), 0);
     let done = delete(&["--force", "--with-key"]);
     assert!(done.exit == Some(0) && done.stderr.contains("SSH key ada-launch is in the vault's trash"), "{done:?}");
     assert!(home.names_of_keys().is_empty() && home.trash().contains("ada-launch"));
-    delete(&[]).fault_told(6, "there is no key pair ada-launch");
+    let gone = delete(&[]);
+    assert!(gone.stderr.contains("hint: claviger keypair list --all-regions"), "{gone:?}");
+    gone.fault_told(6, "there is no key pair ada-launch in us-east-1");
     home.keypair(&["create", "web"]).good();
     home.keypair(&["delete", "web"]).good();
     assert_eq!((home.row(REGION, "web"), home.names_of_keys().len()), (Value::Null, 1), "the vault's key stays");

@@ -122,6 +122,7 @@ fn of_key_pairs(world: &Outside) -> Vec<jobs::Error> {
         Error::KeypairNotFound(pair(world), vec![region.clone()]),
         Error::KeypairNotFound(pair(world), vec![region.clone(), region.clone()]),
         Error::KeypairPasswordNotReady(instance),
+        Error::KeypairRegionUnknown(region.clone()),
         Error::KeypairStranded(pair(world), region),
         Error::KeypairUnsupported(key::Ec2Fitness::WrongSize(3072)),
         Error::KeypairUnsupported(key::Ec2Fitness::WrongType),

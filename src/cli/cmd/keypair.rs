@@ -229,10 +229,14 @@ impl Keypair {
                     // Keys of the vault have names like those of pairs, mostly.
                     None => KeypairSource::Vault(name.as_str().parse().map_err(|_| no_key())?),
                 };
-                done(
-                    &proof,
-                    Request::KeypairImport(KeypairImport { scope: scope.wire(), name, key, tags: tags.wire() }),
-                )
+                let (scope, tags) = (scope.wire(), tags.wire());
+                let tagged = !tags.is_empty();
+                let outcome = asked(&proof, &Request::KeypairImport(KeypairImport { scope, name, key, tags }))?;
+                tell(&outcome)?;
+                if tagged && outcome.regions.iter().any(|region| region.deed == Some(KeypairDeed::Present)) {
+                    ui::say("Where the pair stood already its tags stay as they were: --tag was not applied there.");
+                }
+                whole(&outcome.regions)
             }
             Self::List { scope, json, proof } => list(scope.wire(), json, &proof),
             Self::Password { instance, source, place, proof } => {

@@ -124,14 +124,17 @@ impl Server {
         const RULE: &str = "the vault cannot have a key of the pair's name: give it one of its own";
         let key = match key {
             Some(key) => key,
-            None => name.as_str().parse().map_err(|_| fault::job(jobs::Error::KeypairInvalid(RULE)))?,
+            None => name.as_str().parse().map_err(|_| {
+                fault::job(jobs::Error::KeypairInvalid(RULE)).hint("claviger keypair create NAME --key KEY")
+            })?,
         };
         let kind = match kind {
             KeypairKind::Ed25519 => KeyPairType::Ed25519,
             KeypairKind::Rsa => KeyPairType::Rsa,
         };
         let tags = keypair::tags(&tags).map_err(fault::job)?;
-        self.ssh_key_is_free(&key)?;
+        self.ssh_key_is_free(&key)
+            .map_err(|fault| fault::keypair::key_exists(fault, (&name, &key), region.as_ref()))?;
         let scope = KeypairScope { profile, regions: region.into_iter().collect(), all_regions: false };
         let Reach { account, regions, subject } = self.reach(&scope, conversation).await?;
         let region = regions.into_iter().next().ok_or_else(fault::internal)?;
@@ -141,7 +144,10 @@ impl Server {
             let _turn = server.keypairs.lock().await;
             let wanted = Wanted { name, kind, tags, key, options };
             let made = keypair::create(&account, &server.custody, &region, &wanted, &around).await;
-            let (id, row) = made.map_err(|error| fault::keypair::of(&error, &subject))?;
+            let (id, row) = match made {
+                Ok(made) => made,
+                Err(error) => return Err(fault::keypair::of(&account.explain(&region, error).await, &subject)),
+            };
             let deed = Some(KeypairDeed::Created);
             let regions = vec![KeypairRegion { deed, id: Some(id), ..region_row(region) }];
             Ok(KeypairOutcome { key: Some(row), ..whole(regions) })
@@ -324,8 +330,10 @@ impl Server {
         let scope = KeypairScope { profile, regions: region.into_iter().collect(), all_regions: false };
         let Reach { account, regions, subject } = self.reach(&scope, conversation).await?;
         let region = regions.first().ok_or_else(fault::internal)?;
-        let fetched = keypair::fetch(&account, region, &instance).await;
-        let encrypted = fetched.map_err(|error| fault::keypair::of(&error, &subject))?;
+        let encrypted = match keypair::fetch(&account, region, &instance).await {
+            Ok(encrypted) => encrypted,
+            Err(error) => return Err(fault::keypair::of(&account.explain(region, error).await, &subject)),
+        };
         let password = match key {
             Some(KeypairSource::Card { device, slot }) => {
                 let (keys, key) = self.key_of_card(device, slot).await?;

@@ -3,7 +3,7 @@
 use super::{Code, Fault, Subject, aws_fault, job_ref, session, shown};
 use crate::jobs::Error;
 use crate::ssh::key::Ec2Fitness;
-use claviger::model::{KeyPairName, Region};
+use claviger::model::{KeyPairName, Name, Region};
 
 /// The fault of a profile's call. A refusal that no other fault tells of is in AWS's own words.
 pub(in crate::server) fn of(error: &Error, subject: &Subject) -> Fault {
@@ -54,6 +54,10 @@ pub(super) fn fault(error: &Error) -> Option<Fault> {
             let message = "the instance has not made its password yet, which takes it up to 15 minutes: try again";
             Fault::new(Code::KeypairPasswordNotReady, message).hint(format!("claviger keypair password {id}"))
         }
+        Error::KeypairRegionUnknown(region) => {
+            let message = format!("there is no region {region}, or the account has not enabled it");
+            Fault::new(Code::KeypairRegionUnknown, message).hint("claviger keypair list --all-regions")
+        }
         Error::KeypairStranded(name, region) => {
             let message =
                 format!("key pair {} may stand in {region}, and nobody has its private half: delete it", named(name));
@@ -101,6 +105,25 @@ pub(in crate::server) fn not_ours(name: &KeyPairName, regions: &[Region]) -> Fau
         true => fault.hint(format!("claviger keypair rotate {name} --force")),
         false => fault,
     }
+}
+
+/// The name of the private half is taken: that key may be what is wanted.
+pub(in crate::server) fn key_exists(
+    fault: Fault,
+    (pair, key): (&KeyPairName, &Name),
+    region: Option<&Region>,
+) -> Fault {
+    if fault.code != Code::SshKeyExists || !plain(pair) {
+        return fault;
+    }
+    let mut command = format!("claviger keypair import {pair}");
+    if pair.as_str() != key.as_str() {
+        command.push_str(&format!(" --key {key}"));
+    }
+    if let Some(region) = region {
+        command.push_str(&format!(" --region {region}"));
+    }
+    fault.hint(command)
 }
 
 /// Somebody was asked, and said no.
