@@ -354,7 +354,7 @@ fn done(proof: &Proof, request: Request) -> Outcome {
 fn asked(proof: &Proof, request: &Request) -> Result<KeypairOutcome, Failure> {
     match Desk::open(proof)?.ask(request)? {
         Reply::Keypairs(outcome) => Ok(outcome),
-        _ => Err(unexpected().into()),
+        _ => Err(unexpected()),
     }
 }
 
