@@ -172,13 +172,14 @@ catalogue! {
     KeypairExists, "keypair.exists", Refused, "a key pair of that name has another key", Some("claviger keypair list");
     KeypairInUse, "keypair.in_use", Refused, "instances were launched with the key pair, and nobody has agreed that it goes", Some("claviger keypair list");
     KeypairInstanceNotFound, "keypair.instance_not_found", NotFound, "the instance is not in the account and region", None;
-    KeypairInvalid, "keypair.invalid", Usage, "a tag, or the name for the vault, is not valid", Some("claviger keypair import --help");
+    KeypairInvalid, "keypair.invalid", Usage, "a tag, or the name for the vault, is not valid", Some("claviger keypair --help");
     KeypairKeyMissing, "keypair.key_missing", NotFound, "the private half of the key pair is neither in the vault nor on a card that is plugged in", Some("claviger keypair list");
     KeypairLimit, "keypair.limit", Refused, "the region has as many key pairs as the account may have", Some("claviger keypair list");
     KeypairNoPassword, "keypair.no_password", Refused, "the instance has no password that a key could decrypt", None;
     KeypairNoRegion, "keypair.no_region", Usage, "neither the request nor the profile names a region", None;
     KeypairNotFound, "keypair.not_found", NotFound, "no key pair of that name is in the region", Some("claviger keypair list");
     KeypairPasswordNotReady, "keypair.password_not_ready", Fault, "the instance has not made its password yet", None;
+    KeypairRegionUnknown, "keypair.region_unknown", NotFound, "the region does not exist, or the account has not enabled it", Some("claviger keypair list --all-regions");
     KeypairStranded, "keypair.stranded", Fault, "a key pair may stand at AWS whose private half nobody has", None;
     KeypairUnsupported, "keypair.unsupported", Refused, "no key of that type or size is taken by EC2", Some("claviger ssh-key new NAME");
     KeyringUnavailable, "keyring.unavailable", Fault, "the desktop's keyring cannot be used", Some("claviger slot add keyring");

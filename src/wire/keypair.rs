@@ -123,8 +123,13 @@ pub struct KeypairRotate {
     pub scope: KeypairScope,
     /// Their name at EC2, and the key's in the vault.
     pub name: KeyPairName,
-    /// The kind of the new key; EC2 takes Ed25519 and RSA of 4096 bits of those.
-    pub kind: SshKeyKind,
+    /// The kind of the new key; EC2 takes Ed25519 and RSA of 4096 bits of those. If left out, Ed25519, or RSA where one of the
+    /// pairs that go is RSA: Windows instances encrypt their password to nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<SshKeyKind>,
+    /// Also pairs whose private half is not at hand, and nobody is asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// A key pair in a region, and what is known of it.
@@ -218,9 +223,21 @@ pub struct KeypairOutcome {
     /// The vault's keys that went to the trash.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trashed: Vec<Name>,
-    /// The name that the replaced key has in the vault, where it stays: instances were launched with it.
+    /// Where the keys are that were replaced, and stay: instances that were launched before let them in, and no other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeypairSource>,
+    /// What a rotation has left to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept: Option<Name>,
+    pub waiting: Option<KeypairWaiting>,
+}
+
+/// A rotation that is not over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeypairWaiting {
+    /// The name of the new key in the vault until then.
+    pub key: Name,
+    /// Where it is still to be done.
+    pub regions: Vec<Region>,
 }
 
 /// The password of the administrator of a Windows instance.

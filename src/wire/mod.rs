@@ -44,6 +44,7 @@ pub use keeping::{OlderVault, TrashKind, TrashRow};
 pub use keypair::{
     InstancePassword, KeypairCreate, KeypairDeed, KeypairDelete, KeypairImport, KeypairInstance, KeypairKind,
     KeypairOutcome, KeypairPassword, KeypairRegion, KeypairRotate, KeypairRow, KeypairScope, KeypairSource,
+    KeypairWaiting,
 };
 pub use oath::{OathAccount, OathCard, OathCode, OathRename, OathRow};
 pub use piv::{

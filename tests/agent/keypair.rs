@@ -4,6 +4,7 @@
 use crate::home::{Ended, Home, PASSPHRASE, kill};
 use crate::needles::Needles;
 use crate::sandbox::Sandbox;
+use crate::terminal::OnTerminal;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -79,10 +80,16 @@ fn what_aws_makes_is_in_the_vault_and_matches_what_aws_has() {
     assert!(pem.starts_with("-----BEGIN RSA PRIVATE KEY-----\n"));
     assert!(Needles::of(&pem.as_bytes()[100..160]).find(&stored).is_none());
 
-    home.keypair(&["create", "web"]).fault_told(5, "an ssh key is stored as web already");
+    let exists = home.keypair(&["create", "web"]);
+    assert!(exists.stderr.contains("hint: claviger keypair import web"), "{exists:?}");
+    exists.fault_told(5, "an ssh key is stored as web already");
+    let exists = home.keypair(&["create", "new", "--key", "web", "--region", "eu-west-1"]);
+    assert!(exists.stderr.contains("hint: claviger keypair import new --key web --region eu-west-1"), "{exists:?}");
     home.keypair(&["create", "web", "--key", "other"]).fault_told(5, "key pair web has another key in eu-central-1");
     assert_eq!(home.names_of_keys(), ["desk", "web"], "what was refused left nothing");
-    home.keypair(&["create", "two words"]).fault_told(2, "the vault cannot have a key of the pair's name");
+    let named = home.keypair(&["create", "two words"]);
+    assert!(named.stderr.contains("hint: claviger keypair create NAME --key KEY"), "{named:?}");
+    named.fault_told(2, "the vault cannot have a key of the pair's name");
     home.keypair(&["create", "web2", "--tag", "aws:x=1"]).fault_told(2, "the key of a tag begins neither");
     home.run(&["keypair", "create", "web3", "--profile", "plain"], "").fault_told(2, "names no region");
     assert_eq!(sandbox.calls("CreateKeyPair"), 3);
@@ -143,8 +150,10 @@ fn a_key_is_imported_into_many_regions_once() {
         (&row["keys"], &row["tags"], &row["kind"]),
         (&vault_key("deploy"), &json!({"owner": "ada"}), &json!("ed25519"))
     );
-    let again = import(&["--all-regions"]);
-    assert_eq!(again.exit, Some(0));
+    assert!(!done.stderr.contains("its tags stay"), "{}", done.stderr);
+    let again = import(&["--all-regions", "--tag", "owner=eve"]);
+    assert!(again.exit == Some(0) && again.stderr.contains("its tags stay as they were"), "{again:?}");
+    assert_eq!(home.row(INSTANCES, "deploy")["tags"], json!({"owner": "ada"}));
     assert_eq!(again.stderr.matches("stands there already").count(), 3);
     assert_eq!(again.stderr.matches(": imported (key-").count(), 14);
     let ended = home.keypair(&["list", "--all-regions", "--json"]);
@@ -205,6 +214,30 @@ fn the_list_names_keys_instances_and_orphans_and_what_cannot_be_seen() {
 }
 
 #[test]
+fn a_region_that_the_account_has_not_is_told_from_credentials_that_are_not_good() {
+    let (sandbox, home) = ready();
+    let unknown = "there is no region eu-nowhere-9, or the account has not enabled it";
+    let nowhere = ["--region", "eu-nowhere-9"];
+    home.run(&["ssh-key", "new", "deploy"], "").good();
+    for words in [&["list"][..], &["import", "deploy"], &["rotate", "web"], &["delete", "web"], &["create", "web"]] {
+        let ended = home.keypair(&[words, &nowhere[..]].concat());
+        assert!(ended.stderr.contains("hint: claviger keypair list --all-regions"), "{ended:?}");
+        ended.fault_told(6, unknown);
+    }
+    home.keypair(&[&["password", WINDOWS], &nowhere[..]].concat()).fault_told(6, unknown);
+    assert_eq!(home.names_of_keys(), ["deploy"]);
+    let partly = home.keypair(&[&["list", "--region", REGION], &nowhere[..]].concat());
+    assert!(partly.exit == Some(9) && partly.stderr.contains(unknown), "{partly:?}");
+    // One that the account has is no such.
+    let refuse = json!({"refuse": {"status": 401, "code": "AuthFailure", "message": "no"}});
+    for action in ["DescribeKeyPairs", "DescribeInstances"] {
+        sandbox.fault_in("eu-west-1", action, 1, &refuse);
+    }
+    let refused = home.keypair(&["list", "--region", "eu-west-1"]);
+    assert!(refused.exit != Some(0) && !refused.stderr.contains("there is no region"), "{refused:?}");
+}
+
+#[test]
 fn a_rotation_keeps_what_instances_need_and_trashes_what_nobody_does() {
     let (_sandbox, home) = ready();
     home.run(&["ssh-key", "new", "web"], "").good();
@@ -234,6 +267,78 @@ fn a_rotation_keeps_what_instances_need_and_trashes_what_nobody_does() {
     let password = home.keypair(&["password", WINDOWS, "--region", INSTANCES]).good();
     assert_eq!(password, "Winter-Sun-9!(k\n", "by the key of the launch, which the pair no longer has");
     home.keypair(&["rotate", "web", "--type", "ed25519", "--region", "eu-west-1"]).good();
+}
+
+#[test]
+fn a_pair_whose_key_is_elsewhere_is_replaced_at_a_persons_word_alone() {
+    let (sandbox, home) = ready();
+    let rotate = |words: &[&str]| home.keypair(&[&["rotate", "ada-launch", "--region", INSTANCES], words].concat());
+    let before = home.row(INSTANCES, "ada-launch");
+    let refused = rotate(&[]);
+    assert!(refused.stderr.contains("hint: claviger keypair rotate ada-launch --force"), "{refused:?}");
+    refused.fault_told(6, "the key of key pair ada-launch in us-east-1 is neither in the vault nor on a card");
+    assert_eq!((home.row(INSTANCES, "ada-launch"), home.names_of_keys().len()), (before, 0));
+    assert_eq!((sandbox.calls("DeleteKeyPair"), sandbox.calls("ImportKeyPair")), (0, 0));
+    // At a terminal it is asked, and a no needs no hint.
+    let words = [&["keypair", "rotate", "ada-launch", "--region", INSTANCES], &PROFILE[..]].concat();
+    let mut asked = OnTerminal::start(home.terminal_command(&words));
+    asked.wait_for("Replace it? [y/N]");
+    asked.enter("n");
+    let ended = Ended::from(asked.end());
+    assert!(ended.exit == Some(5) && ended.stdout.contains("the answer was no"), "{ended:?}");
+    assert!(!ended.stdout.contains("hint:"), "{ended:?}");
+    assert_eq!(sandbox.calls("DeleteKeyPair"), 0);
+    let done = rotate(&["--force"]);
+    assert!(
+        done.exit == Some(0) && done.stderr.contains("let in the old key still, and that one is not here"),
+        "{done:?}"
+    );
+    assert_eq!(home.row(INSTANCES, "ada-launch")["keys"], vault_key("ada-launch"));
+    // The type of the old one: new Windows instances have a password as the old ones had.
+    assert_eq!(home.row(INSTANCES, "ada-launch")["kind"], "rsa");
+}
+
+#[test]
+fn the_old_key_is_named_whatever_its_name_is() {
+    let (_sandbox, home) = ready();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sandbox/src/world/demo-launch-key.pem");
+    home.run(&["ssh-key", "add", "desk", file.to_str().expect("a path")], "").good();
+    let done = home.keypair(&["rotate", "ada-launch", "--region", INSTANCES, "--type", "ed25519"]);
+    let told = "Instances that were launched before let in the old key still: it stays in the vault as desk.";
+    assert!(done.exit == Some(0) && done.stderr.contains(told), "{done:?}");
+    assert_eq!(
+        (home.names_of_keys(), home.row(INSTANCES, "ada-launch")["kind"].clone()),
+        (vec!["ada-launch".to_owned(), "desk".to_owned()], json!("ed25519"))
+    );
+}
+
+#[test]
+fn a_rotation_that_is_not_over_is_told_of_and_done_where_it_is_asked_for() {
+    let (sandbox, home) = ready();
+    home.run(&["ssh-key", "new", "web"], "").good();
+    let regions = ["--region", REGION, "--region", "eu-west-1", "--region", "eu-west-2"];
+    home.keypair(&[&["import", "web"], &regions[..]].concat()).good();
+    for region in ["eu-west-1", "eu-west-2"] {
+        sandbox.fault_in(region, "ImportKeyPair", 1, &json!("wrong_xml"));
+    }
+    let partly = home.keypair(&[&["rotate", "web"], &regions[..]].concat());
+    let told = "eu-west-1, eu-west-2 waits for the new key, which is in the vault as web+new. Go on with:\n\
+        claviger keypair rotate web --profile prod --region eu-west-1 --region eu-west-2\n";
+    assert!(partly.exit == Some(9) && partly.stderr.ends_with(told), "{partly:?}");
+    assert!(home.warned_of("the rotation of key pair web was cut off: claviger keypair rotate web"));
+    // In the region that is named alone; and what is left then is told.
+    let imports = sandbox.calls("ImportKeyPair");
+    let one = home.keypair(&["rotate", "web", "--region", "eu-west-2"]);
+    assert!(one.exit == Some(9) && one.stderr.contains("--profile prod --region eu-west-1\n"), "{one:?}");
+    assert_eq!(sandbox.calls("ImportKeyPair") - imports, 2, "a trial and the import");
+    assert_eq!(home.row("eu-west-1", "web")["keys"], vault_key("web"));
+    assert_eq!(home.row("eu-west-2", "web")["keys"], vault_key("web+new"));
+    home.keypair(&["rotate", "web", "--region", "us-west-2"]).fault_told(6, "there is no key pair web in us-west-2");
+    // With none named, what is left.
+    let done = home.keypair(&["rotate", "web"]);
+    assert!(done.exit == Some(0) && !done.stderr.contains("Go on with"), "{done:?}");
+    assert_eq!(home.row("eu-west-1", "web")["keys"], vault_key("web"));
+    assert!(!home.warned_of("the rotation of key pair"));
 }
 
 #[test]
@@ -295,11 +400,20 @@ fn what_instances_use_goes_at_a_persons_word_alone() {
     home.add_launch_key();
     let delete = |words: &[&str]| home.keypair(&[&["delete", "ada-launch", "--region", INSTANCES], words].concat());
     delete(&[]).fault_told(5, "3 instances were launched with key pair ada-launch");
+    let words = [&["keypair", "delete", "ada-launch", "--region", INSTANCES], &PROFILE[..]].concat();
+    let mut asked = OnTerminal::start(home.terminal_command(&words));
+    asked.wait_for("Delete it? [y/N]");
+    asked.enter("n");
+    let ended = Ended::from(asked.end());
+    assert!(ended.exit == Some(5) && ended.stdout.contains("the answer was no"), "{ended:?}");
+    assert!(!ended.stdout.contains("hint:"), "{ended:?}");
     assert_eq!(sandbox.calls("DeleteKeyPair"), 0);
     let done = delete(&["--force", "--with-key"]);
     assert!(done.exit == Some(0) && done.stderr.contains("SSH key ada-launch is in the vault's trash"), "{done:?}");
     assert!(home.names_of_keys().is_empty() && home.trash().contains("ada-launch"));
-    delete(&[]).fault_told(6, "there is no key pair ada-launch");
+    let gone = delete(&[]);
+    assert!(gone.stderr.contains("hint: claviger keypair list --all-regions"), "{gone:?}");
+    gone.fault_told(6, "there is no key pair ada-launch in us-east-1");
     home.keypair(&["create", "web"]).good();
     home.keypair(&["delete", "web"]).good();
     assert_eq!((home.row(REGION, "web"), home.names_of_keys().len()), (Value::Null, 1), "the vault's key stays");

@@ -36,7 +36,7 @@ impl Home {
         assert_eq!(self.key()["at_aws"]["active"], true);
     }
 
-    fn warned_of(&self, words: &str) -> bool {
+    pub(crate) fn warned_of(&self, words: &str) -> bool {
         self.status()["warnings"].as_array().expect("warnings").iter().any(|warning| {
             let text = warning.as_str().expect("text");
             text.contains(words)

@@ -173,10 +173,13 @@ pub enum Error {
     KeypairNoPassword(InstanceId, &'static str),
     /// No such key pair.
     #[error("no key pair is named {0}")]
-    KeypairNotFound(KeyPairName),
+    KeypairNotFound(KeyPairName, Vec<Region>),
     /// The password is not there yet.
     #[error("no password yet")]
     KeypairPasswordNotReady(InstanceId),
+    /// The account has no such region.
+    #[error("there is no region {0}")]
+    KeypairRegionUnknown(Region),
     /// A pair may stand whose private half nobody has.
     #[error("key pair {0} may stand in {1}")]
     KeypairStranded(KeyPairName, Region),

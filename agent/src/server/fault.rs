@@ -549,9 +549,12 @@ pub mod seams {
     }
 
     /// The faults of key pairs that no error of a job is.
-    pub fn keypair(name: &claviger::model::KeyPairName, profile: &str) -> [Fault; 3] {
+    pub fn keypair(name: &claviger::model::KeyPairName, profile: &str) -> [Fault; 6] {
         let [one, many] = [1, 12].map(|instances| super::keypair::in_use(name, instances));
-        [one, many, super::keypair::no_region(profile)]
+        let region = claviger::model::Partition::commercial().region();
+        let here = super::keypair::not_ours(name, std::slice::from_ref(&region));
+        let there = super::keypair::not_ours(name, &[region.clone(), region]);
+        [one, many, super::keypair::no_region(profile), here, there, super::keypair::declined()]
     }
 
     /// The fault of a session of a profile, where the agent reads `reads` and the client means `client_reads`.

@@ -101,7 +101,11 @@ impl Server {
             let keys = items.rotations.keys();
             let keys =
                 keys.map(|name| format!("the rotation of {name} was cut off: claviger access-key rotate {name}"));
-            devices.chain(keys).collect()
+            let pairs = items.ssh_keys.values().filter_map(|key| key.rotating.as_ref()).map(|rotating| {
+                let pair = &rotating.pair;
+                format!("the rotation of key pair {pair} was cut off: claviger keypair rotate {pair}")
+            });
+            devices.chain(keys).chain(pairs).collect()
         };
         self.custody.with_items(told).unwrap_or_default()
     }

@@ -10,7 +10,8 @@ use crate::model::{InstanceId, KeyPairName, Label, Name, PivSlot, Region};
 use crate::secret::SecretText;
 use crate::wire::{
     Code, Fault, KeypairCreate, KeypairDeed, KeypairDelete, KeypairImport, KeypairKind, KeypairOutcome,
-    KeypairPassword, KeypairRegion, KeypairRotate, KeypairRow, KeypairScope, KeypairSource, Reply, Request, SshKeyKind,
+    KeypairPassword, KeypairRegion, KeypairRotate, KeypairRow, KeypairScope, KeypairSource, KeypairWaiting, Reply,
+    Request, SshKeyKind,
 };
 use std::collections::BTreeMap;
 
@@ -73,13 +74,16 @@ Examples:
     #[command(after_help = "\
 Examples:
   claviger keypair rotate web --all-regions
-  claviger keypair rotate windows --type rsa-4096")]
+  claviger keypair rotate windows --type rsa --region eu-central-1")]
     Rotate {
         /// The name of the key pair, and of the key in the vault
         name: KeyPairName,
-        /// The type of the new key
-        #[arg(long = "type", value_name = "TYPE", default_value = "ed25519")]
-        kind: NewKind,
+        /// The type of the new key; rsa has 4096 bits [default: the type of the old one]
+        #[arg(long = "type", value_name = "TYPE")]
+        kind: Option<NewKind>,
+        /// Also where the old key is neither in the vault nor on a card that is plugged in
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         scope: Scope,
         #[command(flatten)]
@@ -202,7 +206,7 @@ pub(in crate::cli) enum Kind {
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(in crate::cli) enum NewKind {
     Ed25519,
-    #[value(name = "rsa-4096")]
+    #[value(name = "rsa", alias = "rsa-4096")]
     Rsa4096,
 }
 
@@ -225,10 +229,14 @@ impl Keypair {
                     // Keys of the vault have names like those of pairs, mostly.
                     None => KeypairSource::Vault(name.as_str().parse().map_err(|_| no_key())?),
                 };
-                done(
-                    &proof,
-                    Request::KeypairImport(KeypairImport { scope: scope.wire(), name, key, tags: tags.wire() }),
-                )
+                let (scope, tags) = (scope.wire(), tags.wire());
+                let tagged = !tags.is_empty();
+                let outcome = asked(&proof, &Request::KeypairImport(KeypairImport { scope, name, key, tags }))?;
+                tell(&outcome)?;
+                if tagged && outcome.regions.iter().any(|region| region.deed == Some(KeypairDeed::Present)) {
+                    ui::say("Where the pair stood already its tags stay as they were: --tag was not applied there.");
+                }
+                whole(&outcome.regions)
             }
             Self::List { scope, json, proof } => list(scope.wire(), json, &proof),
             Self::Password { instance, source, place, proof } => {
@@ -240,12 +248,24 @@ impl Keypair {
                 };
                 ui::secret_line(found.password.expose())
             }
-            Self::Rotate { name, kind, scope, proof } => {
-                let kind = match kind {
+            Self::Rotate { name, kind, force, scope, proof } => {
+                let kind = kind.map(|kind| match kind {
                     NewKind::Ed25519 => SshKeyKind::Ed25519,
                     NewKind::Rsa4096 => SshKeyKind::Rsa4096,
-                };
-                done(&proof, Request::KeypairRotate(KeypairRotate { scope: scope.wire(), name, kind }))
+                });
+                let scope = scope.wire();
+                let again = Again { name: name.clone(), scope: scope.clone(), force };
+                let request = Request::KeypairRotate(KeypairRotate { scope, name, kind, force });
+                let outcome = asked(&proof, &request)?;
+                tell(&outcome)?;
+                if replaced_unknown(&outcome) {
+                    ui::say("Instances that were launched before let in the old key still, and that one is not here.");
+                }
+                if let Some(waiting) = &outcome.waiting {
+                    ui::say(&again.told(waiting));
+                    return Err(Failure::Partial);
+                }
+                whole(&outcome.regions)
             }
         }
     }
@@ -289,15 +309,67 @@ fn no_key() -> Fault {
     Fault::new(Code::Usage, message).hint("claviger keypair import NAME --key KEY")
 }
 
+/// A rotation that was asked for: the command that goes on with it.
+struct Again {
+    name: KeyPairName,
+    scope: KeypairScope,
+    force: bool,
+}
+
+impl Again {
+    /// What waits, and the command on a line of its own.
+    fn told(&self, waiting: &KeypairWaiting) -> String {
+        let Self { name, scope, force } = self;
+        let regions: Vec<&str> = waiting.regions.iter().map(Region::as_str).collect();
+        let mut command = format!("claviger keypair rotate {name} --profile {}", Label(&scope.profile));
+        match scope.all_regions {
+            true => command.push_str(" --all-regions"),
+            false => regions.iter().for_each(|region| command.push_str(&format!(" --region {region}"))),
+        }
+        if *force {
+            command.push_str(" --force");
+        }
+        let (key, regions) = (&waiting.key, regions.join(", "));
+        format!(
+            "The rotation is not over: {regions} waits for the new key, which is in the vault as {key}. Go on with:\n{command}"
+        )
+    }
+}
+
+/// Whether instances need a key that is nowhere here.
+fn replaced_unknown(outcome: &KeypairOutcome) -> bool {
+    let used = |region: &KeypairRegion| {
+        region.deed == Some(KeypairDeed::Replaced) && region.instance_count.is_some_and(|count| count > 0)
+    };
+    outcome.kept.is_empty() && outcome.regions.iter().any(used)
+}
+
 /// Asks, and says region by region what became of it. The public line of a new key is data.
 fn done(proof: &Proof, request: Request) -> Outcome {
-    let Reply::Keypairs(outcome) = Desk::open(proof)?.ask(&request)? else { return Err(unexpected()) };
-    let KeypairOutcome { regions, key, trashed, kept } = &outcome;
+    let outcome = asked(proof, &request)?;
+    tell(&outcome)?;
+    whole(&outcome.regions)
+}
+
+fn asked(proof: &Proof, request: &Request) -> Result<KeypairOutcome, Failure> {
+    match Desk::open(proof)?.ask(request)? {
+        Reply::Keypairs(outcome) => Ok(outcome),
+        _ => Err(unexpected()),
+    }
+}
+
+fn tell(outcome: &KeypairOutcome) -> Outcome {
+    let KeypairOutcome { regions, key, trashed, kept, .. } = outcome;
     for region in regions {
         ui::say(&told(region));
     }
-    if let Some(kept) = kept {
-        ui::say(&format!("The key that was replaced stays in the vault as {kept}: instances may need it."));
+    for kept in kept {
+        let place = match kept {
+            KeypairSource::Vault(name) => format!("stays in the vault as {name}"),
+            KeypairSource::Card { device: Some(serial), slot } => format!("stays in slot {slot} of card {serial}"),
+            KeypairSource::Card { device: None, slot } => format!("stays in slot {slot} of the card"),
+        };
+        ui::say(&format!("Instances that were launched before let in the old key still: it {place}."));
     }
     for name in trashed {
         ui::say(&format!("SSH key {name} is in the vault's trash for 30 days."));
@@ -306,7 +378,7 @@ fn done(proof: &Proof, request: Request) -> Outcome {
         ui::say(&format!("SSH key {} ({}) is in the vault.", row.name, row.fingerprint));
         ui::data(ssh_key::line(row)?.as_bytes())?;
     }
-    whole(regions)
+    Ok(())
 }
 
 /// Whether nothing failed. What did was told.

@@ -2,10 +2,10 @@
 
 use super::Regional;
 use crate::aws::profile::ProfileSet;
-use crate::aws::{AwsEdge, Ec2Access, Endpoint, Service};
+use crate::aws::{self, AwsEdge, Ec2Access, Endpoint, Service};
 use crate::jobs::Error;
 use crate::session::{Office, Session};
-use claviger::model::Region;
+use claviger::model::{Partition, Region};
 use futures_util::StreamExt;
 use futures_util::stream;
 use std::future::Future;
@@ -15,6 +15,9 @@ use std::sync::Arc;
 const REGIONS_AT_ONCE: usize = 40;
 /// Most regions of one request: AWS has some forty.
 pub const REGIONS_LIMIT: usize = 100;
+
+/// A region, and the regions that it says are enabled.
+type Enabled = (Region, Result<Vec<Region>, Error>);
 
 /// A profile at work.
 #[derive(Clone)]
@@ -86,6 +89,46 @@ impl Account {
             done(found.len());
         }
         found.sort_by_key(|(number, ..)| *number);
-        found.into_iter().map(|(_, region, outcome)| (region, outcome)).collect()
+        let (mut told, mut answered) = (Vec::new(), None);
+        for (_, region, outcome) in found {
+            let outcome = match outcome {
+                Err(error) => Err(self.explain_by(&region, error, &mut answered).await),
+                outcome => outcome,
+            };
+            told.push((region, outcome));
+        }
+        told
+    }
+
+    /// What an error of a region means: EC2 answers AuthFailure where the account has not enabled the region, as it answers
+    /// credentials that are not valid (EC2 API reference, client error codes), and a region that does not exist has no
+    /// endpoint. The partition's own region knows which it is.
+    pub async fn explain(&self, region: &Region, error: Error) -> Error {
+        self.explain_by(region, error, &mut None).await
+    }
+
+    /// The same, asking the partition's own region once for many.
+    async fn explain_by(&self, region: &Region, error: Error, answered: &mut Option<Enabled>) -> Error {
+        let refused = match &error {
+            Error::Aws(aws::Error::InvalidCredentials { error_code, .. }) => error_code == "AuthFailure",
+            Error::Aws(aws::Error::Unreachable { .. }) => false,
+            _ => return error,
+        };
+        let home = Partition::of_region(region).region();
+        if home == *region {
+            return error;
+        }
+        let enabled = match answered.take() {
+            Some((of, enabled)) if of == home => enabled,
+            _ => self.regions(&home).await,
+        };
+        let is_unknown = match &enabled {
+            Ok(enabled) => !enabled.contains(region),
+            // The credentials are good, and may not ask that.
+            Err(Error::Aws(aws::Error::AccessDenied { .. })) => refused,
+            Err(_) => false,
+        };
+        *answered = Some((home, enabled));
+        if is_unknown { Error::KeypairRegionUnknown(region.clone()) } else { error }
     }
 }

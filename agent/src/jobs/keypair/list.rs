@@ -33,7 +33,12 @@ pub async fn list(account: &Account, regions: &[Region], done: &(dyn Fn(usize) +
                 account.aws().describe_key_pairs(access, None, None),
                 account.aws().describe_instances(access, everything)
             );
-            Ok(InRegion { pairs: pairs.map_err(Error::from), instances: instances.map_err(Error::from) })
+            match (pairs, instances) {
+                (Err(error), Err(_)) => Err(error.into()),
+                (pairs, instances) => {
+                    Ok(InRegion { pairs: pairs.map_err(Error::from), instances: instances.map_err(Error::from) })
+                }
+            }
         }
     };
     Listing(account.each(regions, done, ask).await)

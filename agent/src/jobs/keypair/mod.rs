@@ -20,7 +20,7 @@ pub use import::{PublicHalf, import, public_of};
 pub use known::Known;
 pub use list::{Listing, list};
 pub use password::{Encrypted, decrypt, fetch, password};
-pub use rotate::{Rotated, Rotation, begin, finish, rotate};
+pub use rotate::{Rotated, Rotation, Scope, advance, begin, finish, kind_of, rotate};
 
 use crate::aws::{Instance, Tags};
 use crate::jobs::Error;

@@ -11,7 +11,7 @@ use super::delete::{count, of_pair};
 use super::import::{self, PublicHalf};
 use super::known::public_blob;
 use super::{ATTEMPT, Regional};
-use crate::aws::{KeyPair, Tags};
+use crate::aws::{KeyPair, KeyPairType, Tags};
 use crate::jobs::Error;
 use crate::jobs::access_key::edit;
 use crate::jobs::ssh_key;
@@ -19,7 +19,7 @@ use crate::ssh::key::plain_blob;
 use crate::vault::{Custody, Items, Rotating, SshKey};
 use crate::world::WallTime;
 use claviger::model::{KeyPairName, Name, Region};
-use claviger::wire::KeypairDeed;
+use claviger::wire::{KeypairDeed, KeypairWaiting, SshKeyKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -35,22 +35,33 @@ pub struct Rotation {
     name: Name,
     /// Where it is until then.
     pending: Name,
-    /// The regions.
+    /// The regions in which it is done now.
     pub regions: Vec<Region>,
     public: PublicHalf,
     /// The public half of the key that has the name now.
     old: Option<Vec<u8>>,
 }
 
+/// Where a rotation is to be done.
+pub struct Scope {
+    /// The regions that have the pair.
+    pub standing: Vec<Region>,
+    /// The regions that were asked.
+    pub asked: Vec<Region>,
+    /// Whether it is to be done in these alone, and not in all that a run before this has left.
+    pub named: bool,
+}
+
 /// Begins, with a key that `make` makes, in the regions that have the pair: [`Error::KeypairNotFound`] without any. Or goes on
-/// with the key that a run before this has begun with, in its regions too.
+/// with the key that a run before this has begun with, in its regions too, unless others were named.
 pub async fn begin(
     custody: Arc<Custody>,
     pair: KeyPairName,
-    regions: Vec<Region>,
+    scope: Scope,
     make: impl FnOnce(&Name) -> Result<SshKey, Error> + Send + 'static,
     now: WallTime,
 ) -> Result<Rotation, Error> {
+    let Scope { standing: regions, asked, named } = scope;
     const RULE: &str =
         "a key pair is rotated under a name that the vault can have: 1 to 59 letters, digits and _+=,.@-";
     let name: Name = pair.as_str().parse().map_err(|_| Error::KeypairInvalid(RULE))?;
@@ -59,7 +70,7 @@ pub async fn begin(
     let made = match begun {
         Some(Some(rotating)) if rotating.pair == pair => None,
         Some(_) => return Err(Error::SshKeyExists(pending)),
-        None if regions.is_empty() => return Err(Error::KeypairNotFound(pair)),
+        None if regions.is_empty() => return Err(Error::KeypairNotFound(pair, asked)),
         None => {
             let (name, work) = (name.clone(), move |name: &Name| make(name));
             let made = tokio::task::spawn_blocking(move || work(&name)).await;
@@ -76,10 +87,24 @@ pub async fn begin(
         let public = PublicHalf::new(&key.public)?;
         let rotating = key.rotating.get_or_insert_with(|| Rotating { pair: pair.clone(), regions: BTreeSet::new() });
         rotating.regions.extend(regions);
-        let regions = rotating.regions.iter().cloned().collect();
+        let here = |region: &&Region| !named || asked.contains(region);
+        let regions: Vec<Region> = rotating.regions.iter().filter(here).cloned().collect();
+        if regions.is_empty() {
+            return Err(Error::KeypairNotFound(pair, asked));
+        }
         Ok(Rotation { pair, name, pending, regions, public, old })
     })
     .await
+}
+
+/// The kind of key that takes the place of these pairs': RSA where one of them is, for a Windows instance encrypts its
+/// password to nothing else.
+pub fn kind_of<'a>(mut pairs: impl Iterator<Item = &'a KeyPair>) -> SshKeyKind {
+    let is_rsa = |pair: &KeyPair| match pair.kind {
+        Some(kind) => kind == KeyPairType::Rsa,
+        None => pair.public.as_deref().is_some_and(|line| line.starts_with("ssh-rsa ")),
+    };
+    if pairs.any(is_rsa) { SshKeyKind::Rsa4096 } else { SshKeyKind::Ed25519 }
 }
 
 /// What was done in a region.
@@ -163,6 +188,23 @@ async fn replace(
             Err(error)
         }
     }
+}
+
+/// Writes down where it is done: what is left of it.
+pub async fn advance(
+    custody: Arc<Custody>,
+    rotation: &Rotation,
+    done: Vec<Region>,
+    now: WallTime,
+) -> Result<KeypairWaiting, Error> {
+    let pending = rotation.pending.clone();
+    edit(custody, None, now, move |items: &mut Items| {
+        let key = items.ssh_keys.get_mut(&pending).ok_or_else(|| Error::SshKeyNotFound(pending.clone()))?;
+        let rotating = key.rotating.as_mut().ok_or_else(|| Error::SshKeyNotFound(pending.clone()))?;
+        rotating.regions.retain(|region| !done.contains(region));
+        Ok(KeypairWaiting { regions: rotating.regions.iter().cloned().collect(), key: pending })
+    })
+    .await
 }
 
 /// Tags of people: those of AWS cannot be set, and ours says what was.

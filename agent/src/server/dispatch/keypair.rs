@@ -3,7 +3,7 @@
 use super::Obtained;
 use super::piv::refusal;
 use crate::ask::{Audience, Listener, Notice};
-use crate::aws::KeyPairType;
+use crate::aws::{KeyPair, KeyPairType};
 use crate::device::{Error as DeviceError, Thing, piv};
 use crate::jobs::keypair::{self, Account, Encrypted, Known, PublicHalf, Regional, Rotated, Wanted, region_row};
 use crate::jobs::{self, ssh_key};
@@ -124,14 +124,17 @@ impl Server {
         const RULE: &str = "the vault cannot have a key of the pair's name: give it one of its own";
         let key = match key {
             Some(key) => key,
-            None => name.as_str().parse().map_err(|_| fault::job(jobs::Error::KeypairInvalid(RULE)))?,
+            None => name.as_str().parse().map_err(|_| {
+                fault::job(jobs::Error::KeypairInvalid(RULE)).hint("claviger keypair create NAME --key KEY")
+            })?,
         };
         let kind = match kind {
             KeypairKind::Ed25519 => KeyPairType::Ed25519,
             KeypairKind::Rsa => KeyPairType::Rsa,
         };
         let tags = keypair::tags(&tags).map_err(fault::job)?;
-        self.ssh_key_is_free(&key)?;
+        self.ssh_key_is_free(&key)
+            .map_err(|fault| fault::keypair::key_exists(fault, (&name, &key), region.as_ref()))?;
         let scope = KeypairScope { profile, regions: region.into_iter().collect(), all_regions: false };
         let Reach { account, regions, subject } = self.reach(&scope, conversation).await?;
         let region = regions.into_iter().next().ok_or_else(fault::internal)?;
@@ -141,7 +144,10 @@ impl Server {
             let _turn = server.keypairs.lock().await;
             let wanted = Wanted { name, kind, tags, key, options };
             let made = keypair::create(&account, &server.custody, &region, &wanted, &around).await;
-            let (id, row) = made.map_err(|error| fault::keypair::of(&error, &subject))?;
+            let (id, row) = match made {
+                Ok(made) => made,
+                Err(error) => return Err(fault::keypair::of(&account.explain(&region, error).await, &subject)),
+            };
             let deed = Some(KeypairDeed::Created);
             let regions = vec![KeypairRegion { deed, id: Some(id), ..region_row(region) }];
             Ok(KeypairOutcome { key: Some(row), ..whole(regions) })
@@ -173,31 +179,44 @@ impl Server {
         rotate: KeypairRotate,
         conversation: &mut Conversation,
     ) -> Result<Reply, Fault> {
-        let KeypairRotate { scope, name, kind } = rotate;
+        let KeypairRotate { scope, name, kind, force } = rotate;
         let Reach { account, regions, subject } = self.reach(&scope, conversation).await?;
+        let (asking, wanted, asked) = (account.clone(), name.clone(), regions.clone());
+        let look = |listener: Listener| async move {
+            let heard = heard(listener, asked.len());
+            keypair::find(&asking, &asked, (&wanted, false), &heard).await
+        };
+        // Where there is no pair of the name none is made; but for what a run before this has left.
+        let (mut standing, mut unseen) = (Vec::new(), Vec::new());
+        for (region, found) in conversation.attend(self, look).await {
+            match found {
+                Ok(found) => standing.extend(found.pair.map(|pair| (region, pair))),
+                Err(error) => unseen.push((region, Err::<Rotated, _>(error))),
+            }
+        }
+        let holders = self.holders(&standing, conversation).await?;
+        let foreign = standing.iter().zip(&holders).filter(|(_, holders)| holders.is_empty());
+        let foreign: Vec<Region> = foreign.map(|((region, _), _)| region.clone()).collect();
+        if !foreign.is_empty() && !force {
+            agreed(conversation, fault::keypair::not_ours(&name, &foreign), "Replace it?").await?;
+        }
+        let kind = kind.unwrap_or_else(|| keypair::kind_of(standing.iter().map(|(_, pair)| pair)));
         let (server, all) = (self.clone(), scope.all_regions);
         let work = |listener: Listener| {
             to_the_end(async move {
                 let _turn = server.keypairs.lock().await;
                 let failed = |error: jobs::Error| fault::keypair::of(&error, &subject);
                 let heard = heard(listener, regions.len());
-                // Where there is no pair of the name none is made; but for what a run before this has left.
-                let (mut standing, mut unseen) = (Vec::new(), Vec::new());
-                for (region, found) in keypair::find(&account, &regions, (&name, false), &heard).await {
-                    match found {
-                        Ok(found) if found.pair.is_some() => standing.push(region),
-                        Ok(_) => {}
-                        Err(error) => unseen.push((region, Err::<Rotated, _>(error))),
-                    }
-                }
                 let nothing_seen = standing.is_empty() && !unseen.is_empty();
                 let (around, now) = (server.surroundings(), server.world.clock.wall());
                 let make = move |name: &Name| ssh_key::generate(kind, name, &SshKeyOptions::default(), &around);
-                let begun = keypair::begin(server.custody.clone(), name, standing, make, now).await;
+                let standing = standing.into_iter().map(|(region, _)| region).collect();
+                let scope = keypair::Scope { standing, asked: regions, named: !scope.regions.is_empty() };
+                let begun = keypair::begin(server.custody.clone(), name, scope, make, now).await;
                 let told = |one: Rotated| (Some(one.id), Some(one.deed), Some(one.instance_count));
                 let rotation = match begun {
                     // What keeps the pairs from being seen says more.
-                    Err(jobs::Error::KeypairNotFound(_)) if nothing_seen => {
+                    Err(jobs::Error::KeypairNotFound(..)) if nothing_seen => {
                         return outcome(rows(unseen, &subject, told));
                     }
                     begun => begun.map_err(failed)?,
@@ -205,19 +224,57 @@ impl Server {
                 let mut found = keypair::rotate(&account, &rotation, &heard).await;
                 found.extend(unseen.into_iter().filter(|(region, _)| !rotation.regions.contains(region)));
                 let to_trash = all && Rotated::nobody_needs_old(found.iter().filter_map(|(_, one)| one.as_ref().ok()));
-                let is_whole = found.iter().all(|(_, one)| one.is_ok());
+                let regions_that = |ended: bool| {
+                    let ended = found.iter().filter(|(_, one)| one.is_ok() == ended);
+                    ended.map(|(region, _)| region.clone()).collect::<Vec<_>>()
+                };
+                let (done, undone) = (regions_that(true), regions_that(false));
                 let rows = rows(found, &subject, told);
-                if !is_whole {
+                let mut waiting =
+                    keypair::advance(server.custody.clone(), &rotation, done, now).await.map_err(failed)?;
+                for region in undone {
+                    if !waiting.regions.contains(&region) {
+                        waiting.regions.push(region);
+                    }
+                }
+                let mut kept: Vec<KeypairSource> = Vec::new();
+                for source in holders.into_iter().flatten() {
+                    if !kept.contains(&source) && source != KeypairSource::Vault(waiting.key.clone()) {
+                        kept.push(source);
+                    }
+                }
+                if !waiting.regions.is_empty() {
                     // The next run goes on where this one ended.
-                    return outcome(rows);
+                    return Ok(KeypairOutcome { kept, waiting: Some(waiting), ..outcome(rows)? });
                 }
                 let done = keypair::finish(server.custody.clone(), &rotation, to_trash, now).await;
-                let (row, kept, trashed) = done.map_err(failed)?;
+                let (row, renamed, trashed) = done.map_err(failed)?;
+                kept.retain(|source| *source != KeypairSource::Vault(row.name.clone()));
+                kept.extend(renamed.map(KeypairSource::Vault));
                 let trashed = if trashed { vec![row.name.clone()] } else { Vec::new() };
-                Ok(KeypairOutcome { regions: rows, key: Some(row), trashed, kept })
+                Ok(KeypairOutcome { key: Some(row), trashed, kept, ..whole(rows) })
             })
         };
         conversation.attend(self, work).await.map(Reply::Keypairs)
+    }
+
+    /// Where the private halves of these pairs are.
+    async fn holders(
+        self: &Arc<Self>,
+        pairs: &[(Region, KeyPair)],
+        conversation: &Conversation,
+    ) -> Result<Vec<Vec<KeypairSource>>, Fault> {
+        let private = pairs.iter().any(|(_, pair)| pair.public.is_none());
+        let custody = self.custody.clone();
+        let keys = move || custody.with_items(|items| Known::of_vault(items, private));
+        let mut known = blocking(conversation.leave.clone(), keys).await.map_err(fault::vault)?;
+        if pairs.iter().any(|(_, pair)| known.iter().all(|key| !key.is_of(pair))) {
+            known.extend(self.card_keys().await.iter().flat_map(known_cards));
+        }
+        let held = |(_, pair): &(Region, KeyPair)| {
+            known.iter().filter(|key| key.is_of(pair)).map(|key| key.place.clone()).collect()
+        };
+        Ok(pairs.iter().map(held).collect())
     }
 
     async fn keypair_delete(
@@ -234,16 +291,14 @@ impl Server {
         };
         let found = conversation.attend(self, look).await;
         if found.iter().all(|(_, one)| one.as_ref().is_ok_and(|one| one.pair.is_none())) {
-            return Err(fault::job(jobs::Error::KeypairNotFound(name)));
+            let asked = found.into_iter().map(|(region, _)| region).collect();
+            return Err(fault::job(jobs::Error::KeypairNotFound(name, asked)));
         }
         let used = found.iter().filter_map(|(_, one)| one.as_ref().ok()).map(|one| one.instance_count).sum();
         if used > 0 && !force {
             let refusal = fault::keypair::in_use(&name, used);
             let and_key = if with_key { " and its key in the vault" } else { "" };
-            let prompt = format!("{}. Delete it{and_key}? [y/N]", refusal.message);
-            if !conversation.agrees(&prompt).await {
-                return Err(refusal);
-            }
+            agreed(conversation, refusal, &format!("Delete it{and_key}?")).await?;
         }
         let server = self.clone();
         let work = |listener: Listener| {
@@ -275,8 +330,10 @@ impl Server {
         let scope = KeypairScope { profile, regions: region.into_iter().collect(), all_regions: false };
         let Reach { account, regions, subject } = self.reach(&scope, conversation).await?;
         let region = regions.first().ok_or_else(fault::internal)?;
-        let fetched = keypair::fetch(&account, region, &instance).await;
-        let encrypted = fetched.map_err(|error| fault::keypair::of(&error, &subject))?;
+        let encrypted = match keypair::fetch(&account, region, &instance).await {
+            Ok(encrypted) => encrypted,
+            Err(error) => return Err(fault::keypair::of(&account.explain(region, error).await, &subject)),
+        };
         let password = match key {
             Some(KeypairSource::Card { device, slot }) => {
                 let (keys, key) = self.key_of_card(device, slot).await?;
@@ -399,6 +456,17 @@ fn known_cards(keys: &Arc<CardKeys>) -> Vec<Known> {
     keys.keys.iter().filter_map(known).collect()
 }
 
+/// Asks the person at the client whether to go on. Where nobody can answer, the refusal itself.
+async fn agreed(conversation: &mut Conversation, refusal: Fault, question: &str) -> Result<(), Fault> {
+    if !conversation.answerable {
+        return Err(refusal);
+    }
+    match conversation.agrees(&format!("{}. {question} [y/N]", refusal.message)).await {
+        true => Ok(()),
+        false => Err(fault::keypair::declined()),
+    }
+}
+
 /// Tells the client how many regions have answered.
 fn heard(listener: Listener, of: usize) -> impl Fn(usize) + Send + Sync {
     // One is no news.
@@ -441,7 +509,7 @@ fn outcome(regions: Vec<KeypairRegion>) -> Result<KeypairOutcome, Fault> {
 }
 
 fn whole(regions: Vec<KeypairRegion>) -> KeypairOutcome {
-    KeypairOutcome { regions, key: None, trashed: Vec::new(), kept: None }
+    KeypairOutcome { regions, key: None, trashed: Vec::new(), kept: Vec::new(), waiting: None }
 }
 
 /// The rows, as many at a time as fit in a line.

@@ -41,7 +41,7 @@ pub(super) fn fault(error: &Error) -> Option<Fault> {
         .hint(format!("claviger ssh --session-manager {id}")),
         Error::InstanceNotFound(wanted, region) => Fault::new(
             Code::InstanceNotFound,
-            format!("the account has no instance {} in {region}: is it the right profile and region", shown(wanted)),
+            format!("the account has no instance {} in {region}: is it the right profile and region?", shown(wanted)),
         ),
         Error::InstanceNotRunning(id, state) => not_running(id, *state),
         Error::InstanceRegionUnknown(profile) => {

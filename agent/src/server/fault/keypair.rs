@@ -3,7 +3,7 @@
 use super::{Code, Fault, Subject, aws_fault, job_ref, session, shown};
 use crate::jobs::Error;
 use crate::ssh::key::Ec2Fitness;
-use claviger::model::KeyPairName;
+use claviger::model::{KeyPairName, Name, Region};
 
 /// The fault of a profile's call. A refusal that no other fault tells of is in AWS's own words.
 pub(in crate::server) fn of(error: &Error, subject: &Subject) -> Fault {
@@ -42,12 +42,21 @@ pub(super) fn fault(error: &Error) -> Option<Fault> {
                 false => fault.hint("claviger keypair create NAME --type rsa"),
             }
         }
-        Error::KeypairNotFound(name) => {
-            Fault::new(Code::KeypairNotFound, format!("there is no key pair {}", named(name)))
+        Error::KeypairNotFound(name, regions) => {
+            let asked = match regions.as_slice() {
+                [region] => region.to_string(),
+                regions => format!("any of the {} regions that were asked", regions.len()),
+            };
+            let message = format!("there is no key pair {} in {asked}", named(name));
+            Fault::new(Code::KeypairNotFound, message).hint("claviger keypair list --all-regions")
         }
         Error::KeypairPasswordNotReady(id) => {
             let message = "the instance has not made its password yet, which takes it up to 15 minutes: try again";
             Fault::new(Code::KeypairPasswordNotReady, message).hint(format!("claviger keypair password {id}"))
+        }
+        Error::KeypairRegionUnknown(region) => {
+            let message = format!("there is no region {region}, or the account has not enabled it");
+            Fault::new(Code::KeypairRegionUnknown, message).hint("claviger keypair list --all-regions")
         }
         Error::KeypairStranded(name, region) => {
             let message =
@@ -79,6 +88,47 @@ pub(in crate::server) fn in_use(name: &KeyPairName, instances: usize) -> Fault {
         true => fault.hint(format!("claviger keypair delete {name} --force")),
         false => fault,
     }
+}
+
+/// Nobody has agreed that a pair goes whose private half is not at hand.
+pub(in crate::server) fn not_ours(name: &KeyPairName, regions: &[Region]) -> Fault {
+    let place = match regions {
+        [region] => region.to_string(),
+        regions => format!("{} regions", regions.len()),
+    };
+    let message = format!(
+        "the key of key pair {} in {place} is neither in the vault nor on a card that is plugged in: somebody else may use it",
+        named(name)
+    );
+    let fault = Fault::new(Code::KeypairKeyMissing, message);
+    match plain(name) {
+        true => fault.hint(format!("claviger keypair rotate {name} --force")),
+        false => fault,
+    }
+}
+
+/// The name of the private half is taken: that key may be what is wanted.
+pub(in crate::server) fn key_exists(
+    fault: Fault,
+    (pair, key): (&KeyPairName, &Name),
+    region: Option<&Region>,
+) -> Fault {
+    if fault.code != Code::SshKeyExists || !plain(pair) {
+        return fault;
+    }
+    let mut command = format!("claviger keypair import {pair}");
+    if pair.as_str() != key.as_str() {
+        command.push_str(&format!(" --key {key}"));
+    }
+    if let Some(region) = region {
+        command.push_str(&format!(" --region {region}"));
+    }
+    fault.hint(command)
+}
+
+/// Somebody was asked, and said no.
+pub(in crate::server) fn declined() -> Fault {
+    Fault::new(Code::PromptRefused, "nothing was done: the answer was no")
 }
 
 /// Neither the request nor the profile names one.
