@@ -77,6 +77,8 @@ pub(super) struct Desk<'a> {
     client: Client,
     proof: &'a Proof,
     by: By,
+    /// Which slot is to be opened, where not any will do: it follows the word for the proof.
+    of: &'static str,
     /// The last proof was left to a device.
     by_device: bool,
     person: Person,
@@ -120,7 +122,7 @@ impl<'a> Desk<'a> {
     }
 
     fn at(client: Client, terminal: Option<Terminal>, proof: &'a Proof) -> Self {
-        Self { client, proof, by: By::Any, by_device: false, person: Person::at(terminal) }
+        Self { client, proof, by: By::Any, of: "", by_device: false, person: Person::at(terminal) }
     }
 
     /// Says what becomes of a recovery code.
@@ -132,6 +134,12 @@ impl<'a> Desk<'a> {
     /// Says what a proof is made with.
     pub(super) fn by(&mut self, by: By) {
         self.by = by;
+    }
+
+    /// Says which slot a proof is of, as its question says it.
+    pub(super) fn prove_of(&mut self, slot: &'static str) -> Result<SlotProof, Fault> {
+        self.of = slot;
+        self.prove()
     }
 
     /// Whether a new management key was printed, on the way to whatever came of the request.
@@ -275,10 +283,11 @@ impl<'a> Desk<'a> {
             }
             By::Any | By::Word => {}
         }
-        let what = if self.proof.recovery { "Recovery code: " } else { "Passphrase: " };
+        let what = if self.proof.recovery { "Recovery code" } else { "Passphrase" };
+        let question = format!("{what}{}: ", self.of);
         let text = match (self.proof.passphrase_fd, self.person.terminal.as_mut()) {
             (Some(number), _) => intake::descriptor(number)?.to_string(),
-            (None, Some(terminal)) => terminal.ask_hidden(what)?,
+            (None, Some(terminal)) => terminal.ask_hidden(&question)?,
             (None, None) => return Err(intake::no_terminal("the passphrase", "--passphrase-fd N")),
         };
         Ok(match self.proof.recovery {

@@ -147,6 +147,11 @@ pub(super) fn no_terminal(what: &str, option: &str) -> Fault {
     Fault::new(Code::Usage, format!("there is no terminal to ask for {what}; give {option}")).hint(help())
 }
 
+/// The fault of something to be shown where nobody is there to see it; `option` is what asks for it.
+pub(super) fn no_screen(what: &str, option: &str) -> Fault {
+    Fault::new(Code::Usage, format!("there is no terminal to show {what} on; leave out {option}")).hint(help())
+}
+
 /// An access key as people have it: two lines (id, secret), the JSON of `aws iam create-access-key`, or the CSV of the
 /// console. With an `id` given, the secret alone will do. `access_key.invalid` names the place, never what stands there.
 pub(super) fn access_key(input: &str, id: Option<AccessKeyId>) -> Result<(AccessKeyId, SecretAccessKey), Fault> {

@@ -87,7 +87,7 @@ macro_rules! catalogue {
 
 catalogue! {
     AccessKeyExists, "access_key.exists", Refused, "an access key of that name is already stored", Some("claviger access-key list");
-    AccessKeyInUse, "access_key.in_use", Refused, "an authenticator still belongs to the access key", Some("claviger mfa list");
+    AccessKeyInUse, "access_key.in_use", Refused, "an authenticator still belongs to the access key, or it is the one in use", Some("claviger mfa list");
     AccessKeyInvalid, "access_key.invalid", Usage, "the access key is not well formed", None;
     AccessKeyNotFound, "access_key.not_found", NotFound, "no access key of that name is stored", Some("claviger access-key list");
     AccessKeyNotUser, "access_key.not_user", Refused, "the access key belongs to no IAM user", None;

@@ -16,7 +16,7 @@ use super::piv::{PivCard, PivKeyRow};
 use super::ssh_instance::SshInstanceRow;
 use super::ssh_key::{SshKeyExport, SshKeyRow};
 use super::{AuditPage, AuditStory, AuditVerdict};
-use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, Region, SlotDevice, SlotKind};
+use crate::model::{AccessKeyId, AccountId, Arn, MfaSerial, Name, OathName, Region, SlotDevice, SlotKind};
 use crate::secret::{ConsolePassword, EndpointToken, SecretAccessKey, SessionToken, TotpSeedText, text};
 use serde::{Deserialize, Serialize};
 
@@ -202,6 +202,9 @@ pub struct MfaRow {
     /// The serial number of the YubiKey that its seed is on; absent where that is in the vault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<u32>,
+    /// The account of that YubiKey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<OathName>,
     /// Whether the vault has a backup of a seed that is on a YubiKey.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backup: bool,

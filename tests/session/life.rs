@@ -126,7 +126,7 @@ async fn a_device_is_made_with_the_codes_of_now_and_the_first_session_waits_one_
     assert_eq!(rig.passed(), 0, "nobody waits for it");
     assert_eq!(rig.sandbox.steps_used(SERIAL).iter().map(|step| step - STEP).collect::<Vec<_>>(), [-1, 0]);
     let user = rig.user_at_hand().await;
-    let session = enrolment::first_session(&rig.office, &user, &begun, &Audience::default()).await.unwrap();
+    let session = enrolment::first_session(&rig.office, &user, ("dev", &begun), &Audience::default()).await.unwrap();
     assert!(rig.passed() <= 30_000, "{}", rig.passed());
     assert_eq!(session.left_millis, 12 * 60 * MINUTE);
     let stands = rig.at_aws().await;
@@ -153,7 +153,7 @@ async fn an_enrolment_that_is_cut_off_before_or_after_any_call_is_finished_by_th
             assert_eq!((stands.mine, stands.nobodys), (vec![SERIAL.parse().unwrap()], vec![]), "{action} {done}");
             assert!(rig.custody.with_items(|items| items.enrolments.is_empty()).unwrap());
             let user = rig.user_at_hand().await;
-            enrolment::first_session(&rig.office, &user, &begun, &Audience::default()).await.unwrap();
+            enrolment::first_session(&rig.office, &user, ("dev", &begun), &Audience::default()).await.unwrap();
             rig.get("prod").await;
             assert_eq!(rig.sandbox.reused(), 0, "{action} {done}: a code came again");
         }
@@ -219,9 +219,30 @@ async fn new_things_that_aws_does_not_know_yet_are_waited_for() {
     let rig = without_device(Consistency { calls: 2, millis: 2_000 });
     let begun = rig.enroll().await.unwrap();
     let user = rig.user_at_hand().await;
-    enrolment::first_session(&rig.office, &user, &begun, &Audience::default()).await.unwrap();
+    enrolment::first_session(&rig.office, &user, ("dev", &begun), &Audience::default()).await.unwrap();
     let rotated = rig.rotate().await.unwrap();
     assert!(rotated.deleted);
+}
+
+#[tokio::test]
+async fn a_device_whose_codes_aws_does_not_take_yet_is_enrolled_all_the_same() {
+    let rig = known_at_once();
+    let begun = rig.enroll().await.unwrap();
+    let user = rig.user_at_hand().await;
+    let kind = FaultKind::Refuse {
+        status: 403,
+        code: "AccessDenied".to_owned(),
+        message: "MultiFactorAuthentication failed with invalid MFA one time pass code.".to_owned(),
+    };
+    rig.sandbox.inject(Fault { times: 3, ..Fault::next("GetSessionToken", kind) });
+    let session = async || enrolment::first_session(&rig.office, &user, ("dev", &begun), &Audience::default()).await;
+    let refused = session().await.map(drop);
+    let told = matches!(&refused, Err(jobs::Error::MfaNotReady(profile, serial))
+        if profile == "dev" && serial.as_str() == SERIAL);
+    assert!(told, "{refused:?}");
+    // The control: AWS knows it by now.
+    session().await.unwrap();
+    rig.no_code_twice();
 }
 
 #[tokio::test]
@@ -360,6 +381,18 @@ async fn faults_of_aws_at_each_step_of_a_rotation_lose_no_key() {
             let outcome = rig.rotate().await;
             // When it was last used is told where it can be.
             assert_eq!(outcome.is_ok(), action == "GetAccessKeyLastUsed", "{action} {code}: {outcome:?}");
+            // Once the new key is in use, that is what is told.
+            let stands = match action {
+                "UpdateAccessKey" => Some(Some(KeyStatus::Active)),
+                "DeleteAccessKey" => Some(Some(KeyStatus::Inactive)),
+                _ => None,
+            };
+            if let Some(stands) = stands {
+                let stored = rig.custody.signing_key(&ada()).unwrap().access_key_id;
+                let told = matches!(&outcome, Err(jobs::Error::OldKeyStands { new, old: before, status, .. })
+                    if *new == stored && *before == old && (*status == stands || (status.is_none() && code == "ServiceFailure")));
+                assert!(told, "{action} {code}: {outcome:?}");
+            }
             rig.sandbox.clear_faults();
             if outcome.is_err() {
                 rig.rotate().await.unwrap_or_else(|error| panic!("{action} {code}: {error:?}"));
@@ -386,14 +419,19 @@ async fn a_second_key_is_nobodys_to_delete_but_a_persons() {
     let user = rig.user().await.unwrap();
     let other = rig.office.aws().create_access_key(user.access(), "ada").await.unwrap().access_key_id;
     let two = rig.rotate().await;
-    assert!(matches!(two, Err(jobs::Error::TwoKeys(_, ref key, KeyStatus::Active)) if *key == other), "{two:?}");
+    assert!(
+        matches!(two, Err(jobs::Error::TwoKeys(_, ref key, KeyStatus::Active, ref user)) if user == "ada" && *key == other),
+        "{two:?}"
+    );
     let wanted = |id: &AccessKeyId| Wanted { keep_old: false, delete_other: Some(id.clone()) };
     let rotate = async |wanted| rotation::rotate(&rig.office, &rig.world(), rig.user().await.unwrap(), wanted).await;
-    assert!(matches!(rotate(wanted(&other)).await, Err(jobs::Error::OtherKeyActive(_))));
+    assert!(matches!(rotate(wanted(&other)).await, Err(jobs::Error::OtherKeyActive(..))));
     let mine = rig.custody.signing_key(&ada()).unwrap().access_key_id;
-    assert!(matches!(rotate(wanted(&mine)).await, Err(jobs::Error::NotAKeyOfUser(_))));
+    assert!(matches!(rotate(wanted(&mine)).await, Err(jobs::Error::OwnKey(_, ref key)) if *key == mine));
+    let nobodys: AccessKeyId = "AKIAIOSFODNN7EXAMPLE".parse().unwrap();
+    assert!(matches!(rotate(wanted(&nobodys)).await, Err(jobs::Error::NotAKeyOfUser(_))));
     rig.office.aws().update_access_key(user.access(), "ada", &other, KeyStatus::Inactive).await.unwrap();
-    assert!(matches!(rig.rotate().await, Err(jobs::Error::TwoKeys(_, _, KeyStatus::Inactive))));
+    assert!(matches!(rig.rotate().await, Err(jobs::Error::TwoKeys(_, _, KeyStatus::Inactive, _))));
     rotate(wanted(&other)).await.unwrap();
     rig.is_rotated(&mine).await;
 }
@@ -411,7 +449,7 @@ async fn a_key_that_somebody_made_meanwhile_is_left_alone() {
     let user = rig.user().await.unwrap();
     let other = rig.office.aws().create_access_key(user.access(), "ada").await.unwrap().access_key_id;
     let two = rig.rotate().await;
-    assert!(matches!(two, Err(jobs::Error::TwoKeys(_, ref key, _)) if *key == other), "{two:?}");
+    assert!(matches!(two, Err(jobs::Error::TwoKeys(_, ref key, ..)) if *key == other), "{two:?}");
     assert_eq!(rig.at_aws().await.keys.len(), 2);
 }
 

@@ -318,11 +318,12 @@ async fn finish(
 /// The first session with the device: it costs the next code, which begins within one step.
 ///
 /// # Errors
-/// Those of AWS and of the vault. The device is enrolled all the same.
+/// [`Error::MfaNotReady`] where AWS does not take its codes yet; those of AWS and of the vault. The device is enrolled all the
+/// same.
 pub async fn first_session(
     office: &Office,
     user: &IamUser,
-    begun: &Begun,
+    (profile, begun): (&str, &Begun),
     audience: &Audience,
 ) -> Result<SessionCredentials, Error> {
     let serial = &begun.enrolment.serial;
@@ -331,6 +332,8 @@ pub async fn first_session(
         match mfa_device::prove(office, &user.access_key, serial, &begun.seed, &user.sts, audience).await {
             // A server that does not know of the device yet.
             Err(Error::CodeRefused(_)) if tries < SESSION_TRIES => tries += 1,
+            // The seed is right: AWS has just assigned the device by codes of it.
+            Err(Error::CodeRefused(serial)) => return Err(Error::MfaNotReady(profile.to_owned(), serial)),
             outcome => return outcome,
         }
     }

@@ -36,18 +36,46 @@ pub enum Error {
     /// A step towards an access key is not the user's to take.
     #[error("access key {0} is none of the user's others")]
     NotAKeyOfUser(AccessKeyId),
-    /// A key that is to be deleted works.
-    #[error("access key {0} is active")]
-    OtherKeyActive(AccessKeyId),
+    /// A key that is to be deleted works: the name of ours, the other, and the user's name at IAM.
+    #[error("access key {1} is active")]
+    OtherKeyActive(Name, AccessKeyId, String),
+    /// A key that is to be deleted is the one that is to be replaced.
+    #[error("access key {1} is the one in use as {0}")]
+    OwnKey(Name, AccessKeyId),
+    /// A key is replaced; the one before it could not be taken away.
+    #[error("access key {name} is now {new}, and {old} still stands")]
+    OldKeyStands {
+        /// The key's name.
+        name: Name,
+        /// The key of now.
+        new: AccessKeyId,
+        /// The key before.
+        old: AccessKeyId,
+        /// What that is, where it is known.
+        status: Option<aws::KeyStatus>,
+        /// What AWS said.
+        #[source]
+        error: Box<aws::Error>,
+    },
     /// AWS does not take the key that it has made.
     #[error("AWS does not take access key {0}")]
     NewKeyRefused(AccessKeyId),
-    /// The user has two access keys, which is as many as AWS allows: the name of ours, and the other.
+    /// The user has two access keys, which is as many as AWS allows: the name of ours, the other, and the user's name at
+    /// IAM.
     #[error("the user of access key {0} has another, {1}")]
-    TwoKeys(Name, AccessKeyId, aws::KeyStatus),
+    TwoKeys(Name, AccessKeyId, aws::KeyStatus, String),
     /// The last device of a user is taken away only if a person says so.
     #[error("{0} is the last MFA device of its user")]
     LastDevice(Name),
+    /// A person was asked, and said no.
+    #[error("{0} stays a device of its user")]
+    LastDeviceKept(Name),
+    /// AWS does not take the codes of a device that it has just assigned: the profile it was made for, and its serial.
+    #[error("AWS does not take the codes of {1} yet")]
+    MfaNotReady(String, MfaSerial),
+    /// There is no enrolment that could be undone, for the user of this profile.
+    #[error("no enrolment was begun for profile {0}")]
+    MfaNotBegun(String),
     /// No name can be made for a device.
     #[error("a device needs a name")]
     MfaNameNeeded,

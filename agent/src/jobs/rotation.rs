@@ -50,7 +50,8 @@ pub struct Rotated {
 /// Replaces a key, or goes on where an earlier run was cut off.
 ///
 /// # Errors
-/// [`Error::TwoKeys`], [`Error::OtherKeyActive`], [`Error::NewKeyRefused`]; those of AWS and of the vault.
+/// [`Error::TwoKeys`], [`Error::OtherKeyActive`], [`Error::OwnKey`], [`Error::NewKeyRefused`]; those of AWS and of the vault.
+/// [`Error::OldKeyStands`] where the new key is in use already.
 pub async fn rotate(office: &Arc<Office>, world: &World, mut user: IamUser, wanted: Wanted) -> Result<Rotated, Error> {
     let name = user.access_key.clone();
     if unfinished(office, &name)?.is_none() {
@@ -92,19 +93,23 @@ async fn begin(office: &Office, world: &World, user: &IamUser, wanted: &Wanted) 
         (None, None) => {}
         (Some(other), Some(id)) if other.access_key_id == *id => {
             if other.status == KeyStatus::Active {
-                return Err(Error::OtherKeyActive(other.access_key_id));
+                let (name, user) = (user.access_key.clone(), user.name().to_owned());
+                return Err(Error::OtherKeyActive(name, other.access_key_id, user));
             }
             gone(office.aws().delete_access_key(user.access(), user.name(), id).await)?;
         }
+        (_, Some(id)) if *id == old => return Err(Error::OwnKey(user.access_key.clone(), old)),
         (_, Some(id)) => return Err(Error::NotAKeyOfUser(id.clone())),
-        (Some(KeyAtAws { access_key_id, status, .. }), None) => {
-            return Err(Error::TwoKeys(user.access_key.clone(), access_key_id, status));
-        }
+        (Some(other), None) => return Err(two_keys(user, other)),
     }
     let before = vec![old.clone()];
     let started = office.aws().corrected_now();
     let rotation = Rotation { old, before, new: None, started, extra: Extra::default() };
     write(office, world, &user.access_key, Some(rotation)).await
+}
+
+fn two_keys(user: &IamUser, other: KeyAtAws) -> Error {
+    Error::TwoKeys(user.access_key.clone(), other.access_key_id, other.status, user.name().to_owned())
 }
 
 /// Has AWS make the new key, and keeps it. One that an earlier run made, and whose secret did not get here, is deleted
@@ -113,7 +118,7 @@ async fn create(office: &Office, world: &World, user: &IamUser, rotation: Rotati
     let keys = office.aws().list_access_keys(user.access(), Some(user.name())).await?;
     for key in keys.into_iter().filter(|key| !rotation.before.contains(&key.access_key_id)) {
         if !is_lost(office, user, &rotation, &key).await {
-            return Err(Error::TwoKeys(user.access_key.clone(), key.access_key_id, key.status));
+            return Err(two_keys(user, key));
         }
         gone(office.aws().delete_access_key(user.access(), user.name(), &key.access_key_id).await)?;
     }
@@ -196,15 +201,28 @@ async fn retire(
 ) -> Result<Rotated, Error> {
     let (aws, old) = (office.aws(), &rotation.old);
     let last_use = aws.access_key_last_used(user.access(), old).await.unwrap_or_default();
-    gone(aws.update_access_key(user.access(), user.name(), old, KeyStatus::Inactive).await)?;
     let key = office.custody().signing_key(&user.access_key)?;
+    let stands = |error: Error, status: KeyStatus| match error {
+        Error::Aws(error) => Error::OldKeyStands {
+            name: user.access_key.clone(),
+            new: key.access_key_id.clone(),
+            old: old.clone(),
+            status: (!error.may_be_done()).then_some(status),
+            error: Box::new(error),
+        },
+        error => error,
+    };
+    let made_inactive = gone(aws.update_access_key(user.access(), user.name(), old, KeyStatus::Inactive).await);
+    made_inactive.map_err(|error| stands(error, KeyStatus::Active))?;
     let by = session::signing(&key);
     if let Err(error) = verify(office, world, user, (by.access_key_id, by.secret)).await {
-        gone(aws.update_access_key(user.access(), user.name(), old, KeyStatus::Active).await)?;
-        return Err(error);
+        let made_active = gone(aws.update_access_key(user.access(), user.name(), old, KeyStatus::Active).await);
+        made_active.map_err(|error| stands(error, KeyStatus::Inactive))?;
+        return Err(stands(error, KeyStatus::Active));
     }
     if !keep_old {
-        gone(aws.delete_access_key(user.access(), user.name(), old).await)?;
+        let deleted = gone(aws.delete_access_key(user.access(), user.name(), old).await);
+        deleted.map_err(|error| stands(error, KeyStatus::Inactive))?;
     }
     write(office, world, &user.access_key, None).await?;
     Ok(Rotated { new: key.access_key_id, old: old.clone(), last_use, deleted: !keep_old })

@@ -75,6 +75,11 @@ impl Conversation {
         self.answer().await.is_some_and(|typed| typed.expose() == key.expose())
     }
 
+    /// Whether somebody is there to be asked.
+    pub(super) fn is_answerable(&self) -> bool {
+        self.answerable
+    }
+
     /// Asks a question that is answered by yes or no. False where nobody can answer.
     pub(super) async fn agrees(&mut self, prompt: &str) -> bool {
         if !self.answerable {

@@ -160,7 +160,7 @@ fn vault_ref(error: &vault::Error) -> Fault {
         Error::StateUnsaved { .. } | Error::StepSpent => Code::StateUnsaved,
         Error::Wait { .. } => Code::VaultWait,
         Error::WeakPassphrase => Code::VaultWeakPassphrase,
-        Error::WrongProof => Code::VaultWrongProof,
+        Error::WrongProof | Error::ProofGoes { .. } => Code::VaultWrongProof,
         Error::CopiesLeft { .. } => Code::SlotCopiesLeft,
         Error::Interrupted => Code::Internal,
         Error::NoMemory => Code::VaultNoMemory,
@@ -173,6 +173,8 @@ fn vault_ref(error: &vault::Error) -> Fault {
         Error::SlotsFull => fault.hint("claviger slot list"),
         Error::LastSlot => fault.hint("claviger slot add passphrase"),
         Error::WrongProof => fault.hint("claviger unlock --recovery"),
+        Error::ProofGoes { slot, recovery: false } => fault.hint(format!("claviger slot remove --recovery {slot}")),
+        Error::ProofGoes { slot, recovery: true } => fault.hint(format!("claviger slot remove {slot}")),
         Error::Newer => fault.hint("claviger --version"),
         Error::CopiesLeft { .. } => fault.hint("claviger slot list"),
         Error::Damaged | Error::Unreadable { .. } => fault.hint("claviger status"),
@@ -197,6 +199,7 @@ fn vault_message(error: &vault::Error) -> String {
             "the vault would be larger than it may be; the old one stands: remove items first".to_owned()
         }
         Error::Wait { seconds } => format!("after a wrong guess the next one waits: {seconds} s left"),
+        Error::ProofGoes { .. } => format!("{error}: give that of one that stays"),
         Error::WeakPassphrase => "a passphrase has 1 to 1024 bytes".to_owned(),
         Error::StateUnsaved { .. } => {
             format!("no code may be spent while the ledger cannot be written{}", cause(error))

@@ -131,6 +131,14 @@ pub enum Error {
     /// A passphrase has 1 to 1024 bytes.
     #[error("the passphrase is empty or too long")]
     WeakPassphrase,
+    /// The passphrase or code is right, and opens the slot that is to be removed: no wrong guess.
+    #[error("the {} is that of slot {slot}, which is to be removed", if *recovery { "recovery code" } else { "passphrase" })]
+    ProofGoes {
+        /// The slot's id.
+        slot: u32,
+        /// Whether it is a recovery code.
+        recovery: bool,
+    },
     /// The passphrase or code opens no slot that counts here.
     #[error("the passphrase or recovery code opens no slot")]
     WrongProof,

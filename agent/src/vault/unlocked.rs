@@ -186,8 +186,8 @@ impl Vault {
         if self.header.slots.len() < SLOT_LIMIT { Ok(()) } else { Err(Error::SlotsFull) }
     }
 
-    /// Removes a slot, against a proof of one that stays ([`Error::WrongProof`] otherwise): the vault gets a new
-    /// master key, sealed to the slots that stay, and copies that the slot opens are deleted. A crash at any point
+    /// Removes a slot, against a proof of one that stays ([`Error::ProofGoes`] or [`Error::WrongProof`] otherwise): the
+    /// vault gets a new master key, sealed to the slots that stay, and copies that the slot opens are deleted. A crash at any point
     /// leaves the old vault, or the new one and copies that the next open deletes. The state's key is new as well:
     /// call [`State::follow`](super::State::follow). Copies that a person made elsewhere still open with the slot.
     /// Refuses the last slot that a person can open ([`Error::LastSlot`]), and the last one that needs no device
@@ -211,7 +211,14 @@ impl Vault {
         if !only_devices && needs_none(&self.header) && !needs_none(&header) {
             return Err(Error::OnlyDevices);
         }
-        let (keeper, opener, _) = folder::find(&header, &header.slots, proof)?;
+        let goes = |slot: &Slot| slot.id == id && folder::find(&header, std::slice::from_ref(slot), proof).is_ok();
+        let (keeper, opener, _) = match folder::find(&header, &header.slots, proof) {
+            // The one who knows the slot that goes has guessed nothing.
+            Err(Error::WrongProof) if self.header.slots.iter().any(goes) => {
+                return Err(Error::ProofGoes { slot: id, recovery: matches!(proof, SlotProof::Recovery(_)) });
+            }
+            found => found?,
+        };
         let master = Box::new(crypto::random::<32>(world)?);
         for slot in &mut header.slots {
             let public = self.contents.public_half(slot.id).ok_or(Error::Damaged)?;

@@ -52,7 +52,7 @@ pub(in crate::cli) struct Enroll {
 impl Enroll {
     pub(super) fn run(self) -> Outcome {
         let mut terminal = match self.qr {
-            true => Some(Terminal::open().ok_or_else(|| intake::no_terminal("the QR code", "`mfa export`"))?),
+            true => Some(Terminal::open().ok_or_else(|| intake::no_screen("the QR code", "--qr"))?),
             false => None,
         };
         let device = self.device.map(|serial| EnrollOnDevice {

@@ -154,10 +154,12 @@ impl Mfa {
         match self {
             Self::Add(add) => add.run(),
             Self::Deactivate { name, last, proof } => {
-                let said = format!(
-                    "Device {name} is no longer a device of its user at AWS; its seed is in the vault's trash for 30 days."
-                );
-                Desk::open(&proof)?.done(&Request::MfaDeactivate { name, last })?;
+                let mut desk = Desk::open(&proof)?;
+                // What is on a YubiKey is not known any more once it is done.
+                let Reply::MfaDevices(rows) = desk.ask(&Request::MfaList {})? else { return Err(unexpected()) };
+                let place = rows.iter().find(|row| row.name == name).map(seed_left).unwrap_or_default();
+                let said = format!("Device {name} is no longer a device of its user at AWS; {place}");
+                desk.done(&Request::MfaDeactivate { name, last })?;
                 ui::say(&said);
                 Ok(())
             }
@@ -188,6 +190,19 @@ impl Mfa {
             }
         }
     }
+}
+
+/// Where the seed of a device is once that is deactivated. Nothing is deleted from a YubiKey unasked.
+fn seed_left(row: &MfaRow) -> String {
+    let Some(card) = row.card else { return "its seed is in the vault's trash for 30 days.".to_owned() };
+    let backup = if row.backup { "the backup of its seed is in the vault's trash for 30 days, and " } else { "" };
+    let account =
+        row.account.as_ref().map(ToString::to_string).filter(|name| !name.contains('\'') && !name.starts_with('-'));
+    let next = match account {
+        Some(account) => format!("claviger oath delete '{account}' --device {card}"),
+        None => format!("claviger oath list --device {card}"),
+    };
+    format!("{backup}its account stays on the YubiKey {card}.\nhint: {next}")
 }
 
 impl Add {
@@ -239,6 +254,10 @@ fn seed(stdin: bool) -> Result<TotpSeedText, Fault> {
 
 fn list(json: bool, proof: &Proof) -> Outcome {
     let Reply::MfaDevices(rows) = Desk::open(proof)?.ask(&Request::MfaList {})? else { return Err(unexpected()) };
+    if rows.is_empty() && !json {
+        ui::say("No MFA device is stored.\nhint: claviger mfa enroll PROFILE");
+        return Ok(());
+    }
     if json { ui::json(&rows) } else { ui::data(page(&rows, ui::page_width()).as_bytes()) }
 }
 
@@ -270,4 +289,36 @@ fn export(name: Name, proof: &Proof) -> Outcome {
         return Err(unexpected());
     };
     ui::secret_line(uri.expose())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seed_left;
+    use crate::wire::MfaRow;
+
+    #[test]
+    fn what_is_on_a_card_is_not_said_to_be_in_the_trash() {
+        let row = |card, account: Option<&str>, backup| MfaRow {
+            name: "ada".parse().expect("a name"),
+            serial: "arn:aws:iam::123456789012:mfa/ada".parse().expect("a serial"),
+            access_key: "dev".parse().expect("a name"),
+            card,
+            account: account.map(|name| name.parse().expect("an account's name")),
+            backup,
+            added: "2026-11-22T01:00:00Z".to_owned(),
+        };
+        let aws = "Amazon Web Services:ada@123456789012";
+        assert_eq!(seed_left(&row(None, None, false)), "its seed is in the vault's trash for 30 days.");
+        assert_eq!(
+            seed_left(&row(Some(12_345_678), Some(aws), false)),
+            format!("its account stays on the YubiKey 12345678.\nhint: claviger oath delete '{aws}' --device 12345678")
+        );
+        let both = seed_left(&row(Some(12_345_678), Some(aws), true));
+        assert!(
+            both.starts_with("the backup of its seed is in the vault's trash for 30 days, and its account"),
+            "{both}"
+        );
+        let quoted = seed_left(&row(Some(12_345_678), Some("ada's"), false));
+        assert!(quoted.ends_with("hint: claviger oath list --device 12345678"), "{quoted}");
+    }
 }

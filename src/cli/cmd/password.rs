@@ -6,7 +6,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::terminal::Terminal;
 use crate::cli::{intake, ui};
 use crate::secret::{ConsolePassword, SecretText};
-use crate::wire::{Code, Fault, Reply, Request};
+use crate::wire::{Fault, Reply, Request};
 
 /// The console password of an IAM user: change
 #[derive(clap::Subcommand)]
@@ -62,11 +62,7 @@ impl Change {
             ui::secret_line(password.expose())?;
             password
         } else {
-            let new = asked(self.new_fd, "--new-fd N", "New password: ")?;
-            if self.new_fd.is_none() && asked(None, "--new-fd N", "The same again: ")?.expose() != new.expose() {
-                return Err(Fault::new(Code::Usage, "the two are not the same; nothing was changed").into());
-            }
-            new
+            self.new_password()?
         };
         let request = Request::PasswordChange(crate::wire::PasswordChange { profile, old, new });
         match desk.ask(&request).map_err(self.profile.name_one())? {
@@ -74,6 +70,19 @@ impl Change {
             _ => return Err(unexpected()),
         }
         Ok(())
+    }
+}
+
+impl Change {
+    /// From the descriptor, or typed twice.
+    fn new_password(&self) -> Result<ConsolePassword, Fault> {
+        loop {
+            let new = asked(self.new_fd, "--new-fd N", "New password: ")?;
+            if self.new_fd.is_some() || asked(None, "--new-fd N", "The same again: ")?.expose() == new.expose() {
+                return Ok(new);
+            }
+            ui::say("The two differ.");
+        }
     }
 }
 

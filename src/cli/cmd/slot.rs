@@ -166,7 +166,7 @@ impl Slot {
             Self::Remove { id, leave_only_devices, proof } => {
                 let mut desk = Desk::open(&proof)?;
                 desk.require_vault()?;
-                let proof = desk.prove()?;
+                let proof = desk.prove_of(" of a slot that stays")?;
                 desk.done_proven(Request::SlotRemove { proof, slot: id, only_devices: leave_only_devices })?;
                 ui::say(&format!("Slot {id} is removed, and the vault is encrypted anew."));
                 Ok(())

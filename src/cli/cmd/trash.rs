@@ -77,8 +77,15 @@ impl Trash {
                     Kind::SshKey => TrashKind::SshKey,
                 });
                 let shown = new_name.clone().unwrap_or_else(|| name.clone());
-                Desk::open(&proof)?.done(&Request::TrashRestore { name, kind, new_name })?;
+                let mut desk = Desk::open(&proof)?;
+                let Reply::Trash(rows) = desk.ask(&Request::TrashList {})? else { return Err(unexpected()) };
+                let wanted = |row: &&TrashRow| row.name == name && (kind.is_none() || row.kind == kind);
+                let is_device = rows.iter().rfind(wanted).and_then(|row| row.kind) == Some(TrashKind::Authenticator);
+                desk.done(&Request::TrashRestore { name, kind, new_name })?;
                 ui::say(&format!("{shown} is back."));
+                if is_device {
+                    ui::say("If it was taken away at AWS meanwhile (mfa deactivate), AWS takes none of its codes.");
+                }
                 Ok(())
             }
             Self::Empty { proof } => {

@@ -107,10 +107,11 @@ impl Server {
             let profiles = server.files.load().map_err(fault::files)?;
             let user = server.user_of_profile(&profiles, &subject, listener).await?;
             if undo {
-                return server.enrolment_undone(&user, &audience).await.map(|()| None);
+                return server.enrolment_undone(&user, asked, &audience).await.map(|()| None);
             }
             let begun = server.enrolled(&user, &asked, &audience).await?;
-            let session = enrolment::first_session(&server.office, &user, &begun, &audience).await;
+            let made = (asked.profile.as_str(), &begun);
+            let session = enrolment::first_session(&server.office, &user, made, &audience).await;
             Ok(Some((user.access_key, begun, session)))
         };
         let Some((access_key, begun, session)) = conversation.attend(self, work).await? else {
@@ -157,9 +158,11 @@ impl Server {
         })
     }
 
-    async fn enrolment_undone(&self, user: &IamUser, audience: &Arc<Audience>) -> Result<(), Fault> {
+    async fn enrolment_undone(&self, user: &IamUser, asked: MfaEnroll, audience: &Arc<Audience>) -> Result<(), Fault> {
         let unfinished = enrolment::unfinished(&self.custody, &user.access_key).map_err(fault::job)?;
-        let Some((name, enrolment)) = unfinished else { return Err(fault::job(jobs::Error::MfaNotFound(None))) };
+        let Some((name, enrolment)) = unfinished else {
+            return Err(fault::job(jobs::Error::MfaNotBegun(asked.profile)));
+        };
         if let Some(account) = &enrolment.card {
             self.leave_card(account, audience).await?;
         }
@@ -204,7 +207,8 @@ impl Server {
         };
         let question = format!("{name} is the last MFA device of its user at AWS. Take it away? [y/N]");
         if !conversation.agrees(&question).await {
-            return Err(fault::job(jobs::Error::LastDevice(name)));
+            let kept = if conversation.is_answerable() { jobs::Error::LastDeviceKept } else { jobs::Error::LastDevice };
+            return Err(fault::job(kept(name)));
         }
         self.deactivated(&device, true, conversation).await.map(|()| Reply::Done {}).map_err(fault::job)
     }

@@ -9,7 +9,7 @@ use crate::server::conversation::Conversation;
 use crate::server::fault;
 use crate::vault::{AccessKey, Extra, Seed, TotpDevice};
 use crate::world::{on_wiped_stack, rfc3339};
-use claviger::model::{AuditAws, MfaSerial, Name};
+use claviger::model::{AuditAws, MfaSerial, Name, OathName};
 use claviger::secret::{SecretText, TotpSeed};
 use claviger::wire::{AccessKeyExport, AccessKeyRow, Code, Fault, MfaOnDevice, MfaRow, Reply, Request, SlotProof};
 use std::sync::Arc;
@@ -305,6 +305,7 @@ impl Server {
                     serial: device.serial.clone(),
                     access_key: device.access_key.clone(),
                     card: device.seed.on_card().map(|account| account.card),
+                    account: device.seed.on_card().and_then(|account| OathName::of(&account.name)),
                     backup: device.seed.on_card().is_some() && device.seed.here().is_some(),
                     added: rfc3339(device.added),
                 })

@@ -257,7 +257,8 @@ fn a_removed_slot_opens_nothing_and_the_others_open_all() {
     let old = bench.disk.files();
     assert_eq!(old.len(), 3, "vault, previous, a daily");
     assert_eq!(variant(vault.remove_slot(9, &bench.proof(), NOW)), "SlotNotFound");
-    assert_eq!(variant(vault.remove_slot(3, &recovery(&text), NOW)), "WrongProof");
+    assert_eq!(variant(vault.remove_slot(3, &recovery("AAAA"), NOW)), "WrongProof");
+    assert_eq!(variant(vault.remove_slot(3, &recovery(&text), NOW)), "ProofGoes");
     assert_eq!(bench.disk.files(), old);
     vault.remove_slot(3, &bench.proof(), NOW.plus_millis(3 * DAY)).expect("removed");
     assert_eq!(bench.disk.files().len(), 1, "no copy that the slot opens");
@@ -273,6 +274,20 @@ fn a_removed_slot_opens_nothing_and_the_others_open_all() {
     let (_, _, master) = folder::find(&past.header, &past.header.slots, &recovery(&text)).expect("opens");
     assert_eq!(variant(Envelope::split(&present).expect("a vault").open(&master)), "Damaged");
     assert!(past.open(&master).is_ok());
+}
+
+#[test]
+fn the_proof_of_the_slot_that_goes_is_no_wrong_guess() {
+    let bench = Bench::with_vault(16);
+    let custody = Custody::new(bench.world.clone(), path(""), path("state"));
+    custody.unlock(&bench.proof(), NOW).expect("open");
+    for _ in 0..3 {
+        let refused = custody.remove_slot(&passphrase(PHRASE), 1, NOW);
+        assert!(matches!(refused, Err(Error::ProofGoes { slot: 1, recovery: false })), "{refused:?}");
+    }
+    // The control: a wrong one makes everybody wait.
+    assert_eq!(variant(custody.remove_slot(&passphrase("wrong"), 1, NOW)), "WrongProof");
+    assert_eq!(variant(custody.remove_slot(&passphrase(PHRASE), 1, NOW)), "Wait");
 }
 
 #[test]
