@@ -2,7 +2,7 @@
 
 use crate::cli::args::Proof;
 use crate::cli::desk::{Desk, unexpected};
-use crate::cli::exit::Outcome;
+use crate::cli::exit::{Failure, Outcome};
 use crate::cli::render::{minute, table};
 use crate::cli::ui;
 use crate::model::Name;
@@ -61,6 +61,12 @@ pub(in crate::cli) enum Kind {
     SshKey,
 }
 
+/// What the last item of this name in the trash was.
+fn kind_in_trash(desk: &mut Desk<'_>, name: &Name) -> Result<Option<TrashKind>, Failure> {
+    let Reply::Trash(rows) = desk.ask(&Request::TrashList {})? else { return Err(unexpected()) };
+    Ok(rows.iter().rfind(|row| row.name == *name).and_then(|row| row.kind))
+}
+
 impl Trash {
     pub(super) fn run(self) -> Outcome {
         match self {
@@ -78,12 +84,13 @@ impl Trash {
                 });
                 let shown = new_name.clone().unwrap_or_else(|| name.clone());
                 let mut desk = Desk::open(&proof)?;
-                let Reply::Trash(rows) = desk.ask(&Request::TrashList {})? else { return Err(unexpected()) };
-                let wanted = |row: &&TrashRow| row.name == name && (kind.is_none() || row.kind == kind);
-                let is_device = rows.iter().rfind(wanted).and_then(|row| row.kind) == Some(TrashKind::Authenticator);
+                let kind_of = match kind {
+                    Some(kind) => Some(kind),
+                    None => kind_in_trash(&mut desk, &name)?,
+                };
                 desk.done(&Request::TrashRestore { name, kind, new_name })?;
                 ui::say(&format!("{shown} is back."));
-                if is_device {
+                if kind_of == Some(TrashKind::Authenticator) {
                     ui::say("If it was taken away at AWS meanwhile (mfa deactivate), AWS takes none of its codes.");
                 }
                 Ok(())
