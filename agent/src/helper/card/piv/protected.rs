@@ -73,7 +73,7 @@ pub(super) fn flagged(admin: &[u8]) -> Result<Vec<u8>, Error> {
     Ok([&[0x80, length(&inner)?], inner.as_slice()].concat())
 }
 
-/// What PRINTED is then. That of a card which has something else there is left alone.
+/// What PRINTED is then.
 pub(super) fn printed(key: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let inner = Zeroizing::new([&[0x89, length(key)?], key].concat());
     Ok(Zeroizing::new([&[0x88, length(&inner)?], inner.as_slice()].concat()))
